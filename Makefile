@@ -1,0 +1,57 @@
+# `make app` and `make test` need only Python 3.11+, git and make. uv is used where it is there, else pip.
+VENV   := .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+PORT   ?= 8501
+UV     := $(shell command -v uv 2>/dev/null)
+ifdef UV
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+else
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: app test lint types check lock clean help
+
+app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: $(VENV)/.dev  ## set up and run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## static types, strictly
+	$(BIN)/mypy
+
+check: lint types test  ## everything that CI checks
+
+lock: $(VENV)/.uv  ## pin requirements.in and requirements-dev.in again, for every platform and Python 3.11+
+	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	    --custom-compile-command "make lock" requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	    --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+
+clean:  ## remove the environment and caches (never the workspace)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "MaskDet needs Python 3.11 or newer; say which with PYTHON=/path/to/python3.x" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.app: requirements.txt | $(BIN)/python
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.app
+	$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.uv: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@

@@ -1,0 +1,76 @@
+"""The catalog: what is known of each dataset before a single photo is read (study, Table 1).
+
+It comes from ``data/datasets.toml``; a ``datasets.toml`` in the workspace adds to it or overrides it.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from maskdet.errors import MaskDetError
+
+DatasetType = Literal["SMFD", "RMFD", "unknown"]
+Pool = Literal["main", "pre-training"]
+
+#: What ships with MaskDet: the catalog and the bundled runs.
+DATA_DIR: Final = Path(__file__).resolve().parent.parent / "data"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset of the catalog.
+
+    Attributes
+    ----------
+    id : str
+        The name of its folder; the study's number for its five datasets.
+    type : {"SMFD", "RMFD", "unknown"}
+        Simulated or real masked faces.
+    synthetic : bool
+        True for the sample set that MaskDet draws itself.
+    """
+
+    id: str
+    name: str
+    type: DatasetType = "unknown"
+    source: str = ""
+    licence: str = "not stated"
+    synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.type not in get_args(DatasetType):
+            raise MaskDetError(f"Dataset {self.id}: type must be SMFD, RMFD or unknown, not {self.type!r}.")
+
+    @property
+    def pool(self) -> Pool:
+        """Simulated masks are split alone, for pre-training; everything else together (study, 4.2.2)."""
+        return "pre-training" if self.type == "SMFD" else "main"
+
+
+def load_catalog(*extra: Path) -> dict[str, Dataset]:
+    """The shipped catalog, with the entries of further TOML files added or overriding.
+
+    Files that do not exist are passed over.
+
+    Raises
+    ------
+    MaskDetError
+        If a file is no TOML or an entry has an unknown key or type.
+    """
+    catalog: dict[str, Dataset] = {}
+    for path in (DATA_DIR / "datasets.toml", *extra):
+        if not path.is_file():
+            continue
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+            catalog |= {key: Dataset(id=key, **entry) for key, entry in tables.items()}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+            raise MaskDetError(f"The catalog {path} cannot be read: {error}.") from error
+    return catalog
+
+
+def lookup(catalog: Mapping[str, Dataset], dataset_id: str) -> Dataset:
+    """The catalog's entry, or one of type "unknown" for a dataset that nobody described."""
+    return catalog.get(dataset_id) or Dataset(id=dataset_id, name=dataset_id)

@@ -1,0 +1,155 @@
+"""Read a photo as a person would see it, whatever the file holds.
+
+Every photo enters MaskDet through `read_photo`: EXIF orientation is applied, palettes and CMYK become RGB, 16-bit
+and floating-point pixels are scaled to 8 bit, transparency lies on white, and of an animation the first frame counts.
+"""
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from maskdet.errors import PhotoError
+
+#: Photos with more pixels are refused before they are decoded (a decompression bomb needs only a few bytes).
+MAX_PIXELS: Final = 120_000_000
+#: Side of the normalised face in pixels (study, 4.2.2).
+FACE_SIZE: Final = 150
+#: File name endings that are taken for photos when a folder is read.
+PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+
+# Pillow warns from 89 million pixels on; MAX_PIXELS decides here, before any pixel is decoded.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+RgbImage = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo: an RGB image the right way up, and what its file said of itself."""
+
+    image: Image.Image
+    format: str
+    bytes: int
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, after the EXIF orientation was applied."""
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, after the EXIF orientation was applied."""
+        return self.image.height
+
+
+def read_photo(source: Path | bytes) -> Photo:
+    """Decode a photo from a file or from bytes.
+
+    Raises
+    ------
+    PhotoError
+        If there is no such file, it is no image, is damaged, or has more than `MAX_PIXELS` pixels.
+    """
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError("no such file") from None
+    except OSError as error:
+        raise PhotoError(f"cannot be opened: {error.strerror or error}") from error
+    if not data:
+        raise PhotoError("the file is empty")
+    try:
+        with Image.open(BytesIO(data)) as opened:
+            file_format = opened.format or "unknown"
+            _refuse_bomb(opened.width, opened.height)
+            image = _as_seen(opened)
+    except PhotoError:
+        raise
+    except UnidentifiedImageError:
+        raise PhotoError("not an image file") from None
+    except Image.DecompressionBombError:
+        raise PhotoError(f"more than {MAX_PIXELS // 1_000_000} million pixels") from None
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly every type on hostile bytes
+        raise PhotoError(f"damaged image: {_first_line(error)}") from error
+    return Photo(image, file_format, len(data))
+
+
+def clip_box(box: tuple[float, float, float, float], width: int, height: int) -> Box:
+    """Clip a box ``(left, top, right, bottom)`` in pixels to a photo.
+
+    Returns
+    -------
+    Box
+        Whole pixels, ``0 <= left < right <= width`` and ``0 <= top < bottom <= height``.
+
+    Raises
+    ------
+    PhotoError
+        If nothing of the box lies inside the photo, or it has no area.
+    """
+    left, top, right, bottom = (round(value) for value in box)
+    if right <= left or bottom <= top:
+        raise PhotoError(f"box {left},{top},{right},{bottom} has no area")
+    clipped = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
+    if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
+        raise PhotoError(f"box {left},{top},{right},{bottom} lies outside the photo ({width}x{height} px)")
+    return clipped
+
+
+def normalise(face: Image.Image) -> RgbImage:
+    """Resize a face to `FACE_SIZE` x `FACE_SIZE` RGB (study, 4.2.2).
+
+    Pixels stay uint8 in 0..255 in the store; every model scales them to [0, 1] inside its own graph, so that the two
+    steps cannot drift apart. The filter is Pillow's bilinear one, which averages when it shrinks (our choice).
+    """
+    return np.asarray(face.resize((FACE_SIZE, FACE_SIZE), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def list_photos(folder: Path) -> list[Path]:
+    """All photo files below a folder by name ending, sorted; links out of the folder are not followed."""
+    root = folder.resolve()
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+        and (not path.is_symlink() or path.resolve().is_relative_to(root))
+    )
+
+
+def _refuse_bomb(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise PhotoError(f"{width}x{height} pixels are more than {MAX_PIXELS // 1_000_000} million")
+
+
+def _as_seen(opened: Image.Image) -> Image.Image:
+    opened.seek(0)
+    opened.load()
+    upright = ImageOps.exif_transpose(opened)
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        upright = _to_8_bit(upright)
+    if upright.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in upright.info:
+        layer = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return upright.convert("RGB")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    pixels = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    if image.mode == "F":  # floating point has no fixed white: a picture in 0..1 or one in 0..255
+        scale = 255.0 if pixels.max() <= 1.0 else 1.0
+    else:
+        scale = 255.0 / 65535.0
+    return Image.fromarray(np.clip(pixels * scale + 0.5, 0, 255).astype(np.uint8))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

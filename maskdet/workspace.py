@@ -1,0 +1,128 @@
+"""The workspace: the folder that holds what a user makes, and how files get there.
+
+Files are replaced, never changed in place: each is written beside its target and renamed, so a reader sees the old
+or the new one and a cut leaves the old.
+
+    faces.parquet      one row a face (see `maskdet.facetable`)     rejects.parquet  what could not be used, and why
+    datasets.json      where each dataset lies                      shards/          measured faces, pixels with them
+    filtered.parquet   keep or drop, and why                        filter.json      the options of that filter
+    split.parquet      train, validation or test                    split.json       its options and fingerprint
+    runs/ID/           one folder a run                             jobs/ID/         one folder a background job
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from maskdet.catalog import DATA_DIR
+from maskdet.errors import WorkspaceError
+
+#: Environment variable that chooses the workspace.
+HOME_VARIABLE: Final = "MASKDET_HOME"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace folder. Nothing is created before something is written to it."""
+
+    home: Path
+
+    @classmethod
+    def locate(cls, home: Path | str | None = None) -> "Workspace":
+        """The workspace that was asked for, else that of ``MASKDET_HOME``, else ``data/workspace``."""
+        return cls(Path(home or os.environ.get(HOME_VARIABLE) or DATA_DIR / "workspace").expanduser().absolute())
+
+    def path(self, *parts: str) -> Path:
+        """A path in the workspace."""
+        return self.home.joinpath(*parts)
+
+    def ensure_writable(self) -> None:
+        """Create the folder if need be and see that a file can be written to it.
+
+        Raises
+        ------
+        WorkspaceError
+            If not; the sentence says how to choose another folder.
+        """
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.home):
+                pass
+        except OSError as error:
+            raise WorkspaceError(
+                f"The workspace {self.home} cannot be written ({error.strerror}); choose another folder with "
+                f"--home or {HOME_VARIABLE}."
+            ) from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace's face table alone, so that two scans never mix.
+
+        Raises
+        ------
+        WorkspaceError
+            If another process holds it.
+        """
+        self.ensure_writable()
+        try:
+            with FileLock(self.path(".lock"), timeout=0):
+                yield
+        except Timeout:
+            raise WorkspaceError(f"Another scan is writing to {self.home}; wait until it has ended.") from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, which takes the place of ``path`` only if the block ends well.
+
+    Raises
+    ------
+    WorkspaceError
+        If the disk is full, the folder is read-only, or the like; ``path`` is then as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be written ({error.strerror or error}).") from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, atomically. Raises WorkspaceError if it cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of the workspace. Raises WorkspaceError if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(f"{path} cannot be read ({error}).") from error
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet, atomically. Raises WorkspaceError if it cannot be written."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet table of the workspace. Raises WorkspaceError if it is missing or damaged."""
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:  # noqa: BLE001 - pyarrow has its own hierarchy for damaged files
+        raise WorkspaceError(f"{path} cannot be read ({error}).") from error
