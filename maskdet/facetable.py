@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.labels import INCORRECT_MASK, WITH_MASK, WITHOUT_MASK
-from maskdet.measure import Shard, deal_shards, measure_shard
+from maskdet.measure import Shard, deal_shards, is_measured, measure_shard
 from maskdet.progress import Progress, silent
 from maskdet.readers import Reading, find_datasets, read_dataset
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
@@ -123,16 +123,18 @@ def label_split(faces: Faces) -> pd.DataFrame:
 
 def _measure(shards: list[Shard], folder: Path, jobs: int | None, progress: Progress) -> pd.DataFrame:
     photos = sum(len(shard.faces) for shard in shards)
+    pending = [shard for shard in shards if not is_measured(shard, folder)]
+    missing = sum(len(shard.faces) for shard in pending)
     if jobs is None:  # starting processes takes longer than measuring a few hundred photos
-        jobs = 1 if photos < 500 else (os.cpu_count() or 1)
-    done = 0
+        jobs = 1 if missing < 500 else (os.cpu_count() or 1)
+    done = photos - missing
 
     def sized(shard: Shard) -> int:
         measure_shard(shard, folder)
         return len(shard.faces)
 
-    progress(0, photos, "measuring faces")
-    for count in Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(sized)(shard) for shard in shards):
+    progress(done, photos, "measuring faces")
+    for count in Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(sized)(shard) for shard in pending):
         done += count
         progress(done, photos, "measuring faces")
     tables = [read_table(folder / f"{shard.key}.parquet") for shard in shards]

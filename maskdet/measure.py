@@ -70,8 +70,7 @@ def measure_shard(shard: Shard, folder: Path) -> None:
 
     The Parquet file is written last: where it stands, the shard is whole.
     """
-    table_path, pixels_path = folder / f"{shard.key}.parquet", folder / f"{shard.key}.npy"
-    if table_path.is_file() and pixels_path.is_file():
+    if is_measured(shard, folder):
         return
     rows: list[dict[str, Any]] = []
     pixels: list[RgbImage] = []
@@ -82,9 +81,14 @@ def measure_shard(shard: Shard, folder: Path) -> None:
                 pixels.append(face)
                 row["face_id"] = f"{shard.dataset}/{photo}{_box_suffix(row)}"
             rows.append({"dataset": shard.dataset, "photo": photo, "shard": shard.key, **row})
-    with replacing(pixels_path) as temporary, temporary.open("wb") as file:
+    with replacing(folder / f"{shard.key}.npy") as temporary, temporary.open("wb") as file:
         np.save(file, np.stack(pixels) if pixels else np.empty((0, FACE_SIZE, FACE_SIZE, 3), np.uint8))
-    write_table(table_path, pd.DataFrame(rows))
+    write_table(folder / f"{shard.key}.parquet", pd.DataFrame(rows))
+
+
+def is_measured(shard: Shard, folder: Path) -> bool:
+    """True where both files of a shard stand in a folder."""
+    return (folder / f"{shard.key}.parquet").is_file() and (folder / f"{shard.key}.npy").is_file()
 
 
 def measure_photo(path: Path, faces: Sequence[AnnotatedFace]) -> list[tuple[dict[str, Any], RgbImage | None]]:
