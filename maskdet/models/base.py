@@ -1,0 +1,105 @@
+"""The one interface of all models. A contract test runs over every entry of `maskdet.models.MODELS`."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from maskdet.errors import MaskDetError, RunError
+from maskdet.images import FaceImages
+from maskdet.labels import CLASSES
+from maskdet.progress import Progress, silent
+
+Logits = npt.NDArray[np.float64]
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Faces, their labels and their groups.
+
+    Attributes
+    ----------
+    labels : array of int
+        1 where the face is without mask, the positive class, else 0.
+    groups : array of int
+        Equal for faces of one photo or duplicate cluster, which no cross-validation may part.
+    """
+
+    images: FaceImages
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not len(self.images) == len(self.labels) == len(self.groups):
+            raise ValueError(
+                f"{len(self.images)} images have {len(self.labels)} labels and {len(self.groups)} groups"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def require_both_classes(self, split: str) -> None:
+        """Raise MaskDetError unless both labels occur: no model can be fitted to, or judged by, one class."""
+        for value, label in enumerate(CLASSES):
+            if not (self.labels == value).any():
+                raise MaskDetError(f"The {split} split has no face {label}; a model needs both labels in it.")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Base of every model's options: frozen, validated on construction, saved with each run."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as plain values for JSON."""
+        return asdict(self)
+
+
+class Model(ABC):
+    """A classifier of normalised faces. Its logit is above 0 for faces without mask (study, 6.3)."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def options_type(cls) -> type[ModelOptions]:
+        """The dataclass of this model's options."""
+
+    @abstractmethod
+    def fit(self, train: LabelledImages, validation: LabelledImages, *, seed: int, progress: Progress) -> History:
+        """Fit to the training faces; the validation faces may only choose among states of the model.
+
+        Returns
+        -------
+        list of dict
+            What was measured on the way, one entry an epoch or grid point.
+        """
+
+    @abstractmethod
+    def predict_logit(self, images: FaceImages, progress: Progress = silent) -> Logits:
+        """Logits in the order of the images, shape (n,)."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the weights needed for prediction into an existing folder."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Read weights that `save` wrote. Raises RunError if they are missing or damaged."""
+
+
+def damaged(folder: Path, error: BaseException) -> RunError:
+    """The error for weights that cannot be read."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return RunError(f"The weights in {folder} cannot be read ({reason}).")
+
+
+def probability(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Probability of being without mask, in 0..1, from logits: the logistic function."""
+    from scipy.special import expit
+
+    return np.asarray(expit(np.asarray(logits, dtype=np.float64)), dtype=np.float64)
