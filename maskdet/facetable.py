@@ -15,7 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.labels import INCORRECT_MASK, WITH_MASK, WITHOUT_MASK
+from maskdet.labels import LABELS
 from maskdet.measure import Shard, deal_shards, is_measured, measure_shard
 from maskdet.progress import Progress, silent
 from maskdet.readers import Reading, find_datasets, read_dataset
@@ -102,23 +102,25 @@ def load_faces(workspace: Workspace) -> Faces:
 
 
 def label_split(faces: Faces) -> pd.DataFrame:
-    """The study's Tables 1 and 2 for these faces: photos and faces by label, a row a dataset, then sum and percent.
+    """The study's Tables 1 and 2 for these faces: photos and faces by label, a row a dataset and their sum.
 
     Returns
     -------
     DataFrame
-        Index dataset, "Total" and "% Total"; columns photos, faces, with_mask, without_mask, incorrect_mask. The
-        percentages are of all faces.
+        Columns dataset (the last is "Total"), photos, faces, with_mask, without_mask, incorrect_mask.
     """
     counts = pd.crosstab(faces.table["dataset"], faces.table["label"])
-    counts = counts.reindex(columns=[WITH_MASK, WITHOUT_MASK, INCORRECT_MASK], fill_value=0)
+    counts = counts.reindex(columns=list(LABELS), fill_value=0)
     counts.insert(0, "faces", counts.sum(axis=1))
     counts.insert(0, "photos", pd.Series(faces.photos).reindex(counts.index).astype(int))
-    total = counts.sum()
-    share = (100 * total / total["faces"]).round(1)
-    share["photos"] = float("nan")
-    table = pd.concat([counts, total.to_frame("Total").T, share.to_frame("% Total").T])
-    return table.rename_axis(index="dataset", columns=None)
+    table = pd.concat([counts, counts.sum().to_frame("Total").T])
+    return table.rename_axis(index="dataset", columns=None).reset_index()
+
+
+def label_percent(split: pd.DataFrame) -> dict[str, float]:
+    """The last line of the study's Table 2: each label's share of all faces in percent, from `label_split`."""
+    total = split.iloc[-1]
+    return {label: 100 * total[label] / total["faces"] for label in LABELS}
 
 
 def _measure(shards: list[Shard], folder: Path, jobs: int | None, progress: Progress) -> pd.DataFrame:
@@ -178,9 +180,7 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(workspace: Workspace, faces: Faces) -> None:
-    datasets = {
-        key: {"path": str(path), "photos": faces.photos[key]} for key, path in faces.roots.items()
-    }
+    datasets = {key: {"path": str(path), "photos": faces.photos[key]} for key, path in faces.roots.items()}
     write_json(workspace.path("datasets.json"), datasets)
     write_table(workspace.path("rejects.parquet"), faces.rejects)
     write_table(workspace.path("faces.parquet"), faces.table)

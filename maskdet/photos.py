@@ -76,7 +76,7 @@ def read_photo(source: Path | bytes) -> Photo:
         raise PhotoError("not an image file") from None
     except Image.DecompressionBombError:
         raise PhotoError(f"more than {MAX_PIXELS // 1_000_000} million pixels") from None
-    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly every type on hostile bytes
+    except Exception as error:
         raise PhotoError(f"damaged image: {_first_line(error)}") from error
     return Photo(image, file_format, len(data))
 

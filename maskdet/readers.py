@@ -319,7 +319,9 @@ def _is_dataset_itself(root: Path, children: list[Path]) -> bool:
     names = [child.name.lower() for child in children]
     if any(parse_label(name) for name in names) or "annotations" in names:
         return True
-    if any(parse_label(c.name) for child in children if child.name.lower() in _PUBLISHER_SPLITS for c in child.iterdir()):
+    if any(
+        parse_label(c.name) for child in children if child.name.lower() in _PUBLISHER_SPLITS for c in child.iterdir()
+    ):
         return True
     return detect_layout(root) is not None and any(
         path.suffix.lower() in {".xml", ".json", ".csv"} for path in root.iterdir()

@@ -1,11 +1,11 @@
 """Runs: one folder for each trained model, whole or not there at all. Reading one needs no TensorFlow.
 
-    run.json             id, model, options, seed, data (fingerprint, faces, datasets, filter and split options),
-                         environment, wall times
-    history.json         what was measured while fitting, an entry an epoch or grid point
-    metrics.json         the test split (see `maskdet.metrics.evaluate_predictions`)
-    predictions.parquet  a row a face: face_id, dataset, label, group, split, logit, p_without_mask
-    weights/             what `Model.save` wrote
+run.json             id, model, options, seed, data (fingerprint, faces, datasets, filter and split options),
+                     environment, wall times
+history.json         what was measured while fitting, an entry an epoch or grid point
+metrics.json         the test split (see `maskdet.metrics.evaluate_predictions`)
+predictions.parquet  a row a face: face_id, dataset, label, group, split, logit, p_without_mask
+weights/             what `Model.save` wrote
 """
 
 import os

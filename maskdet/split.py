@@ -216,4 +216,3 @@ def _apportion(need: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int6
     rest = count - int(whole.sum())
     whole[np.argsort(-(exact - whole), kind="stable")[:rest]] += 1
     return whole
-

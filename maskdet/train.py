@@ -135,7 +135,9 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     seen = run.predictions.loc[run.predictions["split"] != "test", "face_id"]
     fresh = test[~test["face_id"].isin(seen)].reset_index(drop=True)
     if fresh.empty:
-        raise MaskDetError(f"Run {run.id} saw every face of this test split in training; nothing is left to judge it by.")
+        raise MaskDetError(
+            f"Run {run.id} saw every face of this test split in training; nothing is left to judge it by."
+        )
     data = labelled_images(workspace, faces, fresh)
     model = run.load_model()
     begin = time.perf_counter()

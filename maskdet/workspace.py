@@ -124,5 +124,5 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a Parquet table of the workspace. Raises WorkspaceError if it is missing or damaged."""
     try:
         return pd.read_parquet(path)
-    except Exception as error:  # noqa: BLE001 - pyarrow has its own hierarchy for damaged files
+    except Exception as error:
         raise WorkspaceError(f"{path} cannot be read ({error}).") from error

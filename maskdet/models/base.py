@@ -35,9 +35,7 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         if not len(self.images) == len(self.labels) == len(self.groups):
-            raise ValueError(
-                f"{len(self.images)} images have {len(self.labels)} labels and {len(self.groups)} groups"
-            )
+            raise ValueError(f"{len(self.images)} images have {len(self.labels)} labels and {len(self.groups)} groups")
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,0 +1,408 @@
+"""The shell: ``python -m maskdet COMMAND``. Every command is one or two core calls and a printed table.
+
+An error a person can act on is one line on stderr and exit status 1 (2 for a wrong command line). Tables go to
+stdout; progress and timing go to stderr.
+"""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer._click.exceptions import NoArgsIsHelpError
+from typer.exceptions import TyperException
+
+from maskdet.errors import MaskDetError
+from maskdet.jobs import EventWriter
+from maskdet.labels import CLASSES
+from maskdet.progress import Progress
+from maskdet.workspace import HOME_VARIABLE, Workspace, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from maskdet.facetable import Faces
+
+app = typer.Typer(
+    name="maskdet",
+    help="Face-mask image classification one can check: data, filters, models, heatmaps.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", help=f"The workspace. [env var: {HOME_VARIABLE}; default: data/workspace]"),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+
+
+@app.callback()
+def choose_home(context: typer.Context, home: HomeOption = None) -> None:
+    """Choose the workspace for the command that follows."""
+    context.obj = home
+
+
+@app.command(epilog="Example: python -m maskdet scan ~/datasets")
+def scan(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of dataset folders, or one dataset.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one a core]")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Read the datasets found in DIR (folder name = dataset id) and measure every face."""
+    from maskdet.facetable import scan as scan_folder
+
+    workspace = _workspace(context, home)
+    with _progress() as progress:
+        faces = scan_folder(workspace, folder, jobs=jobs, progress=progress)
+    _print_label_split(faces)
+    if len(faces.rejects):
+        print(f"\n{len(faces.rejects)} rejects:")
+        _print_table(faces.rejects)
+    else:
+        print("\nNo rejects.")
+    _done(workspace, f"{len(faces.table)} faces from {len(faces.roots)} datasets")
+
+
+@app.command("filter", epilog="Example: python -m maskdet filter --hash-distance 2")
+def filter_faces(
+    context: typer.Context,
+    hash_distance: Annotated[int, typer.Option(help="Duplicates differ in at most this many of 64 bits.")] = 4,
+    small_size: Annotated[
+        float, typer.Option(help="The aspect ratio counts below this sqrt(width x height), px.")
+    ] = 300,
+    min_aspect_ratio: Annotated[float, typer.Option(help="Least height / width of small faces.")] = 0.25,
+    max_aspect_ratio: Annotated[float, typer.Option(help="Largest height / width of small faces.")] = 4.0,
+    min_channel_mean: Annotated[float, typer.Option(help="Least mean of any channel, 0 to 255.")] = 5,
+    max_channel_mean: Annotated[float, typer.Option(help="Largest mean of any channel, 0 to 255.")] = 250,
+    incorrect_mask: Annotated[str, typer.Option(help="Masks worn incorrectly: drop or without_mask.")] = "drop",
+    home: HomeOption = None,
+) -> None:
+    """Decide which faces stay: the study's duplicate, aspect-ratio and RGB filters."""
+    from maskdet.facetable import load_faces
+    from maskdet.quality import FilterOptions, apply_filters, removals, save_filtered
+
+    workspace = _workspace(context, home)
+    options = FilterOptions(
+        hash_distance=hash_distance,
+        small_size=small_size,
+        min_aspect_ratio=min_aspect_ratio,
+        max_aspect_ratio=max_aspect_ratio,
+        min_channel_mean=min_channel_mean,
+        max_channel_mean=max_channel_mean,
+        incorrect_mask=incorrect_mask,  # type: ignore[arg-type]  # validated by FilterOptions
+    )
+    faces = load_faces(workspace)
+    filtered = apply_filters(faces, options)
+    workspace.ensure_writable()
+    save_filtered(workspace, filtered)
+    _print_table(removals(faces, filtered), digits=2)
+    _done(workspace, f"{len(filtered.kept)} of {len(filtered.table)} faces kept")
+
+
+@app.command("split", epilog="Example: python -m maskdet split --seed 1")
+def split_command(
+    context: typer.Context,
+    train_share: Annotated[float, typer.Option("--train")] = 0.6,
+    validation_share: Annotated[float, typer.Option("--validation")] = 0.2,
+    test_share: Annotated[float, typer.Option("--test")] = 0.2,
+    seed: SeedOption = 0,
+    home: HomeOption = None,
+) -> None:
+    """Assign the kept faces to training, validation and test, never parting two of one photo or duplicate cluster."""
+    from maskdet.catalog import load_catalog
+    from maskdet.facetable import load_faces
+    from maskdet.quality import load_filtered
+    from maskdet.split import SplitOptions, save_split, split_faces, split_table
+
+    workspace = _workspace(context, home)
+    options = SplitOptions(train_share, validation_share, test_share, seed)
+    faces = load_faces(workspace)
+    catalog = load_catalog(workspace.path("datasets.toml"))
+    split = split_faces(faces, load_filtered(workspace, faces), catalog, options)
+    workspace.ensure_writable()
+    save_split(workspace, split)
+    _print_table(split_table(split))
+    _done(workspace, f"{len(split.table)} faces split, fingerprint {split.fingerprint}")
+
+
+@app.command(epilog="Example: python -m maskdet train cnn --epochs 3")
+def train(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="svm or cnn.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a CNN. [default: 15]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Adam's learning rate. [default: 0.0001]")] = None,
+    augment: Annotated[
+        bool | None, typer.Option("--augment/--no-augment", help="Augment training faces. [default: augment]")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="At most this many training faces, for a quick try.")] = None,
+    seed: SeedOption = 0,
+    home: HomeOption = None,
+) -> None:
+    """Train a model on the split and judge it on the test faces; prints the run's id."""
+    from maskdet.train import train as train_model
+
+    workspace = _workspace(context, home)
+    given = {"epochs": epochs, "learning_rate": learning_rate, "augment": augment}
+    options = {name: value for name, value in given.items() if value is not None}
+    with _progress() as progress:
+        run = train_model(workspace, model, options, seed=seed, limit=limit, progress=progress)
+    _print_metrics(run.metrics)
+    print(run.id)
+    _done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)
+
+
+@app.command(epilog="Example: python -m maskdet evaluate cnn")
+def evaluate(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run's id, or a model's name: its best bundled or newest run.")],
+    home: HomeOption = None,
+) -> None:
+    """Predict the workspace's test split with a run's weights and print its metrics."""
+    from maskdet.runs import find_run
+    from maskdet.train import evaluate as evaluate_run
+
+    workspace = _workspace(context, home)
+    found = find_run(workspace, run)
+    with _progress() as progress:
+        evaluation = evaluate_run(workspace, found, progress)
+    print(f"run {found.id}")
+    _print_metrics(evaluation.metrics)
+    if not evaluation.same_data:
+        print(
+            f"Note: trained on another split ({found.fingerprint}); {evaluation.left_out} test faces that it saw in "
+            "training or validation are left out."
+        )
+    _done(workspace, f"{len(evaluation.predictions)} faces predicted in {evaluation.seconds:.1f} s")
+
+
+@app.command(epilog="Example: python -m maskdet runs")
+def runs(context: typer.Context, home: HomeOption = None) -> None:
+    """List the finished runs, bundled and own."""
+    from maskdet.runs import list_runs, runs_table
+
+    found = list_runs(_workspace(context, home))
+    if not found:
+        print("No runs yet: `python -m maskdet train svm` makes one.")
+        return
+    _print_table(runs_table(found), digits=4)
+
+
+@app.command(epilog="Example: python -m maskdet predict photo.jpg holiday/ --csv verdicts.csv")
+def predict(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos, or folders of photos.")],
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="RUN", help="A run's id or a model's name. [default: best bundled]")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="OUT", help="Write here instead of stdout.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Say of each photo whether the face wears a mask, as CSV. A file that cannot be read is a row that says why."""
+    from maskdet.predict import OK, collect_photos, predict_photos
+    from maskdet.runs import find_run
+
+    photos = collect_photos(paths)
+    run = find_run(_workspace(context, home), model)
+    loaded = run.load_model()
+    with _progress() as progress:
+        table = predict_photos([(str(path), path) for path in photos], loaded, run.id, progress)
+    if csv is None:
+        table.to_csv(sys.stdout, index=False)
+    else:
+        with replacing(csv) as temporary:
+            table.to_csv(temporary, index=False)
+    unread = int((table["status"] != OK).sum())
+    _note(f"{len(table) - unread} photos predicted, {unread} not readable" + (f", written to {csv}" if csv else ""))
+
+
+@app.command(epilog="Example: python -m maskdet explain photo.jpg --out heatmap.png")
+def explain(
+    context: typer.Context,
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo of one face.")],
+    out: Annotated[Path, typer.Option("--out", metavar="PNG", help="Where the picture goes.")],
+    model: Annotated[str | None, typer.Option("--model", metavar="RUN", help="A run's id or a model's name.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Show the evidence for with_mask or without_mask. [default: the verdict]")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Lay over a photo where the model looked: Grad-CAM of its last convolutional layer."""
+    import numpy as np
+    from PIL import Image
+
+    from maskdet.explain import GradCam, overlay
+    from maskdet.photos import read_photo
+    from maskdet.predict import judge, whole_face
+    from maskdet.runs import find_run
+
+    if label not in (None, *CLASSES):
+        raise MaskDetError(f"--label must be {' or '.join(CLASSES)}, not {label!r}.")
+    try:
+        seen = read_photo(photo)
+    except MaskDetError as error:
+        raise MaskDetError(f"{photo}: {error}.") from error
+    run = find_run(_workspace(context, home), model)
+    loaded = run.load_model()
+    face = whole_face(seen)
+    grad_cam = GradCam(loaded)
+    verdict = judge(loaded, [face])[0]
+    heatmap = grad_cam(face, label or verdict.label)
+    with replacing(out) as temporary:
+        Image.fromarray(overlay(np.asarray(seen.image), heatmap)).save(temporary, format="PNG")
+    print(f"{verdict.label}, p_without_mask {verdict.p_without_mask:.4f}, model {run.id}")
+    if not heatmap.has_evidence:
+        print(f"No evidence found for {heatmap.label} in layer {heatmap.layer}: the picture is the photo alone.")
+    _note(f"evidence for {heatmap.label} in layer {heatmap.layer}, written to {out}")
+
+
+@app.command(epilog="Example: python -m maskdet sample")
+def sample(context: typer.Context, home: HomeOption = None) -> None:
+    """Draw the synthetic sample set, with its own workspace inside this one, and print where its photos lie."""
+    from maskdet.facetable import load_faces
+    from maskdet.starter import sample_workspace
+
+    workspace = _workspace(context, home)
+    with _progress() as progress:
+        drawn = sample_workspace(workspace, progress)
+    _print_label_split(load_faces(drawn))
+    print(drawn.path("photos"))
+    _done(workspace, f"use it with --home {drawn.home}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the shell. Exits with 0, with 1 for an error a person can act on, or with 2 for a wrong command line."""
+    job = EventWriter.from_environment()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets on stderr otherwise
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except TyperException as error:
+        if isinstance(error, NoArgsIsHelpError):  # the message is the help itself
+            print(error.format_message())
+            sys.exit(error.exit_code)
+        _fail(job, " ".join(error.format_message().split()), error.exit_code)
+    except MaskDetError as error:
+        _fail(job, str(error), 1)
+    except MemoryError:
+        _fail(job, "This needs more memory than the machine has; try --limit.", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail(job, "Stopped.", 130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        _fail(job, f"{error.filename or 'A file'}: {error.strerror or error}.", 1)
+    except Exception as error:
+        if job:  # the page shows this; the traceback goes to the job's log
+            job.write("failed", reason=f"An error in MaskDet itself, see the log ({type(error).__name__}: {error}).")
+        raise
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(job: EventWriter | None, reason: str, status: int) -> None:
+    if job:
+        job.write("failed", reason=reason)
+    print(f"Error: {reason}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _workspace(context: typer.Context, home: Path | None) -> Workspace:
+    return Workspace.locate(home or context.obj)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on stderr, and the events of the job that this process may be."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    job = EventWriter.from_environment()
+    if job:
+        yield job
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(done: int, total: int, text: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=text)
+
+        yield report
+
+
+def _print_table(table: "pd.DataFrame", digits: int = 0) -> None:
+    def cell(value: Any) -> str:
+        if value is None or value != value:
+            return ""
+        if isinstance(value, float):
+            return f"{value:.{digits}f}"
+        return str(value)
+
+    rows = [[str(name) for name in table.columns], *([cell(v) for v in row] for row in table.itertuples(index=False))]
+    numeric = [table.dtypes.iloc[i].kind in "iuf" for i in range(len(table.columns))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
+    for row in rows:
+        cells = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _print_label_split(faces: "Faces") -> None:
+    from maskdet.facetable import label_percent, label_split
+
+    split = label_split(faces)
+    _print_table(split)
+    shares = ", ".join(f"{share:.1f} % {label}" for label, share in label_percent(split).items())
+    print(f"of all faces: {shares}")
+
+
+def _print_metrics(metrics: dict[str, Any]) -> None:
+    import pandas as pd
+
+    def bounds(name: str) -> str:
+        low, high = metrics["intervals"][name]
+        return f"{low:.4f} to {high:.4f}"
+
+    labels = pd.DataFrame([{"label": label, **values} for label, values in metrics["labels"].items()])
+    labels["f1 95 %"] = [bounds(f"f1 {label}") for label in metrics["labels"]]
+    _print_table(labels, digits=4)
+    print(f"macro F1 {metrics['macro_f1']:.4f} ({bounds('macro_f1')})")
+    print(f"accuracy {metrics['accuracy']:.4f} ({bounds('accuracy')})")
+    print(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
+    print("\nconfusion matrix (row actual, column predicted)")
+    confusion = pd.DataFrame(metrics["confusion"], columns=list(CLASSES))
+    confusion.insert(0, "", list(CLASSES))
+    _print_table(confusion)
+    print("\nby dataset")
+    _print_table(pd.DataFrame([{"dataset": k, **v} for k, v in metrics["datasets"].items()]), digits=4)
+    print()
+
+
+_BEGIN = time.perf_counter()
+
+
+def _done(workspace: Workspace, text: str, result: str = "") -> None:
+    job = EventWriter.from_environment()
+    if job:
+        job.write("finished", result=result)
+    _note(f"{text}; workspace {workspace.home}")
+
+
+def _note(text: str) -> None:
+    """One line on stderr: what was done, how long it took, how much memory this process and its children took."""
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss counts bytes on macOS, KiB elsewhere
+    own, children = (
+        resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    memory = f"peak memory {own / 2**20:.0f} MiB" + (
+        f" (largest child {children / 2**20:.0f})" if children > own / 4 else ""
+    )
+    print(f"{text} ({time.perf_counter() - _BEGIN:.1f} s, {memory})", file=sys.stderr)
