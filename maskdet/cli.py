@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer._click.exceptions import NoArgsIsHelpError
 from typer.exceptions import TyperException
 
 from maskdet.errors import MaskDetError
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="maskdet",
     help="Face-mask image classification one can check: data, filters, models, heatmaps.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -47,6 +46,9 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 @app.callback()
 def choose_home(context: typer.Context, home: HomeOption = None) -> None:
     """Choose the workspace for the command that follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
     context.obj = home
 
 
@@ -285,9 +287,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = app(args=arguments, standalone_mode=False)
     except TyperException as error:
-        if isinstance(error, NoArgsIsHelpError):  # the message is the help itself
-            print(error.format_message())
-            sys.exit(error.exit_code)
         _fail(job, " ".join(error.format_message().split()), error.exit_code)
     except MaskDetError as error:
         _fail(job, str(error), 1)

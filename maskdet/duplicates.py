@@ -5,6 +5,7 @@ within the distance agree in at least one band (the pigeonhole principle), so on
 compared. The result is exactly that of the comparison of all with all.
 """
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -48,7 +49,7 @@ def near_pairs(hashes: Hashes, distance: int) -> tuple[Indices, Indices, npt.NDA
         raise ValueError(f"distance must be 0 to {MAX_DISTANCE} bits, not {distance}")
     found: list[npt.NDArray[np.int64]] = []
     edges = np.linspace(0, _BITS, distance + 2).astype(int)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         mask = np.uint64(((1 << int(high - low)) - 1) << int(low))
         found.extend(_pairs_in_band(hashes, hashes & mask, distance))
     if not found:

@@ -7,7 +7,6 @@ and a scan that was cut goes on with the shards that are missing.
 """
 
 import hashlib
-import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -168,7 +167,7 @@ def _key(dataset: str, root: Path, photos: Sequence[str], faces: dict[str, list[
     digest = hashlib.sha256(f"{VERSION} {FACE_SIZE} {dataset}".encode())
     for photo in photos:
         try:
-            status = os.stat(root / photo)
+            status = (root / photo).stat()
             stamp = f"{status.st_size} {status.st_mtime_ns}"
         except OSError:  # gone since the folder was listed: measuring it will say so
             stamp = "missing"

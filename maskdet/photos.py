@@ -144,11 +144,9 @@ def _as_seen(opened: Image.Image) -> Image.Image:
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     pixels = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    if image.mode == "F":  # floating point has no fixed white: a picture in 0..1 or one in 0..255
-        scale = 255.0 if pixels.max() <= 1.0 else 1.0
-    else:
-        scale = 255.0 / 65535.0
-    return Image.fromarray(np.clip(pixels * scale + 0.5, 0, 255).astype(np.uint8))
+    # Floating point has no fixed white: it is a picture in 0..1 or one in 0..255.
+    white = 65535.0 if image.mode != "F" else 1.0 if pixels.max() <= 1.0 else 255.0
+    return Image.fromarray(np.clip(pixels * (255.0 / white) + 0.5, 0, 255).astype(np.uint8))
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Called with the number of steps done, of all steps, and a short text; may raise to cancel the work."""
 
-    def __call__(self, done: int, total: int, text: str) -> None: ...
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """Report progress."""
 
 
 def silent(done: int, total: int, text: str) -> None:

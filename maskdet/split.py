@@ -184,7 +184,7 @@ def load_split(workspace: Workspace, faces: Faces) -> Split:
     description = read_json(workspace.path("split.json"))
     if description["faces_fingerprint"] != faces.fingerprint:
         raise WorkspaceError(
-            "The faces changed since they were split: run `python -m maskdet filter` and `python -m maskdet split` again."
+            "The faces changed since they were split: run `python -m maskdet filter`, then `python -m maskdet split`."
         )
     table = read_table(workspace.path("split.parquet"))
     options = SplitOptions(**description["options"])

@@ -1,8 +1,8 @@
 """The study's CNN (4.3.1): an AlexNet-like plan with batch normalisation and dropout, one logit at the end.
 
 The study's Appendix B with the layers' sizes is lost. Ours: AlexNet's eleven-pixel stem with a stride of four and its
-five convolutions, at a third to a quarter of its width, since there are two classes instead of a thousand, and since training
-has to be bearable on two cores. TensorFlow is imported inside the functions only.
+five convolutions, at a third to a quarter of its width, since there are two classes instead of a thousand, and
+since training has to be bearable on two cores. TensorFlow is imported inside the functions only.
 """
 
 from collections.abc import Callable, Iterator

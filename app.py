@@ -1,0 +1,20 @@
+"""MaskDet in the browser: navigation, the choice of data, and one place where errors become sentences."""
+
+import streamlit as st
+
+from ui.session import choose_data, showing_errors
+
+st.set_page_config(page_title="MaskDet", page_icon=":material/masks:", layout="wide")
+page = st.navigation(
+    [
+        st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
+        st.Page("pages/datasets.py", title="Datasets", icon=":material/photo_library:"),
+        st.Page("pages/quality.py", title="Quality", icon=":material/filter_alt:"),
+        st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
+        st.Page("pages/results.py", title="Results", icon=":material/monitoring:"),
+        st.Page("pages/explain.py", title="Explain", icon=":material/face:"),
+    ]
+)
+choose_data()
+with showing_errors():
+    page.run()

@@ -1,0 +1,62 @@
+"""Reads of the core that several pages share, cached until the files behind them change."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from maskdet.explain import GradCam
+from maskdet.facetable import Faces, load_faces
+from maskdet.models.base import Model
+from maskdet.quality import Filtered, FilterOptions, apply_filters
+from maskdet.runs import Run, list_runs
+from maskdet.workspace import Workspace
+
+
+def faces_of(workspace: Workspace) -> Faces:
+    """The face table of a workspace."""
+    return _faces(workspace, _stamp(workspace.path("faces.parquet")))
+
+
+def filtered_by(workspace: Workspace, options: FilterOptions) -> Filtered:
+    """The decision that some thresholds give."""
+    return _filtered(workspace, options, _stamp(workspace.path("faces.parquet")))
+
+
+def runs_of(workspace: Workspace) -> list[Run]:
+    """Bundled runs and those of the workspace, newest first."""
+    return list_runs(workspace)[::-1]
+
+
+@st.cache_resource(show_spinner="Loading the model (the first one takes about ten seconds)", max_entries=4)
+def model_of(folder: Path) -> Model:
+    """A run's trained model; shared by all visitors, since it is only read."""
+    from maskdet.runs import open_run
+
+    return open_run(folder).load_model()
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def grad_cam_of(folder: Path) -> GradCam | None:
+    """Grad-CAM of a run's model, or None if it has no convolutional layer."""
+    model = model_of(folder)
+    return GradCam(model) if hasattr(model, "gradcam_layer") else None
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _faces(workspace: Workspace, stamp: float) -> Faces:
+    return load_faces(workspace)
+
+
+@st.cache_data(show_spinner="Comparing the faces", max_entries=32)
+def _filtered(workspace: Workspace, options: FilterOptions, stamp: float) -> Filtered:
+    return apply_filters(faces_of(workspace), options)
+
+
+def _stamp(path: Path) -> float:
+    return path.stat().st_mtime if path.is_file() else 0.0
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as a CSV file to download."""
+    return table.to_csv(index=False).encode()

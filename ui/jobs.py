@@ -1,0 +1,71 @@
+"""Background jobs on a page: start one, watch it, stop it."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from maskdet.jobs import Job, cancel, launch, list_jobs
+from maskdet.workspace import Workspace
+
+_ICONS = {
+    "running": ":material/progress_activity:",
+    "finished": ":material/check_circle:",
+    "failed": ":material/error:",
+    "cancelled": ":material/cancel:",
+    "interrupted": ":material/warning:",
+}
+
+
+def start(workspace: Workspace, command: Sequence[str]) -> None:
+    """Launch a command and say so. Raises WorkspaceError if the workspace cannot be written."""
+    launch(workspace, command)
+    st.toast(f"Started: {command[0]}", icon=":material/play_arrow:")
+
+
+@st.fragment(run_every="1s")
+def show_jobs(workspace: Workspace, kind: str, count: int = 5) -> None:
+    """The newest jobs of a kind, with live progress; the whole page reruns when one ends, to show what it made."""
+    jobs = [job for job in list_jobs(workspace) if job.command[0] == kind][:count]
+    running = {job.id for job in jobs if job.state == "running"}
+    before = st.session_state.get(f"running_{kind}", set())
+    st.session_state[f"running_{kind}"] = running
+    if before - running:
+        st.rerun()
+    for job in jobs:
+        _show(job)
+
+
+def _show(job: Job) -> None:
+    with st.container(border=True):
+        line, button = st.columns([6, 1], vertical_alignment="center")
+        line.markdown(
+            f"{_ICONS[job.state]} **`{' '.join(part for part in job.command if part != '--')}`** — {_status(job)}"
+        )
+        if job.state == "running":
+            if button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
+                cancel(job)
+                st.rerun(scope="fragment")
+            share = job.done / job.total if job.total else 0.0
+            st.progress(min(1.0, share), text=_progress_text(job))
+        elif job.state == "failed":
+            st.error(job.reason or "It ended without saying why; the log may.")
+        elif job.state == "finished" and job.result:
+            st.page_link("pages/results.py", label=f"Results of {job.result}", icon=":material/monitoring:")
+        if job.state in ("failed", "interrupted") and job.log.strip():
+            with st.expander("Log"):
+                st.code(job.log[-4000:], language=None)
+
+
+def _status(job: Job) -> str:
+    return f"{job.state}, {_duration(job.seconds)}, started {job.created.replace('T', ' ').rstrip('Z')} UTC"
+
+
+def _progress_text(job: Job) -> str:
+    left = job.seconds_left
+    return f"{job.text or 'starting'}" + (f" · about {_duration(left)} left" if left is not None else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

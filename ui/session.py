@@ -1,0 +1,80 @@
+"""Which workspace a visitor looks at, and how errors of the core reach the page."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import streamlit as st
+
+from maskdet.errors import MaskDetError
+from maskdet.facetable import has_faces
+from maskdet.starter import sample_of, sample_workspace
+from maskdet.workspace import Workspace
+
+OWN: Final = "My datasets"
+SAMPLE: Final = "Synthetic sample"
+
+
+def home_workspace() -> Workspace:
+    """The workspace that new scans go to."""
+    return Workspace.locate()
+
+
+def choose_data() -> None:
+    """In the sidebar: the visitor's own datasets, where there are any, or the synthetic sample set."""
+    if has_faces(home_workspace()):
+        st.sidebar.segmented_control("Data", [OWN, SAMPLE], default=OWN, key="data_choice", required=True)
+    else:
+        st.sidebar.caption("Data: synthetic sample set, until you scan a dataset of your own.")
+
+
+def shows_sample() -> bool:
+    """True where the page's data is the synthetic sample set."""
+    return not has_faces(home_workspace()) or st.session_state.get("data_choice") == SAMPLE
+
+
+def workspace_in_sight() -> Workspace:
+    """The chosen workspace, without drawing the sample set."""
+    return sample_of(home_workspace()) if shows_sample() else home_workspace()
+
+
+def current_workspace() -> Workspace:
+    """The chosen workspace; the sample set is drawn on first use, and always labelled as synthetic.
+
+    Raises
+    ------
+    MaskDetError
+        If the sample set is needed and cannot be written.
+    """
+    if not shows_sample():
+        return home_workspace()
+    with st.spinner("Drawing the synthetic sample set (once, a few seconds)"):
+        workspace = sample_workspace(home_workspace())
+    st.info(
+        "**Synthetic sample set.** These faces are drawn, not photographed; they show how MaskDet works and say "
+        "nothing about real masks. Scan a dataset on the Datasets page to use your own photos.",
+        icon=":material/draw:",
+    )
+    return workspace
+
+
+@contextmanager
+def showing_errors() -> Iterator[None]:
+    """Show an error as a sentence with ways on, never as a traceback."""
+    try:
+        yield
+    except MaskDetError as error:
+        st.error(str(error), icon=":material/error:")
+        _ways_on()
+    except Exception as error:  # the log has the traceback; the visitor needs a way on
+        logging.getLogger("maskdet").exception("a page failed")
+        st.error(f"Something is wrong in MaskDet itself ({type(error).__name__}: {error}). The server's log has more.")
+        _ways_on()
+
+
+def _ways_on() -> None:
+    with st.container(horizontal=True):
+        st.page_link("pages/home.py", label="Home", icon=":material/home:")
+        st.page_link("pages/datasets.py", label="Datasets", icon=":material/photo_library:")
+        st.page_link("pages/explain.py", label="Explain a photo", icon=":material/face:")
