@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui.session import choose_data, showing_errors
 
-st.set_page_config(page_title="MaskDet", page_icon=":material/masks:", layout="wide")
+st.set_page_config(page_title="MaskDet", page_icon="😷", layout="wide")
 page = st.navigation(
     [
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),

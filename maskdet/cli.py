@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from maskdet.facetable import Faces
+    from maskdet.models import Model
+    from maskdet.runs import Run
 
 app = typer.Typer(
     name="maskdet",
@@ -155,6 +157,7 @@ def train(
     workspace = _workspace(context, home)
     given = {"epochs": epochs, "learning_rate": learning_rate, "augment": augment}
     options = {name: value for name, value in given.items() if value is not None}
+    _prepare(model)
     with _progress() as progress:
         run = train_model(workspace, model, options, seed=seed, limit=limit, progress=progress)
     _print_metrics(run.metrics)
@@ -174,6 +177,7 @@ def evaluate(
 
     workspace = _workspace(context, home)
     found = find_run(workspace, run)
+    _prepare(found.model_name)
     with _progress() as progress:
         evaluation = evaluate_run(workspace, found, progress)
     print(f"run {found.id}")
@@ -214,7 +218,7 @@ def predict(
 
     photos = collect_photos(paths)
     run = find_run(_workspace(context, home), model)
-    loaded = run.load_model()
+    loaded = _load(run)
     with _progress() as progress:
         table = predict_photos([(str(path), path) for path in photos], loaded, run.id, progress)
     if csv is None:
@@ -253,7 +257,7 @@ def explain(
     except MaskDetError as error:
         raise MaskDetError(f"{photo}: {error}.") from error
     run = find_run(_workspace(context, home), model)
-    loaded = run.load_model()
+    loaded = _load(run)
     face = whole_face(seen)
     grad_cam = GradCam(loaded)
     verdict = judge(loaded, [face])[0]
@@ -315,6 +319,19 @@ def _fail(job: EventWriter | None, reason: str, status: int) -> None:
 
 def _workspace(context: typer.Context, home: Path | None) -> Workspace:
     return Workspace.locate(home or context.obj)
+
+
+def _prepare(model_name: str) -> None:
+    from maskdet.models import MODELS
+    from maskdet.quiet import import_tensorflow
+
+    if model_name in MODELS and MODELS[model_name].needs_tensorflow:
+        import_tensorflow()
+
+
+def _load(run: "Run") -> "Model":
+    _prepare(run.model_name)
+    return run.load_model()
 
 
 @contextmanager

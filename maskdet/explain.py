@@ -89,7 +89,7 @@ def overlay(photo: RgbImage, heatmap: Heatmap, opacity: float = 0.6) -> RgbImage
     stops = np.linspace(0, 1, len(_COLOURS))
     colours = np.stack([np.interp(values, stops, _COLOURS[:, channel]) for channel in range(3)], axis=-1)
     alpha = (opacity * values)[..., None]
-    return (photo * (1 - alpha) + colours * alpha + 0.5).astype(np.uint8)
+    return np.asarray(photo * (1 - alpha) + colours * alpha + 0.5).astype(np.uint8)
 
 
 def _compile(network: Any, layer: str) -> Callable[[npt.NDArray[np.float32], np.float32], Any]:

@@ -76,10 +76,10 @@ def scan(workspace: Workspace, root: Path, *, jobs: int | None = None, progress:
         ]
         before = load_faces(workspace) if has_faces(workspace) else None
         faces = _merge(before, measured, pd.DataFrame(listed, columns=_REJECT_COLUMNS), found, readings)
-        if faces.table.empty:
+        if not faces.table["dataset"].isin(found).any():
             reasons = "; ".join(f"{r.photo}: {r.reason}" for r in faces.rejects.head(3).itertuples())
             raise MaskDetError(f"No usable face in {root}" + (f" ({reasons})." if reasons else "."))
-        _write(workspace, faces)
+        _write(workspace, faces, {shard.key for shard in shards})
     return faces
 
 
@@ -179,12 +179,12 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({**dict.fromkeys(whole, "int64"), "whole_photo": "bool"})
 
 
-def _write(workspace: Workspace, faces: Faces) -> None:
+def _write(workspace: Workspace, faces: Faces, scanned: set[str]) -> None:
     datasets = {key: {"path": str(path), "photos": faces.photos[key]} for key, path in faces.roots.items()}
     write_json(workspace.path("datasets.json"), datasets)
     write_table(workspace.path("rejects.parquet"), faces.rejects)
     write_table(workspace.path("faces.parquet"), faces.table)
-    used = set(faces.table["shard"])
+    used = scanned.union(faces.table["shard"])  # a scanned shard may hold rejects alone
     for path in workspace.path("shards").iterdir():
         if path.stem not in used:
             path.unlink()

@@ -154,7 +154,7 @@ def read_job(folder: Path) -> Job:
     alive = _process(record) is not None  # asked before the events are read: the last event comes before the end
     events = _events(folder)
     last = events[-1] if events else {}
-    progress = next((event for event in reversed(events) if event["event"] == "progress"), {})
+    progress: dict[str, Any] = next((event for event in reversed(events) if event["event"] == "progress"), {})
     state: State = last["event"] if last.get("event") in ("finished", "failed", "cancelled") else "running"
     if state == "running" and not alive:
         state = "interrupted"

@@ -25,21 +25,23 @@ def _palette(colours: str) -> tuple[Rgb, ...]:
 
 
 def check(name: str, value: float, least: float, most: float) -> None:
+    """Raise ValueError unless a value lies in its range, both ends included; NaN lies in none."""
     if not least <= value <= most:
         raise ValueError(f"{name}: expected {least} to {most}, got {value!r}")
 
 
-def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
 
 
-def check_colour(name: str, colour: Rgb) -> None:
+def _check_colour(name: str, colour: Rgb) -> None:
     if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
         raise ValueError(f"{name}: expected three values from 0 to 255, got {colour!r}")
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """Draw one of some choices, each as likely as the next."""
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -49,6 +51,7 @@ _HAIRS: Final = _palette("1a1512 2c1d15 46301f 6b4a2c 74381f b8925a d9c089 9a989
 _EYES: Final = _palette("3a2415 54361d 6d5a30 4d6b4a 58809c 7d93a1")
 _FABRICS: Final = _palette("e9e6df 27282c 24385e 7b2430 2f5a4a c9a13b 8d8f96 b9577a 4f7fb5 d8c3a5 5a4a7a a34d2c")
 _WALLS: Final = _palette("e8e4dc c9d3da 9fb0a2 b79f86 5c6670 3a3f4a 86754f 4f6b58 d7c0ad 6f86a8 a05f4d f4f4f2")
+#: Colours of masks; the first six are those of surgical ones.
 MASKS: Final = _palette("f4f5f3 a8cfe6 9fd3cf 1d1e22 efb6c4 d6d9de 32456e 8fbf8a 7a2c3d e8dcc0")
 _PALETTES: Final = {"skin": SKINS, "hair_colour": _HAIRS, "eye_colour": _EYES, "clothes": _FABRICS}
 _CHOICES: Final = {"hair_style": HairStyle, "backdrop": Backdrop, "beard": Beard, "glasses": Glasses}
@@ -75,13 +78,13 @@ class MaskLook:
     pattern: Pattern = "plain"
 
     def __post_init__(self) -> None:
-        check_colour("mask colour", self.colour)
+        _check_colour("mask colour", self.colour)
         for name, value, known in (
             ("mask kind", self.kind, MaskKind),
             ("worn", self.worn, Worn),
             ("pattern", self.pattern, Pattern),
         ):
-            check_choice(name, value, get_args(known))
+            _check_choice(name, value, get_args(known))
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,11 @@ class FaceLook:
         for value in self.shift:
             check("shift", value, -1, 1)
         for name in _PALETTES:
-            check_colour(name, getattr(self, name))
+            _check_colour(name, getattr(self, name))
         for colour in self.walls:
-            check_colour("walls", colour)
+            _check_colour("walls", colour)
         for name, known in _CHOICES.items():
-            check_choice(name, getattr(self, name), get_args(known))
+            _check_choice(name, getattr(self, name), get_args(known))
 
     @classmethod
     def random(cls, rng: np.random.Generator, *, mask: bool) -> "FaceLook":

@@ -83,8 +83,8 @@ def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
         ``accuracy``; ``intervals``, percentiles of the cluster bootstrap at `LEVEL` for the last two and each label's
         f1; ``datasets``, faces and macro F1 of each dataset that holds both labels.
     """
-    actual = (predictions["label"] == CLASSES[1]).to_numpy(np.int64)
-    predicted = (predictions["logit"] > 0).to_numpy(np.int64)
+    actual = (predictions["label"] == CLASSES[1]).to_numpy().astype(np.int64)
+    predicted = (predictions["logit"] > 0).to_numpy().astype(np.int64)
     confusion = confusion_matrix(actual, predicted)
     measured = scores(confusion)
     resampled = scores(resampled_confusions(actual, predicted, predictions["group"].to_numpy()))
@@ -131,4 +131,6 @@ def _interval(values: Values) -> list[float]:
 
 
 def _ratio(part: Values, whole: npt.NDArray[Any]) -> Values:
-    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0)
+    ratio = np.zeros(np.broadcast(part, whole).shape)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio

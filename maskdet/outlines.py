@@ -26,10 +26,12 @@ def mirrored(points: str, widen: float = 1.0) -> Outline:
 
 
 def whole(half: Outline) -> Outline:
+    """A closed curve through the points of a right half and their mirror images."""
     return curve(np.concatenate((half, -half[-2:0:-1].conj())))
 
 
 def between(first: Outline, second: Outline) -> Outline:
+    """The outline of what lies between two lines that run the same way."""
     return np.concatenate((first, second[::-1]))
 
 
@@ -38,13 +40,14 @@ def curve(points: Outline, *, closed: bool = True) -> Outline:
     around = np.concatenate((points[-1:], points, points[:2]) if closed else (points[:1], points, points[-1:]))
     a, b, c, d = (around[k : len(around) - 3 + k, None] for k in range(4))
     bend, swing = 2 * a - 5 * b + 4 * c - d, 3 * (b - c) + d - a
-    curve: Outline = b + 0.5 * _STEPS * (c - a + _STEPS * (bend + _STEPS * swing))
-    return curve.ravel() if closed else np.concatenate((curve.ravel(), points[-1:]))
+    smooth: Outline = b + 0.5 * _STEPS * (c - a + _STEPS * (bend + _STEPS * swing))
+    return smooth.ravel() if closed else np.concatenate((smooth.ravel(), points[-1:]))
 
 
 def ellipse(centre: complex, across: float, down: float) -> Outline:
-    outline: Outline = centre + across * _CIRCLE.real + 1j * down * _CIRCLE.imag
-    return outline
+    """An ellipse around a centre, from its two radii."""
+    around: Outline = centre + across * _CIRCLE.real + 1j * down * _CIRCLE.imag
+    return around
 
 
 def stroke(points: Outline, thick: float, *, taper: bool = True) -> Outline:

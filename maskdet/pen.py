@@ -137,5 +137,6 @@ def blend(first: Rgb, second: Rgb, share: npt.NDArray[np.floating[Any]]) -> Imag
 
 
 def mix(first: Rgb, second: Rgb, share: float) -> Rgb:
+    """A colour between two: the first at share 0, the second at share 1."""
     red, green, blue = (round((1 - share) * a + share * b) for a, b in zip(first, second, strict=True))
     return red, green, blue

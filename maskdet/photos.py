@@ -113,13 +113,16 @@ def normalise(face: Image.Image) -> RgbImage:
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """All photo files below a folder by name ending, sorted; links out of the folder are not followed."""
+    """All photo files below a folder by name ending, sorted.
+
+    Hidden files and folders are passed over, and links out of the folder are not followed.
+    """
     root = folder.resolve()
     return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in PHOTO_SUFFIXES
-        and not path.name.startswith(".")
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
         and (not path.is_symlink() or path.resolve().is_relative_to(root))
     )

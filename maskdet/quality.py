@@ -5,7 +5,8 @@ under the first it fails, in the study's order: duplicate, aspect ratio, RGB.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, get_args
+from math import inf
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from maskdet.labels import INCORRECT_MASK, WITHOUT_MASK
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
 IncorrectMask = Literal["drop", "without_mask"]
+Options = TypeVar("Options")
 #: The filters in the order in which a removal is counted.
 FILTERS: Final = ("incorrect_mask", "duplicate", "aspect_ratio", "rgb")
 #: What each filter removes, for pages and tables.
@@ -65,9 +67,9 @@ class FilterOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.hash_distance <= MAX_DISTANCE:
             raise MaskDetError(f"The hash distance must be 0 to {MAX_DISTANCE} bits, not {self.hash_distance}.")
-        if self.small_size < 0:
+        if not 0 <= self.small_size < inf:
             raise MaskDetError(f"The square-root size must be at least 0 px, not {self.small_size}.")
-        if not 0 < self.min_aspect_ratio <= self.max_aspect_ratio:
+        if not 0 < self.min_aspect_ratio <= self.max_aspect_ratio < inf:
             raise MaskDetError(
                 f"The aspect ratio must span from above 0 to its maximum, not {self.min_aspect_ratio} to "
                 f"{self.max_aspect_ratio}."
@@ -89,7 +91,7 @@ class Filtered:
     table : DataFrame
         A row a face, in the face table's order: ``face_id``; ``label`` as a model will see it; ``cluster``, the
         duplicate cluster; a column of bool a filter; ``removed_by``, the first filter it fails or ""; ``kept_face``,
-        for a duplicate the face that stays in its place, else "".
+        for a duplicate the copy preferred to it, which stays unless every copy fails another filter, else "".
     """
 
     table: pd.DataFrame
@@ -209,7 +211,7 @@ def load_filtered(workspace: Workspace, faces: Faces) -> Filtered:
     return filtered
 
 
-def options_from(kind: type[FilterOptions], values: dict[str, Any]) -> FilterOptions:
+def options_from(kind: type[Options], values: dict[str, Any]) -> Options:
     """Options from a stored dictionary. Raises WorkspaceError if it names others than this version knows."""
     try:
         return kind(**values)

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import parse as parse_xml
+from defusedxml.ElementTree import fromstring as parse_xml
 
 from maskdet.errors import MaskDetError
 from maskdet.labels import Label, parse_label
@@ -77,7 +77,7 @@ class Reading:
 
     def reject(self, photo: str, reason: str) -> None:
         """Note a file or annotation that cannot be used."""
-        self.rejects.append(Reject(photo, reason))
+        self.rejects.append(Reject(photo.encode(errors="backslashreplace").decode(), reason))
 
 
 def find_datasets(root: Path) -> dict[str, Path]:
@@ -99,16 +99,21 @@ def find_datasets(root: Path) -> dict[str, Path]:
         raise MaskDetError(f"{root} is a file; name the folder that holds the datasets.")
     try:
         children = sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith("."))
-        if _is_dataset_itself(root, children):
-            return {root.resolve().name: root}
+        itself = _is_dataset_itself(root, children)
     except OSError as error:
         raise MaskDetError(f"The folder {root} cannot be read: {error.strerror}.") from error
-    found = {child.name: child for child in children if detect_layout(child) is not None}
+    if itself:
+        found = {root.resolve().name: root}
+    else:
+        found = {child.name: child for child in children if detect_layout(child) is not None}
     if not found:
         raise MaskDetError(
             f"No dataset found in {root}: expected folders such as with_mask/ and without_mask/, or images/ with "
             "annotations/ (XML or JSON) or a CSV of boxes, in it or in a folder below it."
         )
+    for folder in found.values():
+        if not _is_utf8(str(folder.resolve())):
+            raise MaskDetError(f"Rename the folder {str(folder)!r}: its name is not valid UTF-8.")
     return found
 
 
@@ -162,8 +167,8 @@ def read_voc(folder: Path) -> Reading:
     for path in _files(folder, ".xml"):
         name = path.relative_to(folder).as_posix()
         try:
-            root = parse_xml(path, forbid_dtd=True).getroot()
-        except (ParseError, DefusedXmlException, OSError, ValueError) as error:
+            root = parse_xml(path.read_bytes(), forbid_dtd=True)
+        except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:  # the last: its encoding
             reading.reject(name, f"not readable as XML: {_one_line(error)}")
             continue
         photo = photos.find(root.findtext("filename") or "", path.stem)
@@ -249,6 +254,8 @@ def _read_csv(path: Path, name: str, photos: _PhotoIndex, described: set[str], r
         return
     numbers: dict[str, int] = defaultdict(int)
     for line, row in enumerate(rows[1:], start=2):
+        if not row:  # a blank line
+            continue
         if len(row) <= max(columns):
             reading.reject(f"{name}, line {line}", "has too few values")
             continue
@@ -335,10 +342,16 @@ def _photos(folder: Path, reading: Reading) -> list[str]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             reading.reject(name, "is a link that leads out of the dataset's folder")
+        elif not _is_utf8(name):  # it could go into no table
+            reading.reject(name, "has a name that is not valid UTF-8")
         else:
             photos.append(name)
     reading.photos = len(photos)
     return photos
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _files(folder: Path, *suffixes: str) -> list[Path]:

@@ -58,9 +58,7 @@ DEFAULT_OPTIONS: Final = SampleOptions()
 _ODDITIES: Final = 10  # photos that `_write_oddities` adds
 
 
-def write_sample(
-    root: Path, options: SampleOptions = DEFAULT_OPTIONS, progress: Callable[[int, int, str], None] | None = None
-) -> None:
+def write_sample(root: Path, options: SampleOptions = DEFAULT_OPTIONS, progress: Progress = silent) -> None:
     """Write the sample set as three datasets, each in the layout of a published one.
 
     ``sample-simulated`` holds pairs of one face without and with a flat drawn mask; ``sample-web`` nested splits with
@@ -74,7 +72,7 @@ def write_sample(
         Folder to make; its parents are made too.
     options : SampleOptions
         Seed and counts.
-    progress : callable or None
+    progress : callable
         Called after each photo with photos done, all photos and the file's name; may raise to cancel.
 
     Raises
@@ -97,8 +95,7 @@ def write_sample(
             _write_groups(folder / "sample-group", options),
         )
         for done, path in enumerate(written, start=1):
-            if progress is not None:
-                progress(done, total, path.name)
+            progress(done, total, path.name)
         folder.rename(root)
 
 

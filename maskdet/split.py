@@ -16,7 +16,7 @@ from maskdet.catalog import Dataset, Pool, lookup
 from maskdet.duplicates import MAX_DISTANCE, clusters, join, parse_hashes
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
-from maskdet.quality import Filtered
+from maskdet.quality import Filtered, options_from
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
 SplitName = Literal["train", "validation", "test"]
@@ -46,7 +46,7 @@ class SplitOptions:
     group_distance: int = 6
 
     def __post_init__(self) -> None:
-        if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
+        if not (min(self.shares) > 0 and abs(sum(self.shares) - 1) <= 1e-9):
             raise MaskDetError(f"The shares of the split must be above 0 and sum to 1, not {self.shares}.")
         if self.seed < 0:
             raise MaskDetError(f"The seed must be at least 0, not {self.seed}.")
@@ -100,7 +100,7 @@ def split_faces(
     table["group"] = _groups(table, options.group_distance)
     # Strata are parts of one dataset, so each pool gets its shares; dealt together, a group that reaches into both
     # pools stays whole too, and nothing that transfer learning was pre-trained on comes back as test data.
-    stratum = table.groupby(["dataset", "label"]).ngroup().to_numpy()
+    stratum = table.groupby(["dataset", "label"]).ngroup().to_numpy().astype(np.int64)
     assigned = assign_groups(table["group"].to_numpy(), stratum, options.shares, np.random.default_rng(options.seed))
     table["split"] = np.array(SPLITS)[assigned]
     fingerprint = table_fingerprint(table, ["face_id", "label", "phash", "split"])
@@ -187,7 +187,7 @@ def load_split(workspace: Workspace, faces: Faces) -> Split:
             "The faces changed since they were split: run `python -m maskdet filter`, then `python -m maskdet split`."
         )
     table = read_table(workspace.path("split.parquet"))
-    options = SplitOptions(**description["options"])
+    options = options_from(SplitOptions, description["options"])
     return Split(table, options, description["faces_fingerprint"], description["fingerprint"])
 
 

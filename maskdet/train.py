@@ -155,7 +155,7 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
 
 def labelled_images(workspace: Workspace, faces: Faces, part: pd.DataFrame) -> LabelledImages:
     """The pixels, labels and groups of some rows of a split."""
-    labels = (part["label"] == CLASSES[1]).to_numpy(np.int64)
+    labels = (part["label"] == CLASSES[1]).to_numpy().astype(np.int64)
     images = stored_images(workspace, faces, part["face_id"])
     return LabelledImages(images, labels, part["group"].to_numpy(np.int64))
 

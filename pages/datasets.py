@@ -55,7 +55,7 @@ else:
     st.download_button("These faces as CSV", csv_bytes(chosen), "faces.csv", "text/csv", icon=":material/download:")
 
 if len(faces.rejects):
-    with st.expander(f"{len(faces.rejects)} files or boxes that could not be used"):
+    with st.expander(f"Files and boxes that could not be used: {len(faces.rejects)}"):
         st.dataframe(faces.rejects, hide_index=True)
 
 st.subheader("Add a dataset")

@@ -9,7 +9,7 @@ from maskdet.labels import CLASSES
 from maskdet.photos import PHOTO_SUFFIXES, list_photos, read_photo
 from maskdet.predict import OK, judge, predict_photos, whole_face
 from maskdet.runs import Run, find_run
-from ui.cached import csv_bytes, grad_cam_of, model_of, runs_of
+from ui.cached import csv_bytes, grad_cam_of, model_of, run_title, runs_of
 from ui.charts import LABEL_TITLES
 from ui.session import home_workspace, workspace_in_sight
 
@@ -23,7 +23,7 @@ def choose_run() -> Run | None:
         st.page_link("pages/training.py", label="Train one", icon=":material/model_training:")
         return None
     best = find_run(workspace_in_sight())
-    names = {run.id: f"{run.title} · {run.id}" + (" · bundled" if run.is_bundled else "") for run in runs}
+    names = {run.id: run_title(run) for run in runs}
     index = list(names).index(best.id)
     chosen = st.selectbox("Model", list(names), index=index, format_func=names.__getitem__, width=420)
     return next(run for run in runs if run.id == chosen)
@@ -63,7 +63,7 @@ def show_photo(name: str, data: bytes, run: Run, opacity: float, label: str) -> 
     verdict = judge(model_of(run.folder), [face])[0]
     photo.image.thumbnail((800, 800))
     pixels = np.asarray(photo.image)
-    picture, heat, words = st.columns([2, 2, 3], vertical_alignment="center")
+    picture, heat, words = st.columns([2, 2, 5], vertical_alignment="center")
     picture.image(pixels, caption=name, width="stretch")
     grad_cam = grad_cam_of(run.folder)
     if grad_cam is None:

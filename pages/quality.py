@@ -80,15 +80,14 @@ for column, (title, value) in zip(
 ):
     column.metric(title, f"{value:,}", border=True)
 
-table, bars = st.columns(2)
+st.subheader("Removals")
 counts = removals(faces, filtered)
-table.subheader("Removals")
-table.dataframe(
+st.dataframe(
     counts.rename(columns=FILTER_TITLES).assign(label=counts["label"].map(LABEL_TITLES)), hide_index=True,
     column_config={"removed_percent": st.column_config.NumberColumn("removed %", format="%.2f")},
 )  # fmt: skip
-bars.subheader("By filter")
-bars.plotly_chart(removal_bars(counts), key="removals")
+if counts["removed"].any():
+    st.plotly_chart(removal_bars(counts), key="removals")
 show_removed(workspace, faces, filtered)
 
 st.subheader("Apply and split")

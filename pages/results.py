@@ -6,7 +6,7 @@ import streamlit as st
 from maskdet.facetable import has_faces
 from maskdet.runs import Run, runs_table
 from maskdet.workspace import Workspace
-from ui.cached import csv_bytes, faces_of, runs_of
+from ui.cached import csv_bytes, faces_of, is_synthetic, run_title, runs_of
 from ui.charts import LABEL_TITLES, confusion_heatmap, grid_scores, learning_curves
 from ui.gallery import pager, show_faces
 from ui.session import workspace_in_sight
@@ -23,6 +23,7 @@ def show_metrics(run: Run) -> None:
         f"95 % interval {low:.4f} to {high:.4f}, by bootstrap over {metrics['groups']:,} groups of related faces; "
         f"n = {metrics['faces']:,} test faces that the model never saw."
     )
+    confusion.plotly_chart(confusion_heatmap(metrics["confusion"]), key="confusion")
     rows = [
         {
             "label": LABEL_TITLES[label],
@@ -32,11 +33,10 @@ def show_metrics(run: Run) -> None:
         for label, values in metrics["labels"].items()
     ]  # fmt: skip
     four_digits = {name: st.column_config.NumberColumn(format="%.4f") for name in ("precision", "recall", "f1")}
-    scores.dataframe(pd.DataFrame(rows), hide_index=True, column_config=four_digits)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=four_digits)
     by_dataset = pd.DataFrame([{"dataset": name, **values} for name, values in metrics["datasets"].items()])
     digits = {name: st.column_config.NumberColumn(format="%.4f") for name in ("accuracy", "macro_f1")}
-    scores.dataframe(by_dataset, hide_index=True, column_config=digits)
-    confusion.plotly_chart(confusion_heatmap(metrics["confusion"]), key="confusion")
+    st.dataframe(by_dataset, hide_index=True, column_config=digits)
 
 
 def show_learning(run: Run) -> None:
@@ -84,6 +84,8 @@ def show_record(run: Run) -> None:
         f"Fit {seconds['fit']:.0f} s; predicting the test faces {seconds['predict_test']:.1f} s; "
         f"{run.record['environment']['cores']} cores."
     )
+    if is_synthetic(run):
+        st.info("Trained and judged on the **synthetic sample set**: its figures say nothing about real masks.")
     if run.record["limit"]:
         st.warning(f"A quick try: limited to {run.record['limit']:,} training faces.")
     with st.expander("Options and environment"):
@@ -97,13 +99,18 @@ if not runs:
     st.info("No model is trained yet.")
     st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
     st.stop()
-overview = runs_table(runs)
 st.dataframe(
-    overview, hide_index=True,
+    runs_table(runs), hide_index=True,
     column_config={name: st.column_config.NumberColumn(format="%.4f") for name in ("macro_f1", "low", "high")}
-    | {"fit_seconds": st.column_config.NumberColumn("fit (s)", format="%.0f")},
+    | {
+        "low": st.column_config.NumberColumn("95 % from", format="%.4f"),
+        "high": st.column_config.NumberColumn("to", format="%.4f"),
+        "train_faces": "training faces", "test_faces": "test faces",
+        "fit_seconds": st.column_config.NumberColumn("fit (s)", format="%.0f"),
+        "created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+    },
 )  # fmt: skip
-names = {run.id: f"{run.title} · {run.id}" + (" · bundled" if run.is_bundled else "") for run in runs}
+names = {run.id: run_title(run) for run in runs}
 chosen = st.selectbox("Run", list(names), format_func=names.__getitem__)
 run = next(run for run in runs if run.id == chosen)
 show_record(run)

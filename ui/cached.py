@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from maskdet.catalog import load_catalog, lookup
 from maskdet.explain import GradCam
 from maskdet.facetable import Faces, load_faces
 from maskdet.models.base import Model
@@ -26,6 +27,18 @@ def filtered_by(workspace: Workspace, options: FilterOptions) -> Filtered:
 def runs_of(workspace: Workspace) -> list[Run]:
     """Bundled runs and those of the workspace, newest first."""
     return list_runs(workspace)[::-1]
+
+
+def is_synthetic(run: Run) -> bool:
+    """True for a run that saw nothing but the synthetic sample set."""
+    catalog = load_catalog()
+    return all(lookup(catalog, dataset).synthetic for dataset in run.record["data"]["datasets"])
+
+
+def run_title(run: Run) -> str:
+    """A run's name in a list: model, id, and where it comes from."""
+    marks = (" · bundled" if run.is_bundled else "") + (" · synthetic faces only" if is_synthetic(run) else "")
+    return f"{run.title} · {run.id}{marks}"
 
 
 @st.cache_resource(show_spinner="Loading the model (the first one takes about ten seconds)", max_entries=4)

@@ -13,18 +13,19 @@ from maskdet.quality import FILTER_TITLES, FILTERS
 #: Okabe and Ito's colours, which people with a colour vision deficiency can tell apart.
 LABEL_COLOURS: Final = {"with_mask": "#0072B2", "without_mask": "#D55E00", "incorrect_mask": "#CC79A7"}
 LABEL_TITLES: Final = {"with_mask": "With mask", "without_mask": "Without mask", "incorrect_mask": "Incorrect mask"}
-_MARGIN: Final = {"l": 8, "r": 8, "t": 32, "b": 8}
+_MARGIN: Final = {"l": 8, "r": 8, "t": 40, "b": 8}
+_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+_SIZE_TICKS: Final = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
 
 
 def class_balance(split: pd.DataFrame) -> go.Figure:
     """Faces by dataset and label, a bar a dataset, from `maskdet.facetable.label_split`."""
     rows = split[split["dataset"] != "Total"]
-    figure = go.Figure(
-        go.Bar(y=rows["dataset"], x=rows[label], name=LABEL_TITLES[label], orientation="h",
-               marker_color=LABEL_COLOURS[label])
-        for label in LABELS
-    )  # fmt: skip
-    figure.update_layout(barmode="stack", legend={"orientation": "h", "y": 1.15}, margin=_MARGIN, height=300)
+    figure = go.Figure()
+    for label in LABELS:
+        bars = go.Bar(y=rows["dataset"], x=rows[label], name=LABEL_TITLES[label], orientation="h")
+        figure.add_trace(bars.update(marker_color=LABEL_COLOURS[label]))
+    figure.update_layout(barmode="stack", legend=_LEGEND, margin=_MARGIN, height=380)
     figure.update_yaxes(type="category", autorange="reversed")
     figure.update_xaxes(title="faces")
     return figure
@@ -46,7 +47,8 @@ def size_scatter(table: pd.DataFrame) -> go.Figure:
     )
     figure.for_each_trace(lambda trace: trace.update(name=LABEL_TITLES[trace.name]))
     figure.update_traces(marker={"size": 4, "opacity": 0.5})
-    figure.update_layout(margin=_MARGIN, height=380, legend={"orientation": "h", "y": 1.12})
+    figure.update_layout(margin=_MARGIN, height=380, legend=_LEGEND)
+    figure.update_xaxes(tickvals=_SIZE_TICKS)
     return figure
 
 
@@ -54,11 +56,12 @@ def removal_bars(removals: pd.DataFrame) -> go.Figure:
     """Removed faces by dataset and label, a colour a filter, from `maskdet.quality.removals`."""
     rows = removals[removals["removed"] > 0]
     names = rows["dataset"] + ", " + rows["label"].map(LABEL_TITLES)
-    figure = go.Figure(
-        go.Bar(y=names, x=rows[name], name=FILTER_TITLES[name], orientation="h") for name in FILTERS if rows[name].any()
-    )
+    figure = go.Figure()
+    for name in FILTERS:
+        if rows[name].any():
+            figure.add_bar(y=names, x=rows[name], name=FILTER_TITLES[name], orientation="h")
     figure.update_layout(
-        barmode="stack", margin=_MARGIN, height=90 + 32 * max(3, len(rows)), legend={"orientation": "h", "y": 1.15},
+        barmode="stack", margin=_MARGIN, height=120 + 32 * len(rows), legend=_LEGEND,
         showlegend=True,
     )  # fmt: skip
     figure.update_yaxes(type="category", autorange="reversed")
@@ -86,11 +89,12 @@ def confusion_heatmap(confusion: list[list[int]]) -> go.Figure:
 
 def learning_curves(history: pd.DataFrame, measure: str) -> go.Figure:
     """Training and validation curve of a measure over the epochs (study, Figure 13 and Appendix D)."""
-    figure = go.Figure(
-        go.Scatter(x=history["epoch"], y=history[column], name=name, mode="lines+markers", line={"color": colour})
-        for column, name, colour in ((measure, "training", "#0072B2"), (f"val_{measure}", "validation", "#D55E00"))
-    )
-    figure.update_layout(margin=_MARGIN, height=300, legend={"orientation": "h", "y": 1.15})
+    figure = go.Figure()
+    for column, name, colour in ((measure, "training", "#0072B2"), (f"val_{measure}", "validation", "#D55E00")):
+        figure.add_scatter(
+            x=history["epoch"], y=history[column], name=name, mode="lines+markers", line={"color": colour}
+        )
+    figure.update_layout(margin=_MARGIN, height=300, legend=_LEGEND)
     figure.update_xaxes(title="epoch", dtick=max(1, len(history) // 10))
     figure.update_yaxes(title=measure)
     return figure
@@ -102,7 +106,7 @@ def grid_scores(history: pd.DataFrame) -> go.Figure:
     for gamma, rows in history.groupby("gamma"):
         error: dict[str, Any] = {"type": "data", "array": rows["f1_macro_std"]}
         figure.add_scatter(x=rows["C"], y=rows["f1_macro"], error_y=error, name=f"gamma {gamma:.2g}")
-    figure.update_layout(margin=_MARGIN, height=300, legend={"orientation": "h", "y": 1.15})
+    figure.update_layout(margin=_MARGIN, height=300, legend=_LEGEND)
     figure.update_xaxes(title="C", type="log")
     figure.update_yaxes(title="macro F1, 5-fold mean ± sd")
     return figure

@@ -61,6 +61,7 @@ class Model(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    needs_tensorflow: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

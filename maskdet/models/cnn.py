@@ -7,6 +7,7 @@ since training has to be bearable on two cores. TensorFlow is imported inside th
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -58,7 +59,7 @@ class CnnOptions(ModelOptions):
             object.__setattr__(self, "augmentation", AugmentOptions(**self.augmentation))
         if self.epochs < 1 or self.batch_size < 1:
             raise MaskDetError(f"epochs and batch_size must be at least 1, not {self.epochs} and {self.batch_size}.")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < inf:
             raise MaskDetError(f"learning_rate must be above 0, not {self.learning_rate}.")
         if not 0 <= self.dropout < 1:
             raise MaskDetError(f"dropout must be at least 0 and below 1, not {self.dropout}.")
@@ -98,6 +99,7 @@ class Cnn(Model):
 
     name: ClassVar[str] = "cnn"
     title: ClassVar[str] = "CNN (AlexNet-like)"
+    needs_tensorflow: ClassVar[bool] = True
     #: The last convolution, after its normalisation and ReLU.
     gradcam_layer: ClassVar[str] = "conv5_relu"
 
@@ -125,7 +127,7 @@ class Cnn(Model):
         steps = -(-len(train) // self.options.batch_size)
         total = steps * self.options.epochs
         history: History = []
-        best_loss, best_weights = float("inf"), None
+        best_loss, best_weights = inf, None
         for epoch in range(self.options.epochs):
             reporter = _reporter(progress, epoch * steps, total, f"epoch {epoch + 1} of {self.options.epochs}")
             fitted = self.network.fit(
@@ -134,6 +136,8 @@ class Cnn(Model):
             )  # fmt: skip
             measured = {key: float(values[-1]) for key, values in fitted.history.items()}
             history.append({"epoch": epoch + 1, **measured, **self._validate(validation)})
+            if not isfinite(history[-1]["loss"] + history[-1]["val_loss"]):
+                raise MaskDetError(f"The loss is no number any more in epoch {epoch + 1}; lower the learning rate.")
             if history[-1]["val_loss"] < best_loss:
                 best_loss, best_weights = history[-1]["val_loss"], self.network.get_weights()
             progress((epoch + 1) * steps, total, _epoch_text(history[-1], self.options.epochs))

@@ -1,6 +1,7 @@
 """PCA and support vector machine, the study's non-neural benchmark (4.3.3)."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -45,8 +46,13 @@ class SvmOptions(ModelOptions):
             raise MaskDetError(f"components must be at least 1, not {self.components}.")
         if self.folds < 2:
             raise MaskDetError(f"folds must be at least 2, not {self.folds}.")
-        if not self.C or not self.gamma or min(self.C) <= 0:
-            raise MaskDetError(f"C and gamma need at least one value each, C above 0, not {self.C} and {self.gamma}.")
+        numbers = [*self.C, *(value for value in self.gamma if value != "scale")]
+        if not self.C or not self.gamma or not all(isinstance(v, int | float) and 0 < v < inf for v in numbers):
+            raise MaskDetError(
+                f'C and gamma need at least one value each, above 0 or gamma "scale", not {self.C} and {self.gamma}.'
+            )
+        if self.jobs != -1 and self.jobs < 1:
+            raise MaskDetError(f"jobs must be at least 1, or -1 for one a core, not {self.jobs}.")
 
 
 class Svm(Model):
@@ -82,6 +88,10 @@ class Svm(Model):
                 f"{self.options.folds}-fold cross-validation needs {self.options.folds} training faces of each label, "
                 f"not {smallest_class}."
             )
+        dealer = StratifiedGroupKFold(self.options.folds, shuffle=True, random_state=seed)
+        folds = list(dealer.split(train.labels, train.labels, train.groups))
+        if any(len(np.unique(train.labels[rest])) < 2 for rest, _ in folds):  # all of a label in one held-out fold
+            raise MaskDetError("The training faces of a label come from too few different photos to cross-validate.")
         grid = list(ParameterGrid({"C": self.options.C, "gamma": self.options.gamma}))
         total = len(grid) + 2
         progress(0, total, "principal components")
@@ -91,8 +101,6 @@ class Svm(Model):
         features = pca.fit_transform(pixels).astype(np.float64)
         del pixels
         explained = float(pca.explained_variance_ratio_.sum())
-        dealer = StratifiedGroupKFold(self.options.folds, shuffle=True, random_state=seed)
-        folds = list(dealer.split(features, train.labels, train.groups))
         history: History = []
         for number, point in enumerate(grid, start=1):
             progress(number, total, f"grid point {number} of {len(grid)}: C {point['C']:g}, gamma {point['gamma']}")

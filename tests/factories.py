@@ -1,0 +1,124 @@
+"""What several tests build: face tables by hand, tiny separable faces, a tiny scanned workspace, a fake model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from maskdet.catalog import Dataset
+from maskdet.facetable import Faces, scan
+from maskdet.images import ArrayImages, FaceImages
+from maskdet.models.base import History, LabelledImages, Logits, Model, ModelOptions
+from maskdet.photos import FACE_SIZE, RgbImage
+from maskdet.progress import Progress, silent
+from maskdet.quality import apply_filters, save_filtered
+from maskdet.split import SplitOptions, save_split, split_faces
+from maskdet.workspace import Workspace
+
+#: Dataset "sim" has simulated masks, any other is real.
+CATALOG = {"sim": Dataset("sim", "Simulated", "SMFD"), "a": Dataset("a", "Real", "RMFD")}
+
+
+def random_hashes(count: int, seed: int = 0) -> np.ndarray:
+    """Hashes of unrelated faces: about 32 bits apart."""
+    return np.random.default_rng(seed).integers(0, 2**64, count, dtype=np.uint64)
+
+
+def hexadecimal(value: int) -> str:
+    return f"{int(value):016x}"
+
+
+def make_faces(*rows: Mapping[str, Any]) -> Faces:
+    """A face table with a row each; what a row leaves out is a good face of dataset "a", unlike any other.
+
+    The fingerprint of the result, and all filters, see only what a scan would have written.
+    """
+    hashes = random_hashes(len(rows), seed=123)
+    full = []
+    for number, row in enumerate(rows):
+        face: dict[str, Any] = {
+            "dataset": "a", "photo": f"{number:04d}.jpg", "label": "with_mask", "width": 100, "height": 100,
+            "mean_red": 128.0, "mean_green": 128.0, "mean_blue": 128.0, "phash": hexadecimal(hashes[number]),
+            "shard": "s", "shard_row": number,
+        } | row  # fmt: skip
+        face.setdefault("face_id", f"{face['dataset']}/{face['photo']}#{number:04d}")
+        face.setdefault("aspect_ratio", face["height"] / face["width"])
+        face.setdefault("sqrt_size", float(np.sqrt(face["width"] * face["height"])))
+        full.append(face)
+    table = pd.DataFrame(full)
+    return Faces(table, pd.DataFrame(columns=["dataset", "photo", "reason"]), {}, {})
+
+
+def shuffled(faces: Faces, seed: int = 0) -> Faces:
+    """The same faces in another order of rows."""
+    order = np.random.default_rng(seed).permutation(len(faces.table))
+    return Faces(faces.table.iloc[order].reset_index(drop=True), faces.rejects, faces.roots, faces.photos)
+
+
+def draw_faces(labels: Sequence[int], seed: int = 0, size: int = FACE_SIZE) -> RgbImage:
+    """Faces that a model can tell apart: blotches, dark below where the label is 0 (a mask), bright where it is 1."""
+    rng = np.random.default_rng(seed)
+    faces = np.empty((len(labels), size, size, 3), np.uint8)
+    for number, label in enumerate(labels):
+        cells = rng.integers(80, 176, (5, 5, 3)).astype(np.uint8)
+        face = np.asarray(Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)
+        face[size // 2 :] += 70 if label else -70
+        faces[number] = np.clip(face, 0, 255)
+    return faces
+
+
+def labelled(count: int, seed: int = 0) -> LabelledImages:
+    """Separable faces, every other one without mask, each in a group of its own."""
+    labels = np.arange(count) % 2
+    return LabelledImages(ArrayImages(draw_faces(labels, seed)), labels.astype(np.int64), np.arange(count))
+
+
+def prepared(workspace: Workspace, root: Path, counts: Mapping[str, int], seed: int = 0, size: int = 48) -> Faces:
+    """Draw a dataset ``tiny`` of separable photos by label into ``root``, then scan, filter and split it."""
+    for number, (label, count) in enumerate(counts.items()):
+        folder = root / "tiny" / label
+        folder.mkdir(parents=True)
+        drawn = draw_faces([int(label == "without_mask")] * count, seed=10 * seed + number, size=size)
+        for i, face in enumerate(drawn):
+            Image.fromarray(face).save(folder / f"{i:03d}.png")
+    faces = scan(workspace, root, jobs=1)
+    save_filtered(workspace, apply_filters(faces))
+    resplit(workspace, faces, SplitOptions())
+    return faces
+
+
+def resplit(workspace: Workspace, faces: Faces, options: SplitOptions) -> None:
+    """Split again what the default filters keep."""
+    save_split(workspace, split_faces(faces, apply_filters(faces), CATALOG, options))
+
+
+class FakeModel(Model):
+    """A model without weights: the logit is how far the lower half is brighter than the upper, in tenths of a level."""
+
+    name: ClassVar[str] = "fake"
+    title: ClassVar[str] = "Fake"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    @classmethod
+    def options_type(cls) -> type[ModelOptions]:
+        return ModelOptions
+
+    def fit(self, train: LabelledImages, validation: LabelledImages, *, seed: int, progress: Progress) -> History:
+        return []
+
+    def predict_logit(self, images: FaceImages, progress: Progress = silent) -> Logits:
+        self.batches.append(len(images))
+        pixels = images.take(np.arange(len(images))).astype(np.float64)
+        half = FACE_SIZE // 2
+        return (pixels[:, half:].mean(axis=(1, 2, 3)) - pixels[:, :half].mean(axis=(1, 2, 3))) / 10
+
+    def save(self, folder: Path) -> None:
+        pass
+
+    def load(self, folder: Path) -> None:
+        pass
