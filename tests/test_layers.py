@@ -1,0 +1,47 @@
+"""The layers: the core knows no Streamlit, and TensorFlow is imported only when a network is needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+MODULES = sorted(
+    path.relative_to(PROJECT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    for path in (PROJECT / "maskdet").rglob("*.py")
+    if path.name != "__main__.py"
+)
+
+
+def run_python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_no_module_of_the_core_imports_streamlit_or_tensorflow() -> None:
+    assert len(MODULES) > 20
+    code = f"import sys, importlib\nfor m in {MODULES}: importlib.import_module(m)\n"
+    unwanted = "print([m for m in ('streamlit', 'tensorflow', 'keras', 'tf_keras_vis') if m in sys.modules])"
+    assert run_python(code + unwanted) == "[]"
+
+
+def test_home_paints_without_tensorflow(tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+os.environ["MASKDET_HOME"] = {str(tmp_path)!r}
+from streamlit.testing.v1 import AppTest
+page = AppTest.from_file("app.py", default_timeout=60).run()
+assert not page.exception and page.title[0].value == "MaskDet", page
+print([m for m in ("tensorflow", "keras") if m in sys.modules])
+"""
+    assert run_python(code).splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("folder", ["maskdet", "pages", "ui"])
+def test_no_file_imports_tensorflow_at_its_top(folder: str) -> None:
+    lines = [line for path in (PROJECT / folder).rglob("*.py") for line in path.read_text().splitlines()]
+    assert len(lines) > 100
+    assert not [line for line in lines if line.startswith(("import tensorflow", "from tensorflow", "import keras"))]
