@@ -345,14 +345,29 @@ def _progress() -> Iterator[Progress]:
     if job:
         yield job
         return
+    if not sys.stderr.isatty():  # a log: a line now and then
+        yield _log_progress()
+        return
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as bar:
+    with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, text: str) -> None:
             bar.update(task, completed=done, total=total or None, description=text)
 
         yield report
+
+
+def _log_progress() -> Progress:
+    last = time.monotonic()
+
+    def report(done: int, total: int, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            print(f"{done} of {total or '?'}: {text}", file=sys.stderr, flush=True)
+
+    return report
 
 
 def _print_table(table: "pd.DataFrame", digits: int = 0) -> None:
@@ -403,6 +418,7 @@ def _print_metrics(metrics: dict[str, Any]) -> None:
 
 
 _BEGIN = time.perf_counter()
+_SECONDS_BETWEEN_LINES = 10
 
 
 def _done(workspace: Workspace, text: str, result: str = "") -> None:

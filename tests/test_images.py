@@ -82,7 +82,7 @@ def test_no_stored_images(workspace: Workspace, two_datasets: Faces) -> None:
 
 
 def test_unknown_face(workspace: Workspace, two_datasets: Faces) -> None:
-    with pytest.raises(WorkspaceError, match="Face one/gone.jpg is not in this workspace"):
+    with pytest.raises(WorkspaceError, match=r"Face one/gone.jpg is not in this workspace"):
         stored_images(workspace, two_datasets, pd.Series([two_datasets.table["face_id"][0], "one/gone.jpg"]))
 
 
@@ -94,7 +94,7 @@ def test_damaged_shard(workspace: Workspace, two_datasets: Faces, damage: str) -
     if damage != "missing":
         path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"no array at all")
     with pytest.raises(
-        WorkspaceError, match="measured faces in .* are incomplete .*: run `python -m maskdet scan DIR`"
+        WorkspaceError, match=r"measured faces in .* are incomplete .*: run `python -m maskdet scan DIR`"
     ):
         stored_images(workspace, two_datasets, two_datasets.table["face_id"])
 

@@ -178,7 +178,7 @@ def test_unknown_option(name: str) -> None:
 
 
 def test_unknown_model() -> None:
-    with pytest.raises(MaskDetError, match="There is no model 'vgg'; choose one of cnn, svm."):
+    with pytest.raises(MaskDetError, match=r"There is no model 'vgg'; choose one of cnn, svm."):
         create_model("vgg")
 
 

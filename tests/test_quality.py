@@ -289,5 +289,5 @@ def test_options_of_another_version(workspace: Workspace) -> None:
     stored = read_json(path)
     stored["options"]["sharpness"] = 3
     write_json(path, stored)
-    with pytest.raises(WorkspaceError, match="options are of another version of MaskDet .*sharpness"):
+    with pytest.raises(WorkspaceError, match=r"options are of another version of MaskDet .*sharpness"):
         load_filtered(workspace, faces)

@@ -275,5 +275,5 @@ def test_options_of_another_version(workspace: Workspace) -> None:
     stored = read_json(workspace.path("split.json"))
     stored["options"]["folds"] = 3
     write_json(workspace.path("split.json"), stored)
-    with pytest.raises(WorkspaceError, match="options are of another version of MaskDet .*folds"):
+    with pytest.raises(WorkspaceError, match=r"options are of another version of MaskDet .*folds"):
         load_split(workspace, faces)

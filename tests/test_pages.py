@@ -1,0 +1,158 @@
+"""Every page under AppTest: on a first visit, with the sample set, with own data, and when a core call fails."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from conftest import write_photo
+from factories import prepared
+from streamlit.testing.v1 import AppTest
+
+from maskdet.errors import MaskDetError
+from maskdet.starter import sample_workspace
+from maskdet.workspace import Workspace
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = ["home", "datasets", "quality", "training", "results", "explain"]
+TITLES = dict(zip(PAGES, ["MaskDet", "Datasets", "Quality", "Training", "Results", "Explain a photo"], strict=True))
+
+
+@pytest.fixture(scope="session")
+def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with nothing but the sample set, drawn once for all tests."""
+    home = tmp_path_factory.mktemp("home")
+    sample_workspace(Workspace(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def visit(page: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("MASKDET_HOME", str(home))
+    app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
+    return app if page == "home" else app.switch_page(f"pages/{page}.py").run()
+
+
+def assert_fine(app: AppTest, page: str) -> None:
+    assert not app.exception, app.exception
+    assert not app.error, [error.value for error in app.error]
+    assert app.title[0].value == TITLES[page]
+
+
+def says_synthetic(app: AppTest) -> bool:
+    texts = [*app.info, *app.caption, *app.metric]
+    return any("ynthetic" in str(getattr(text, "label", "") or text.value) for text in texts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_with_the_sample_set_every_page_says_synthetic(
+    page: str, sample_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = visit(page, sample_home, monkeypatch)
+    assert_fine(app, page)
+    assert says_synthetic(app)
+
+
+@pytest.mark.parametrize("page", ["home", "results", "explain"])
+def test_a_first_visit_draws_nothing_where_no_faces_are_needed(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = visit(page, tmp_path / "fresh", monkeypatch)
+    assert_fine(app, page)
+    assert not (tmp_path / "fresh" / "sample").exists()
+
+
+def test_a_first_visit_of_datasets_draws_the_sample_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = visit("datasets", tmp_path / "fresh", monkeypatch)
+    assert_fine(app, "datasets")
+    assert app.dataframe[0].value.iloc[-1]["faces"] == 143
+    assert says_synthetic(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_with_own_data_nothing_is_synthetic(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Workspace(tmp_path / "home")
+    prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
+    app = visit(page, home.home, monkeypatch)
+    assert_fine(app, page)
+    if page in ("datasets", "quality", "training"):
+        assert not app.info, [info.value for info in app.info]
+
+
+@pytest.mark.parametrize("page", ["datasets", "quality", "training"])
+def test_an_unwritable_workspace_is_a_sentence_with_ways_on(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file where the workspace should be")
+    app = visit(page, home, monkeypatch)
+    assert not app.exception
+    assert "cannot be written" in app.error[0].value
+
+
+CORE_CALLS = {
+    "home": "maskdet.runs.list_runs",
+    "datasets": "ui.cached.load_faces",
+    "quality": "ui.cached.apply_filters",
+    "training": "ui.cached.load_faces",
+    "results": "ui.cached.list_runs",
+    "explain": "ui.cached.list_runs",
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("error", [MaskDetError("The disk is full."), ValueError("a bug")])
+def test_a_failing_core_call_is_a_sentence(
+    page: str, error: Exception, sample_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    name = CORE_CALLS[page]
+    monkeypatch.setattr(name, fail)
+    app = visit(page, sample_home, monkeypatch)
+    assert not app.exception
+    assert str(error) in app.error[0].value
+
+
+def test_quality_removals_equal_the_core_and_apply_writes_a_split(
+    sample_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = visit("quality", sample_home, monkeypatch)
+    numbers = {metric.label: metric.value for metric in app.metric}
+    assert numbers == {"Faces": "143", "Removed": "12", "Kept": "131"}
+    app.checkbox[0].uncheck().run()
+    assert {metric.label: metric.value for metric in app.metric}["Removed"] == "8"
+    app.checkbox[0].check().run()
+    next(button for button in app.button if button.label == "Apply and split").click().run()
+    assert not app.exception
+    assert any("131 faces" in caption.value for caption in app.caption)
+
+
+def test_explain_judges_each_upload_and_survives_a_broken_one(
+    tmp_path: Path, sample_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = visit("explain", sample_home, monkeypatch)
+    photo = write_photo(tmp_path / "face.jpg", (120, 150), seed=3).read_bytes()
+    uploads = [("face.jpg", photo, "image/jpeg"), ("broken.jpg", photo[:200], "image/jpeg")]
+    app.file_uploader[0].set_value(uploads).run()
+    assert not app.exception
+    table = app.dataframe[-1].value
+    assert table["file"].tolist() == ["face.jpg", "broken.jpg"]
+    assert table["status"].tolist()[0] == "ok"
+    assert "damaged" in table["status"].tolist()[1]
+    assert any("broken.jpg" in error.value for error in app.error)
+
+
+def test_results_show_the_bundled_run(sample_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = visit("results", sample_home, monkeypatch)
+    macro = next(metric for metric in app.metric if metric.label == "Macro F1")
+    assert float(macro.value) > 0.93
+    assert app.dataframe[0].value.iloc[0]["test_faces"] == 3303
