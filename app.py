@@ -1,8 +1,8 @@
-"""MaskDet in the browser: navigation, the choice of data, and one place where errors become sentences."""
+"""MaskDet in the browser: navigation, and the choice of data."""
 
 import streamlit as st
 
-from ui.session import choose_data, showing_errors
+from ui.session import choose_data
 
 st.set_page_config(page_title="MaskDet", page_icon="😷", layout="wide")
 page = st.navigation(
@@ -16,5 +16,4 @@ page = st.navigation(
     ]
 )
 choose_data()
-with showing_errors():
-    page.run()
+page.run()

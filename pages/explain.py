@@ -11,7 +11,7 @@ from maskdet.predict import OK, judge, predict_photos, whole_face
 from maskdet.runs import Run, find_run
 from ui.cached import csv_bytes, grad_cam_of, model_of, run_title, runs_of
 from ui.charts import LABEL_TITLES
-from ui.session import home_workspace, workspace_in_sight
+from ui.session import home_workspace, show, workspace_in_sight
 
 MOST_DETAILED = 12
 
@@ -80,33 +80,37 @@ def show_photo(name: str, data: bytes, run: Run, opacity: float, label: str) -> 
     words.progress(probability, text=f"{probability:.1%} sure; probability of no mask {verdict.p_without_mask:.3f}")
 
 
-st.title("Explain a photo")
-run = choose_run()
-if run is None:
-    st.stop()
-photos = choose_photos()
-if not photos:
-    st.info("Drop one or more photos above. You get a verdict, how sure the model is, and where it looked.")
-    st.stop()
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    opacity = st.slider("Heatmap opacity", 0.0, 1.0, 0.6, width=240)
-    label = st.segmented_control(
-        "Evidence for", ["verdict", *CLASSES], default="verdict", required=True,
-        format_func=lambda name: LABEL_TITLES.get(name, "the verdict"),
-    )  # fmt: skip
-for name, data in photos[:MOST_DETAILED]:
-    show_photo(name, data, run, opacity, label)
-if len(photos) > MOST_DETAILED:
-    st.caption(f"The first {MOST_DETAILED} of {len(photos)} photos are shown; the table below has all of them.")
+def main() -> None:
+    st.title("Explain a photo")
+    run = choose_run()
+    if run is None:
+        st.stop()
+    photos = choose_photos()
+    if not photos:
+        st.info("Drop one or more photos above. You get a verdict, how sure the model is, and where it looked.")
+        st.stop()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        opacity = st.slider("Heatmap opacity", 0.0, 1.0, 0.6, width=240)
+        label = st.segmented_control(
+            "Evidence for", ["verdict", *CLASSES], default="verdict", required=True,
+            format_func=lambda name: LABEL_TITLES.get(name, "the verdict"),
+        )  # fmt: skip
+    for name, data in photos[:MOST_DETAILED]:
+        show_photo(name, data, run, opacity, label)
+    if len(photos) > MOST_DETAILED:
+        st.caption(f"The first {MOST_DETAILED} of {len(photos)} photos are shown; the table below has all of them.")
 
-st.subheader("All verdicts")
-table = predict_photos(photos, model_of(run.folder), run.id)
-shown = table[["file", "label", "p_without_mask", "status"]]
-st.dataframe(shown.assign(label=shown["label"].map(LABEL_TITLES)), hide_index=True)
-masked, unmasked = (int((table["label"] == name).sum()) for name in CLASSES)
-st.caption(f"{masked} with mask, {unmasked} without mask, {int((table['status'] != OK).sum())} not readable.")
-st.download_button("Verdicts as CSV", csv_bytes(table), "verdicts.csv", "text/csv", icon=":material/download:")
-st.caption(
-    "A verdict is a guess from a picture, not a fact about a person. The model errs more on faces unlike those it "
-    "was trained on; see Results for how often."
-)
+    st.subheader("All verdicts")
+    table = predict_photos(photos, model_of(run.folder), run.id)
+    shown = table[["file", "label", "p_without_mask", "status"]]
+    st.dataframe(shown.assign(label=shown["label"].map(LABEL_TITLES)), hide_index=True)
+    masked, unmasked = (int((table["label"] == name).sum()) for name in CLASSES)
+    st.caption(f"{masked} with mask, {unmasked} without mask, {int((table['status'] != OK).sum())} not readable.")
+    st.download_button("Verdicts as CSV", csv_bytes(table), "verdicts.csv", "text/csv", icon=":material/download:")
+    st.caption(
+        "A verdict is a guess from a picture, not a fact about a person. The model errs more on faces unlike those it "
+        "was trained on; see Results for how often."
+    )
+
+
+show(main)

@@ -4,13 +4,7 @@ import streamlit as st
 
 from maskdet.facetable import has_faces, load_faces
 from maskdet.runs import list_runs
-from ui.session import shows_sample, workspace_in_sight
-
-st.title("MaskDet")
-st.markdown(
-    "Does this face wear a mask? MaskDet rebuilds a 2021 study that asked four models, lets you do it again "
-    "**on your own photos**, and shows what you need to decide **whether to believe the answer**."
-)
+from ui.session import show, shows_sample, workspace_in_sight
 
 WAYS = (
     (
@@ -32,33 +26,45 @@ WAYS = (
         "How often each model is right, on which faces it errs, and how sure that figure is.",
     ),
 )
-for column, (page, icon, title, text) in zip(st.columns(3), WAYS, strict=True):
-    with column.container(border=True, height="stretch"):
-        st.page_link(page, label=f"**{title}**", icon=icon)
-        st.write(text)
 
-st.subheader("What is loaded")
-workspace = workspace_in_sight()
-runs = list_runs(workspace)
-data, models, best = st.columns(3)
-if has_faces(workspace):
-    faces = load_faces(workspace)
-    name = "synthetic sample faces" if shows_sample() else "faces"
-    data.metric(name.capitalize(), f"{len(faces.table):,}", border=True, help=f"from {len(faces.roots)} datasets")
-else:
-    data.metric("Faces", "none yet", border=True, help="A synthetic sample set is drawn when a page first needs it.")
-models.metric("Trained models", len(runs), border=True)
-if runs:
-    top = max(runs, key=lambda run: float(run.metrics["macro_f1"]))
-    low, high = top.metrics["intervals"]["macro_f1"]
-    best.metric(
-        f"Best macro F1: {top.title}",
-        f"{top.metrics['macro_f1']:.3f}",
-        border=True,
-        help=f"On {top.metrics['faces']:,} test faces; 95 % interval {low:.3f} to {high:.3f}.",
+
+def main() -> None:
+    st.title("MaskDet")
+    st.markdown(
+        "Does this face wear a mask? MaskDet rebuilds a 2021 study that asked four models, lets you do it again "
+        "**on your own photos**, and shows what you need to decide **whether to believe the answer**."
     )
-if not has_faces(workspace):
-    st.caption(
-        "No dataset was scanned yet. Datasets and Quality then show a small synthetic sample set, drawn on first use."
-    )
-st.page_link("pages/datasets.py", label="Scan a dataset of your own", icon=":material/add_photo_alternate:")
+
+    for column, (page, icon, title, text) in zip(st.columns(3), WAYS, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.page_link(page, label=f"**{title}**", icon=icon)
+            st.write(text)
+
+    st.subheader("What is loaded")
+    workspace = workspace_in_sight()
+    runs = list_runs(workspace)
+    data, models, best = st.columns(3)
+    if has_faces(workspace):
+        faces = load_faces(workspace)
+        name = "synthetic sample faces" if shows_sample() else "faces"
+        data.metric(name.capitalize(), f"{len(faces.table):,}", border=True, help=f"from {len(faces.roots)} datasets")
+    else:
+        data.metric(
+            "Faces", "none yet", border=True, help="A synthetic sample set is drawn when a page first needs it."
+        )
+    models.metric("Trained models", len(runs), border=True)
+    if runs:
+        top = max(runs, key=lambda run: float(run.metrics["macro_f1"]))
+        low, high = top.metrics["intervals"]["macro_f1"]
+        best.metric(
+            f"Best macro F1: {top.title}",
+            f"{top.metrics['macro_f1']:.3f}",
+            border=True,
+            help=f"On {top.metrics['faces']:,} test faces; 95 % interval {low:.3f} to {high:.3f}.",
+        )
+    if not has_faces(workspace):
+        st.caption("No dataset was scanned yet. Datasets and Quality show a small synthetic sample set until then.")
+    st.page_link("pages/datasets.py", label="Scan a dataset of your own", icon=":material/add_photo_alternate:")
+
+
+show(main)

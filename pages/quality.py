@@ -12,7 +12,7 @@ from maskdet.workspace import Workspace
 from ui.cached import faces_of, filtered_by
 from ui.charts import LABEL_TITLES, removal_bars
 from ui.gallery import pager, show_faces
-from ui.session import current_workspace, home_workspace
+from ui.session import current_workspace, home_workspace, show
 
 STUDY = FilterOptions()
 
@@ -68,50 +68,54 @@ def show_removed(workspace: Workspace, faces: Faces, filtered: Filtered) -> None
         show_faces(workspace, faces, shown["kept_face"].tolist(), shown["kept_face"].tolist())
 
 
-st.title("Quality")
-workspace = current_workspace()
-faces = faces_of(workspace)
-options = choose_options()
-filtered = filtered_by(workspace, options)
+def main() -> None:
+    st.title("Quality")
+    workspace = current_workspace()
+    faces = faces_of(workspace)
+    options = choose_options()
+    filtered = filtered_by(workspace, options)
 
-total, kept = len(filtered.table), len(filtered.kept)
-for column, (title, value) in zip(
-    st.columns(3), (("Faces", total), ("Removed", total - kept), ("Kept", kept)), strict=True
-):
-    column.metric(title, f"{value:,}", border=True)
+    total, kept = len(filtered.table), len(filtered.kept)
+    for column, (title, value) in zip(
+        st.columns(3), (("Faces", total), ("Removed", total - kept), ("Kept", kept)), strict=True
+    ):
+        column.metric(title, f"{value:,}", border=True)
 
-st.subheader("Removals")
-counts = removals(faces, filtered)
-st.dataframe(
-    counts.rename(columns=FILTER_TITLES).assign(label=counts["label"].map(LABEL_TITLES)), hide_index=True,
-    column_config={"removed_percent": st.column_config.NumberColumn("removed %", format="%.2f")},
-)  # fmt: skip
-if counts["removed"].any():
-    st.plotly_chart(removal_bars(counts), key="removals")
-show_removed(workspace, faces, filtered)
+    st.subheader("Removals")
+    counts = removals(faces, filtered)
+    st.dataframe(
+        counts.rename(columns=FILTER_TITLES).assign(label=counts["label"].map(LABEL_TITLES)), hide_index=True,
+        column_config={"removed_percent": st.column_config.NumberColumn("removed %", format="%.2f")},
+    )  # fmt: skip
+    if counts["removed"].any():
+        st.plotly_chart(removal_bars(counts), key="removals")
+    show_removed(workspace, faces, filtered)
 
-st.subheader("Apply and split")
-st.markdown(
-    "Applying writes the kept faces and splits them 60/20/20 into training, validation and test. Faces of one photo, "
-    "or that look alike, are never parted. Models are trained on this split."
-)
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Same seed, same split.", width=160)
-    if st.button("Apply and split", type="primary", icon=":material/check:"):
-        split = split_faces(
-            faces, filtered, load_catalog(home_workspace().path("datasets.toml")), SplitOptions(seed=int(seed))
-        )
-        save_filtered(workspace, filtered)
-        save_split(workspace, split)
-        st.toast(f"Applied: {len(split.table):,} faces, fingerprint {split.fingerprint}", icon=":material/check:")
-try:
-    current = load_split(workspace, faces)
-except WorkspaceError as error:
-    st.warning(f"No split is in force: {error} Or press *Apply and split*.")
-else:
-    st.caption(
-        f"In force: {len(current.table):,} faces, seed {current.options.seed}, fingerprint `{current.fingerprint}`"
+    st.subheader("Apply and split")
+    st.markdown(
+        "Applying writes the kept faces and splits them 60/20/20 into training, validation and test. Faces of one "
+        "photo, or that look alike, are never parted. Models are trained on this split."
     )
-    in_force = split_table(current)
-    st.dataframe(in_force.assign(label=in_force["label"].map(LABEL_TITLES)), hide_index=True)
-    st.page_link("pages/training.py", label="Train a model on it", icon=":material/model_training:")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Same seed, same split.", width=160)
+        if st.button("Apply and split", type="primary", icon=":material/check:"):
+            split = split_faces(
+                faces, filtered, load_catalog(home_workspace().path("datasets.toml")), SplitOptions(seed=int(seed))
+            )
+            save_filtered(workspace, filtered)
+            save_split(workspace, split)
+            st.toast(f"Applied: {len(split.table):,} faces, fingerprint {split.fingerprint}", icon=":material/check:")
+    try:
+        current = load_split(workspace, faces)
+    except WorkspaceError as error:
+        st.warning(f"No split is in force: {error} Or press *Apply and split*.")
+    else:
+        st.caption(
+            f"In force: {len(current.table):,} faces, seed {current.options.seed}, fingerprint `{current.fingerprint}`"
+        )
+        in_force = split_table(current)
+        st.dataframe(in_force.assign(label=in_force["label"].map(LABEL_TITLES)), hide_index=True)
+        st.page_link("pages/training.py", label="Train a model on it", icon=":material/model_training:")
+
+
+show(main)

@@ -9,7 +9,7 @@ from maskdet.workspace import Workspace
 from ui.cached import csv_bytes, faces_of, is_synthetic, run_title, runs_of
 from ui.charts import LABEL_TITLES, confusion_heatmap, grid_scores, learning_curves
 from ui.gallery import pager, show_faces
-from ui.session import workspace_in_sight
+from ui.session import show, workspace_in_sight
 
 STUDY_MACRO_F1 = "The study reports 0.981 for its CNN and 0.927 for its SVM, on other photos."
 
@@ -92,30 +92,34 @@ def show_record(run: Run) -> None:
         st.json({"options": run.record["options"], "data": data, "environment": run.record["environment"]})
 
 
-st.title("Results")
-workspace = workspace_in_sight()
-runs = runs_of(workspace)
-if not runs:
-    st.info("No model is trained yet.")
-    st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
-    st.stop()
-st.dataframe(
-    runs_table(runs), hide_index=True,
-    column_config={name: st.column_config.NumberColumn(format="%.4f") for name in ("macro_f1", "low", "high")}
-    | {
-        "low": st.column_config.NumberColumn("95 % from", format="%.4f"),
-        "high": st.column_config.NumberColumn("to", format="%.4f"),
-        "train_faces": "training faces", "test_faces": "test faces",
-        "fit_seconds": st.column_config.NumberColumn("fit (s)", format="%.0f"),
-        "created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-    },
-)  # fmt: skip
-names = {run.id: run_title(run) for run in runs}
-chosen = st.selectbox("Run", list(names), format_func=names.__getitem__)
-run = next(run for run in runs if run.id == chosen)
-show_record(run)
-show_metrics(run)
-st.subheader("How it learned")
-show_learning(run)
-st.subheader("Where it errs")
-show_errors(run, workspace)
+def main() -> None:
+    st.title("Results")
+    workspace = workspace_in_sight()
+    runs = runs_of(workspace)
+    if not runs:
+        st.info("No model is trained yet.")
+        st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
+        st.stop()
+    st.dataframe(
+        runs_table(runs), hide_index=True,
+        column_config={name: st.column_config.NumberColumn(format="%.4f") for name in ("macro_f1", "low", "high")}
+        | {
+            "low": st.column_config.NumberColumn("95 % from", format="%.4f"),
+            "high": st.column_config.NumberColumn("to", format="%.4f"),
+            "train_faces": "training faces", "test_faces": "test faces",
+            "fit_seconds": st.column_config.NumberColumn("fit (s)", format="%.0f"),
+            "created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        },
+    )  # fmt: skip
+    names = {run.id: run_title(run) for run in runs}
+    chosen = st.selectbox("Run", list(names), format_func=names.__getitem__)
+    run = next(run for run in runs if run.id == chosen)
+    show_record(run)
+    show_metrics(run)
+    st.subheader("How it learned")
+    show_learning(run)
+    st.subheader("Where it errs")
+    show_errors(run, workspace)
+
+
+show(main)

@@ -1,8 +1,7 @@
 """Which workspace a visitor looks at, and how errors of the core reach the page."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 import streamlit as st
@@ -59,11 +58,10 @@ def current_workspace() -> Workspace:
     return workspace
 
 
-@contextmanager
-def showing_errors() -> Iterator[None]:
-    """Show an error as a sentence with ways on, never as a traceback."""
+def show(page: Callable[[], None]) -> None:
+    """Show a page; an error becomes a sentence with ways on, never a traceback."""
     try:
-        yield
+        page()
     except MaskDetError as error:
         st.error(str(error), icon=":material/error:")
         _ways_on()

@@ -1,0 +1,123 @@
+"""Runs and trainings, end to end with the SVM on drawn faces."""
+
+import json
+from pathlib import Path
+
+import pytest
+from factories import prepared, resplit
+
+import maskdet.runs
+from maskdet.errors import MaskDetError, RunError, WorkspaceError
+from maskdet.models.svm import Svm
+from maskdet.runs import Run, find_run, list_runs, open_run, runs_table
+from maskdet.split import SplitOptions
+from maskdet.train import evaluate, train
+from maskdet.workspace import Workspace, write_json
+
+SMALL = {"components": 4, "C": [1.0], "gamma": ["scale"], "folds": 2, "jobs": 1}
+
+
+@pytest.fixture
+def _no_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maskdet.runs, "BUNDLED", tmp_path / "bundled")
+
+
+@pytest.fixture
+def trained(workspace: Workspace, tmp_path: Path, _no_bundled: None) -> Run:
+    prepared(workspace, tmp_path / "data", {"with_mask": 20, "without_mask": 20})
+    return train(workspace, "svm", SMALL)
+
+
+def test_a_run_folder_holds_everything(trained: Run) -> None:
+    names = {path.relative_to(trained.folder).as_posix() for path in trained.folder.rglob("*") if path.is_file()}
+    assert names == {"run.json", "history.json", "metrics.json", "predictions.parquet", "weights/model.skops"}
+    assert trained.record["seed"] == 0
+    assert trained.record["data"]["faces"] == {"train": 24, "validation": 8, "test": 8}
+    assert trained.record["options"]["components"] == 4
+    assert set(trained.record["seconds"]) == {"fit", "predict_train", "predict_validation", "predict_test"}
+    assert len(trained.predictions) == 40
+    assert trained.metrics["faces"] == 8
+    assert len(trained.history) == 1
+
+
+def test_evaluate_on_the_same_split_gives_the_same_figures(workspace: Workspace, trained: Run) -> None:
+    evaluation = evaluate(workspace, trained)
+    assert evaluation.metrics == trained.metrics
+    assert (evaluation.same_data, evaluation.left_out) == (True, 0)
+
+
+def test_evaluate_on_another_split_leaves_out_what_the_run_saw(workspace: Workspace, trained: Run) -> None:
+    from maskdet.facetable import load_faces
+
+    resplit(workspace, load_faces(workspace), SplitOptions(seed=5))
+    evaluation = evaluate(workspace, trained)
+    assert not evaluation.same_data
+    assert evaluation.left_out > 0
+    seen = set(trained.predictions.loc[trained.predictions["split"] != "test", "face_id"])
+    assert not seen & set(evaluation.predictions["face_id"])
+    assert len(evaluation.predictions) + evaluation.left_out == 8
+
+
+def test_find_run_by_id_by_model_and_without_a_name(workspace: Workspace, trained: Run) -> None:
+    newer = train(workspace, "svm", SMALL, seed=1)
+    write_json(newer.folder / "run.json", newer.record | {"created": "2999-01-01T00:00:00Z"})
+    assert find_run(workspace, trained.id).id == trained.id
+    assert find_run(workspace, "svm").id == newer.id
+    assert find_run(workspace).id == newer.id
+    assert runs_table(list_runs(workspace))["run"].tolist() == sorted([trained.id, newer.id])
+    with pytest.raises(RunError, match="no run of cnn yet"):
+        find_run(workspace, "cnn")
+    with pytest.raises(RunError, match="no run 'nonsense'"):
+        find_run(workspace, "nonsense")
+
+
+def test_the_best_bundled_run_stands_for_its_model(workspace: Workspace, trained: Run) -> None:
+    maskdet.runs.BUNDLED.mkdir()
+    for name, score in (("good", 0.9), ("better", 0.95)):
+        folder = maskdet.runs.BUNDLED / name
+        folder.mkdir()
+        write_json(folder / "run.json", trained.record | {"id": name})
+        write_json(folder / "metrics.json", trained.metrics | {"macro_f1": score})
+    assert find_run(workspace, "svm").id == "better"
+    assert find_run(workspace, "svm").is_bundled
+
+
+def test_damaged_runs_are_passed_over_and_later_formats_refused(workspace: Workspace, trained: Run) -> None:
+    broken = trained.folder.with_name("broken")
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    assert [run.id for run in list_runs(workspace)] == [trained.id]
+    (broken / "run.json").write_text(json.dumps(trained.record | {"format": 99}))
+    with pytest.raises(RunError, match="later version"):
+        open_run(broken)
+
+
+def test_a_failing_fit_leaves_no_folder(workspace: Workspace, trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Svm, "fit", fail)
+    with pytest.raises(MemoryError):
+        train(workspace, "svm", SMALL)
+    assert [path.name for path in workspace.path("runs").iterdir()] == [trained.id]
+
+
+def test_a_limited_run_says_so(workspace: Workspace, trained: Run) -> None:
+    run = train(workspace, "svm", SMALL, limit=12)
+    assert run.record["limit"] == 12
+    assert run.record["data"]["faces"]["train"] == 12
+
+
+@pytest.mark.parametrize("counts", [{"with_mask": 20}, {"without_mask": 20}])
+def test_one_class_is_an_error_before_any_work(
+    workspace: Workspace, tmp_path: Path, counts: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(workspace, tmp_path / "data", counts)
+    monkeypatch.setattr(Svm, "fit", lambda *_a, **_k: pytest.fail("work started"))
+    with pytest.raises(MaskDetError, match="no face with"):
+        train(workspace, "svm", SMALL)
+
+
+def test_without_faces_training_says_what_comes_first(workspace: Workspace) -> None:
+    with pytest.raises(WorkspaceError, match="maskdet scan"):
+        train(workspace, "svm", SMALL)
