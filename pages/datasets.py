@@ -63,8 +63,8 @@ def main() -> None:
     st.subheader("Add a dataset")
     st.markdown(
         "Name a folder on this computer that holds one or more datasets: class folders such as `with_mask/` and "
-        "`without_mask/` (also inside `Train/`, `Validation/`, `Test/`), PASCAL VOC (`images/` and XML), or boxes in JSON "
-        "or CSV."
+        "`without_mask/` (also inside `Train/`, `Validation/`, `Test/`), PASCAL VOC (`images/` and XML), or boxes in "
+        "JSON or CSV."
     )
     with st.form("scan", border=False):
         path = st.text_input("Folder", placeholder="/home/me/datasets", max_chars=1000)

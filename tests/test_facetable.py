@@ -71,9 +71,8 @@ def test_a_scan_that_is_cut_leaves_the_old_table_and_can_go_on(workspace: Worksp
 
 def test_rejects_carry_a_reason(workspace: Workspace, tmp_path) -> None:
     folder = tmp_path / "data/v"
-    write_voc(
-        folder, "p", [("with_mask", (0, 0, 10, 10)), ("without_mask", (5, 5, 5, 9)), ("with_mask", (99, 99, 120, 120))]
-    )
+    boxes = [("with_mask", (0, 0, 10, 10)), ("without_mask", (5, 5, 5, 9)), ("with_mask", (99, 99, 120, 120))]
+    write_voc(folder, {"p.png": boxes})
     faces = scan(workspace, tmp_path / "data", jobs=1)
     assert len(faces.table) == 1
     reasons = sorted(faces.rejects["reason"])
