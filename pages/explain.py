@@ -76,8 +76,9 @@ def show_photo(name: str, data: bytes, run: Run, opacity: float, label: str) -> 
         else:
             heat.info(f"No evidence found for “{LABEL_TITLES[heatmap.label].lower()}”: there is no heat to draw.")
     probability = verdict.p_without_mask if verdict.label == CLASSES[1] else 1 - verdict.p_without_mask
+    sure = f"{probability:.1%}" if probability < 0.9995 else "more than 99.9%"  # no model is wholly sure
     words.subheader(LABEL_TITLES[verdict.label])
-    words.progress(probability, text=f"{probability:.1%} sure; probability of no mask {verdict.p_without_mask:.3f}")
+    words.progress(probability, text=f"{sure} sure; probability of no mask {verdict.p_without_mask:.3f}")
 
 
 def main() -> None:
