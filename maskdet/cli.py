@@ -5,13 +5,10 @@ stdout; progress and timing go to stderr.
 """
 
 import os
-import resource
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -19,13 +16,10 @@ from typer.exceptions import TyperException
 from maskdet.errors import MaskDetError
 from maskdet.jobs import EventWriter
 from maskdet.labels import CLASSES
-from maskdet.progress import Progress
+from maskdet.terminal import note, print_label_split, print_metrics, print_table, progress_bar
 from maskdet.workspace import HOME_VARIABLE, Workspace, replacing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from maskdet.facetable import Faces
     from maskdet.models import Model
     from maskdet.runs import Run
 
@@ -65,12 +59,12 @@ def scan(
     from maskdet.facetable import scan as scan_folder
 
     workspace = _workspace(context, home)
-    with _progress() as progress:
+    with progress_bar() as progress:
         faces = scan_folder(workspace, folder, jobs=jobs, progress=progress)
-    _print_label_split(faces)
+    print_label_split(faces)
     if len(faces.rejects):
         print(f"\n{len(faces.rejects)} rejects:")
-        _print_table(faces.rejects)
+        print_table(faces.rejects)
     else:
         print("\nNo rejects.")
     _done(workspace, f"{len(faces.table)} faces from {len(faces.roots)} datasets")
@@ -108,7 +102,7 @@ def filter_faces(
     filtered = apply_filters(faces, options)
     workspace.ensure_writable()
     save_filtered(workspace, filtered)
-    _print_table(removals(faces, filtered), digits=2)
+    print_table(removals(faces, filtered), digits=2)
     _done(workspace, f"{len(filtered.kept)} of {len(filtered.table)} faces kept")
 
 
@@ -134,7 +128,7 @@ def split_command(
     split = split_faces(faces, load_filtered(workspace, faces), catalog, options)
     workspace.ensure_writable()
     save_split(workspace, split)
-    _print_table(split_table(split))
+    print_table(split_table(split))
     _done(workspace, f"{len(split.table)} faces split, fingerprint {split.fingerprint}")
 
 
@@ -158,9 +152,9 @@ def train(
     given = {"epochs": epochs, "learning_rate": learning_rate, "augment": augment}
     options = {name: value for name, value in given.items() if value is not None}
     _prepare(model)
-    with _progress() as progress:
+    with progress_bar() as progress:
         run = train_model(workspace, model, options, seed=seed, limit=limit, progress=progress)
-    _print_metrics(run.metrics)
+    print_metrics(run.metrics)
     print(run.id)
     _done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)
 
@@ -178,10 +172,10 @@ def evaluate(
     workspace = _workspace(context, home)
     found = find_run(workspace, run)
     _prepare(found.model_name)
-    with _progress() as progress:
+    with progress_bar() as progress:
         evaluation = evaluate_run(workspace, found, progress)
     print(f"run {found.id}")
-    _print_metrics(evaluation.metrics)
+    print_metrics(evaluation.metrics)
     if not evaluation.same_data:
         print(
             f"Note: trained on another split ({found.fingerprint}); {evaluation.left_out} test faces that it saw in "
@@ -199,7 +193,7 @@ def runs(context: typer.Context, home: HomeOption = None) -> None:
     if not found:
         print("No runs yet: `python -m maskdet train svm` makes one.")
         return
-    _print_table(runs_table(found), digits=4)
+    print_table(runs_table(found), digits=4)
 
 
 @app.command(epilog="Example: python -m maskdet predict photo.jpg holiday/ --csv verdicts.csv")
@@ -219,7 +213,7 @@ def predict(
     photos = collect_photos(paths)
     run = find_run(_workspace(context, home), model)
     loaded = _load(run)
-    with _progress() as progress:
+    with progress_bar() as progress:
         table = predict_photos([(str(path), path) for path in photos], loaded, run.id, progress)
     if csv is None:
         table.to_csv(sys.stdout, index=False)
@@ -227,7 +221,7 @@ def predict(
         with replacing(csv) as temporary:
             table.to_csv(temporary, index=False)
     unread = int((table["status"] != OK).sum())
-    _note(f"{len(table) - unread} photos predicted, {unread} not readable" + (f", written to {csv}" if csv else ""))
+    note(f"{len(table) - unread} photos predicted, {unread} not readable" + (f", written to {csv}" if csv else ""))
 
 
 @app.command(epilog="Example: python -m maskdet explain photo.jpg --out heatmap.png")
@@ -267,7 +261,7 @@ def explain(
     print(f"{verdict.label}, p_without_mask {verdict.p_without_mask:.4f}, model {run.id}")
     if not heatmap.has_evidence:
         print(f"No evidence found for {heatmap.label} in layer {heatmap.layer}: the picture is the photo alone.")
-    _note(f"evidence for {heatmap.label} in layer {heatmap.layer}, written to {out}")
+    note(f"evidence for {heatmap.label} in layer {heatmap.layer}, written to {out}")
 
 
 @app.command(epilog="Example: python -m maskdet sample")
@@ -277,9 +271,9 @@ def sample(context: typer.Context, home: HomeOption = None) -> None:
     from maskdet.starter import sample_workspace
 
     workspace = _workspace(context, home)
-    with _progress() as progress:
+    with progress_bar() as progress:
         drawn = sample_workspace(workspace, progress)
-    _print_label_split(load_faces(drawn))
+    print_label_split(load_faces(drawn))
     print(drawn.path("photos"))
     _done(workspace, f"use it with --home {drawn.home}")
 
@@ -334,107 +328,8 @@ def _load(run: "Run") -> "Model":
     return run.load_model()
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr, and the events of the job that this process may be."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    job = EventWriter.from_environment()
-    if job:
-        yield job
-        return
-    if not sys.stderr.isatty():  # a log: a line now and then
-        yield _log_progress()
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def report(done: int, total: int, text: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=text)
-
-        yield report
-
-
-def _log_progress() -> Progress:
-    last = time.monotonic()
-
-    def report(done: int, total: int, text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"{done} of {total or '?'}: {text}", file=sys.stderr, flush=True)
-
-    return report
-
-
-def _print_table(table: "pd.DataFrame", digits: int = 0) -> None:
-    def cell(value: Any) -> str:
-        if value is None or value != value:
-            return ""
-        if isinstance(value, float):
-            return f"{value:.{digits}f}"
-        return str(value)
-
-    rows = [[str(name) for name in table.columns], *([cell(v) for v in row] for row in table.itertuples(index=False))]
-    numeric = [table.dtypes.iloc[i].kind in "iuf" for i in range(len(table.columns))]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
-    for row in rows:
-        cells = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
-        print("  ".join(cells).rstrip())
-
-
-def _print_label_split(faces: "Faces") -> None:
-    from maskdet.facetable import label_percent, label_split
-
-    split = label_split(faces)
-    _print_table(split)
-    shares = ", ".join(f"{share:.1f} % {label}" for label, share in label_percent(split).items())
-    print(f"of all faces: {shares}")
-
-
-def _print_metrics(metrics: dict[str, Any]) -> None:
-    import pandas as pd
-
-    def bounds(name: str) -> str:
-        low, high = metrics["intervals"][name]
-        return f"{low:.4f} to {high:.4f}"
-
-    labels = pd.DataFrame([{"label": label, **values} for label, values in metrics["labels"].items()])
-    labels["f1 95 %"] = [bounds(f"f1 {label}") for label in metrics["labels"]]
-    _print_table(labels, digits=4)
-    print(f"macro F1 {metrics['macro_f1']:.4f} ({bounds('macro_f1')})")
-    print(f"accuracy {metrics['accuracy']:.4f} ({bounds('accuracy')})")
-    print(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
-    print("\nconfusion matrix (row actual, column predicted)")
-    confusion = pd.DataFrame(metrics["confusion"], columns=list(CLASSES))
-    confusion.insert(0, "", list(CLASSES))
-    _print_table(confusion)
-    print("\nby dataset")
-    _print_table(pd.DataFrame([{"dataset": k, **v} for k, v in metrics["datasets"].items()]), digits=4)
-    print()
-
-
-_BEGIN = time.perf_counter()
-_SECONDS_BETWEEN_LINES = 10
-
-
 def _done(workspace: Workspace, text: str, result: str = "") -> None:
     job = EventWriter.from_environment()
     if job:
         job.write("finished", result=result)
-    _note(f"{text}; workspace {workspace.home}")
-
-
-def _note(text: str) -> None:
-    """One line on stderr: what was done, how long it took, how much memory this process and its children took."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss counts bytes on macOS, KiB elsewhere
-    own, children = (
-        resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    memory = f"peak memory {own / 2**20:.0f} MiB" + (
-        f" (largest child {children / 2**20:.0f})" if children > own / 4 else ""
-    )
-    print(f"{text} ({time.perf_counter() - _BEGIN:.1f} s, {memory})", file=sys.stderr)
+    note(f"{text}; workspace {workspace.home}")

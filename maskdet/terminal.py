@@ -1,0 +1,119 @@
+"""What the shell prints: progress, tables, metrics, and what a command cost."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from maskdet.jobs import EventWriter
+from maskdet.labels import CLASSES
+from maskdet.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from maskdet.facetable import Faces
+
+_BEGIN = time.perf_counter()
+_SECONDS_BETWEEN_LINES = 10
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr, and the events of the job that this process may be."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    job = EventWriter.from_environment()
+    if job:
+        yield job
+        return
+    if not sys.stderr.isatty():  # a log: a line now and then
+        yield _log_progress()
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(done: int, total: int, text: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=text)
+
+        yield report
+
+
+def _log_progress() -> Progress:
+    last = time.monotonic()
+
+    def report(done: int, total: int, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            print(f"{done} of {total or '?'}: {text}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def print_table(table: "pd.DataFrame", digits: int = 0) -> None:
+    """Print a table to stdout, columns aligned; floats with ``digits`` decimals, missing values empty."""
+
+    def cell(value: Any) -> str:
+        if value is None or value != value:
+            return ""
+        if isinstance(value, float):
+            return f"{value:.{digits}f}"
+        return str(value)
+
+    rows = [[str(name) for name in table.columns], *([cell(v) for v in row] for row in table.itertuples(index=False))]
+    numeric = [table.dtypes.iloc[i].kind in "iuf" for i in range(len(table.columns))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
+    for row in rows:
+        cells = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def print_label_split(faces: "Faces") -> None:
+    """Print the study's Table 2 for some faces."""
+    from maskdet.facetable import label_percent, label_split
+
+    split = label_split(faces)
+    print_table(split)
+    shares = ", ".join(f"{share:.1f} % {label}" for label, share in label_percent(split).items())
+    print(f"of all faces: {shares}")
+
+
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """Print the metrics of a run, with their intervals and the number of faces."""
+    import pandas as pd
+
+    def bounds(name: str) -> str:
+        low, high = metrics["intervals"][name]
+        return f"{low:.4f} to {high:.4f}"
+
+    labels = pd.DataFrame([{"label": label, **values} for label, values in metrics["labels"].items()])
+    labels["f1 95 %"] = [bounds(f"f1 {label}") for label in metrics["labels"]]
+    print_table(labels, digits=4)
+    print(f"macro F1 {metrics['macro_f1']:.4f} ({bounds('macro_f1')})")
+    print(f"accuracy {metrics['accuracy']:.4f} ({bounds('accuracy')})")
+    print(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
+    print("\nconfusion matrix (row actual, column predicted)")
+    confusion = pd.DataFrame(metrics["confusion"], columns=list(CLASSES))
+    confusion.insert(0, "", list(CLASSES))
+    print_table(confusion)
+    print("\nby dataset")
+    print_table(pd.DataFrame([{"dataset": k, **v} for k, v in metrics["datasets"].items()]), digits=4)
+    print()
+
+
+def note(text: str) -> None:
+    """One line on stderr: what was done, how long it took, how much memory this process and its children took."""
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss counts bytes on macOS, KiB elsewhere
+    own, children = (
+        resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    memory = f"peak memory {own / 2**20:.0f} MiB" + (
+        f" (largest child {children / 2**20:.0f})" if children > own / 4 else ""
+    )
+    print(f"{text} ({time.perf_counter() - _BEGIN:.1f} s, {memory})", file=sys.stderr)
