@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 import psutil
 
+from maskdet.errors import WorkspaceError
 from maskdet.workspace import HOME_VARIABLE, Workspace, read_json, write_json
 
 #: Environment variable through which a command learns its job's folder.
@@ -101,7 +102,12 @@ class EventWriter:
         """Append one event."""
         line = json.dumps({"event": event, "time": time.time(), **values})
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write("\n" * self._broken_off() + line + "\n")
+
+    def _broken_off(self) -> bool:
+        """True where the last line has no end: its writer was killed in the middle of it."""
+        data = self._path.read_bytes()[-1:] if self._path.is_file() else b""
+        return data not in (b"", b"\n")
 
 
 def launch(workspace: Workspace, command: Sequence[str]) -> Job:
@@ -143,9 +149,14 @@ def launch(workspace: Workspace, command: Sequence[str]) -> Job:
 
 
 def list_jobs(workspace: Workspace) -> list[Job]:
-    """All jobs of a workspace, newest first."""
-    folders = workspace.path("jobs").glob("*/job.json")
-    return [read_job(path.parent) for path in sorted(folders, reverse=True)]
+    """All jobs of a workspace, newest first. Damaged folders are passed over."""
+    jobs = []
+    for path in sorted(workspace.path("jobs").glob("*/job.json"), reverse=True):
+        try:
+            jobs.append(read_job(path.parent))
+        except (WorkspaceError, KeyError, TypeError):
+            continue
+    return jobs
 
 
 def read_job(folder: Path) -> Job:

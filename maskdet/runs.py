@@ -96,7 +96,9 @@ def list_runs(workspace: Workspace) -> list[Run]:
     for parent in (BUNDLED, workspace.path("runs")):
         for path in sorted(parent.glob("*/run.json")) if parent.is_dir() else []:
             try:
-                runs.append(open_run(path.parent))
+                run = open_run(path.parent)
+                run.metrics  # noqa: B018 - a run whose figures cannot be read is damaged too
+                runs.append(run)
             except (RunError, WorkspaceError):
                 continue
     return runs
@@ -105,7 +107,8 @@ def list_runs(workspace: Workspace) -> list[Run]:
 def open_run(folder: Path) -> Run:
     """Read a run's folder. Raises RunError or WorkspaceError if it is damaged or of a later version."""
     record = read_json(folder / "run.json")
-    if not isinstance(record, dict) or not {"format", "id", "model", "options", "data"} <= record.keys():
+    keys = {"format", "id", "model", "created", "options", "data", "seconds"}
+    if not isinstance(record, dict) or not keys <= record.keys() or not isinstance(record["format"], int):
         raise RunError(f"{folder} is no run.")
     if record["format"] > FORMAT:
         raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")

@@ -89,3 +89,18 @@ def test_time_left_follows_from_the_share_done() -> None:
     job = Job(Path("x"), ("train",), "", "running", done=1, total=4, seconds=10.0)
     assert job.seconds_left == pytest.approx(30)
     assert Job(Path("x"), ("train",), "", "running").seconds_left is None
+
+
+def test_a_cancel_after_a_line_that_broke_off_is_read(sleeper) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    (folder / "events.jsonl").write_text('{"event": "prog')
+    EventWriter(folder).write("cancelled")
+    assert read_job(folder).state == "cancelled"
+
+
+def test_a_damaged_job_does_not_hide_the_others(sleeper, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    broken = folder.with_name("2-train")
+    broken.mkdir()
+    (broken / "job.json").write_text("{")
+    assert [job.id for job in list_jobs(Workspace(tmp_path))] == [folder.name]

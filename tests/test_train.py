@@ -90,6 +90,12 @@ def test_damaged_runs_are_passed_over_and_later_formats_refused(workspace: Works
     (broken / "run.json").write_text(json.dumps(trained.record | {"format": 99}))
     with pytest.raises(RunError, match="later version"):
         open_run(broken)
+    for damage in ({"format": "1"}, {"created": None}):
+        record = {key: value for key, value in (trained.record | damage).items() if value is not None}
+        (broken / "run.json").write_text(json.dumps(record))
+        assert [run.id for run in list_runs(workspace)] == [trained.id]
+    (broken / "run.json").write_text(json.dumps(trained.record))  # whole, but without its metrics
+    assert [run.id for run in list_runs(workspace)] == [trained.id]
 
 
 def test_a_failing_fit_leaves_no_folder(workspace: Workspace, trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,5 +74,6 @@ def show(page: Callable[[], None]) -> None:
 def _ways_on() -> None:
     with st.container(horizontal=True):
         st.page_link("pages/home.py", label="Home", icon=":material/home:")
-        st.page_link("pages/datasets.py", label="Datasets", icon=":material/photo_library:")
+        st.page_link("pages/datasets.py", label="Scan a dataset", icon=":material/photo_library:")
+        st.page_link("pages/quality.py", label="Filter and split", icon=":material/filter_alt:")
         st.page_link("pages/explain.py", label="Explain a photo", icon=":material/face:")
