@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import write_photo, write_voc
+from conftest import write_class_folders, write_photo, write_voc
 from factories import make_faces, shuffled
 from filelock import FileLock
 
 import maskdet.measure
+from maskdet import measure
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.facetable import has_faces, label_percent, label_split, load_faces, scan
+from maskdet.facetable import Faces, has_faces, label_percent, label_split, load_faces, scan
 from maskdet.workspace import Workspace
 
 
@@ -108,3 +112,76 @@ def test_real_data_has_the_counts_of_its_readme(workspace: Workspace, shared_dat
         "dataset": "Total", "photos": 29, "faces": 40, "with_mask": 25, "without_mask": 15, "incorrect_mask": 0
     }  # fmt: skip
     assert np.allclose(faces.table["aspect_ratio"], faces.table["height"] / faces.table["width"])
+
+
+def test_a_scan_from_end_to_end(tmp_path: Path, workspace: Workspace) -> None:
+    root = tmp_path / "root"
+    write_class_folders(root / "web", {"with_mask": 2, "without_mask": 1})
+    boxes = [("with_mask", (2, 3, 22, 33)), ("without_mask", (30, 5, 30, 45)), ("without_mask", (50, 5, 99, 45))]
+    write_voc(root / "group", {"a.png": boxes})
+    faces = scan(workspace, root, jobs=1)
+    assert faces.table["face_id"].tolist() == [
+        "group/images/a.png@2,3,22,33",
+        "group/images/a.png@50,5,80,45",
+        "web/with_mask/0.png",
+        "web/with_mask/1.png",
+        "web/without_mask/0.png",
+    ]
+    assert faces.table["width"].tolist() == [20, 30, 32, 32, 32]
+    assert faces.table["width"].dtype == faces.table["shard_row"].dtype == np.int64
+    assert faces.table["whole_photo"].tolist() == [False, False, True, True, True]
+    assert faces.rejects[["dataset", "photo"]].to_numpy().tolist() == [["group", "images/a.png"]]
+    assert faces.photos == {"group": 1, "web": 3}
+    pd.testing.assert_frame_equal(load_faces(workspace).table, faces.table)
+
+
+def test_the_label_tables_by_hand(scanned: Faces) -> None:
+    split = label_split(scanned)
+    assert split.to_numpy().tolist() == [
+        ["group", 3, 5, 2, 2, 1],
+        ["medical", 3, 5, 3, 2, 0],
+        ["web", 8, 8, 4, 4, 0],
+        ["Total", 14, 18, 9, 8, 1],
+    ]
+    percent = {"with_mask": 50, "without_mask": 800 / 18, "incorrect_mask": 100 / 18}
+    assert label_percent(split) == pytest.approx(percent)
+
+
+def test_a_scan_cut_between_shards_reads_no_photo_twice(
+    workspace: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    original = measure.measure_photo
+    monkeypatch.setattr(measure, "measure_photo", lambda path, faces: read.append(path) or original(path, faces))
+
+    def cut(done: int, total: int, text: str) -> None:
+        if done > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan(workspace, datasets, jobs=1, progress=cut)
+    assert 0 < len(read) < 14
+    scan(workspace, datasets, jobs=1)
+    assert len(read) == len(set(read)) == 14
+
+
+def test_no_usable_face_keeps_what_was_there(scanned: Faces, tmp_path: Path, workspace: Workspace) -> None:
+    root = write_voc(tmp_path / "flat", {"a.png": [("with_mask", (3, 3, 3, 9))]})
+    with pytest.raises(MaskDetError, match="No usable face"):
+        scan(workspace, root, jobs=1)
+    pd.testing.assert_frame_equal(load_faces(workspace).table, scanned.table)
+
+
+@pytest.mark.parametrize("name", ["faces.parquet", "rejects.parquet", "datasets.json"])
+@pytest.mark.usefixtures("scanned")
+def test_a_damaged_table_is_named(workspace: Workspace, name: str) -> None:
+    workspace.path(name).write_bytes(b"\xff{")
+    with pytest.raises(WorkspaceError, match=name):
+        load_faces(workspace)
+
+
+def test_a_home_that_is_a_file(tmp_path: Path, datasets: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        scan(Workspace(tmp_path / "file"), datasets, jobs=1)
+    assert (tmp_path / "file").read_text() == "mine"
