@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -37,6 +37,17 @@ HomeOption = Annotated[
     typer.Option("--home", metavar="DIR", help=f"The workspace. [env var: {HOME_VARIABLE}; default: data/workspace]"),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+PlanOption = Annotated[
+    str | None, typer.Option("--augmentation", help="none, on-the-fly or study. [default: on-the-fly]")
+]
+MethodOption = Annotated[
+    list[str] | None,
+    typer.Option("--method", help="flip, rotate, brightness, crop or noise; may be repeated. [default: all five]"),
+]
+NotAugmentedOption = Annotated[
+    list[str] | None,
+    typer.Option(help='A dataset that the study plan leaves as it is; may be repeated, "" for none. [default: 2.1]'),
+]
 
 
 @app.callback()
@@ -52,7 +63,14 @@ def choose_home(context: typer.Context, home: HomeOption = None) -> None:
 def scan(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of dataset folders, or one dataset.")],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="ID", help="Take all of DIR as one dataset of this id.")
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one a core]")] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Measure on the workers of this Dask scheduler, such as tcp://host:8786."),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Read the datasets found in DIR (folder name = dataset id) and measure every face."""
@@ -60,13 +78,17 @@ def scan(
 
     workspace = _workspace(context, home)
     with progress_bar() as progress:
-        faces = scan_folder(workspace, folder, jobs=jobs, progress=progress)
+        faces = scan_folder(workspace, folder, dataset_id=name, jobs=jobs, scheduler=scheduler, progress=progress)
     print_label_split(faces)
     if len(faces.rejects):
         print(f"\n{len(faces.rejects)} rejects:")
         print_table(faces.rejects)
     else:
         print("\nNo rejects.")
+    for dataset in faces.missing:
+        print(
+            f"\nThe folder of {dataset} is gone ({faces.roots[dataset]}): its faces are kept out of filter, split and train."
+        )
     _done(workspace, f"{len(faces.table)} faces from {len(faces.roots)} datasets")
 
 
@@ -132,14 +154,42 @@ def split_command(
     _done(workspace, f"{len(split.table)} faces split, fingerprint {split.fingerprint}")
 
 
+@app.command("augment-sizes", epilog="Example: python -m maskdet augment-sizes --augmentation study")
+def augment_sizes(
+    context: typer.Context,
+    augmentation: PlanOption = None,
+    method: MethodOption = None,
+    not_augmented: NotAugmentedOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Count the training faces and the augmented copies that an epoch shows of them, by dataset."""
+    from maskdet.augment import AugmentOptions, set_sizes
+    from maskdet.facetable import load_faces
+    from maskdet.split import load_split, split_table
+
+    workspace = _workspace(context, home)
+    options = AugmentOptions(**_copies(augmentation, method, not_augmented))
+    sizes = set_sizes(split_table(load_split(workspace, load_faces(workspace))), options)
+    print_table(sizes)
+    total = int(sizes.loc[sizes["dataset"] == "Total", "total"].sum())
+    _done(workspace, f"{total} images an epoch with the plan {options.plan}")
+
+
 @app.command(epilog="Example: python -m maskdet train cnn --epochs 3")
 def train(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="svm or cnn.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a CNN. [default: 15]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Adam's learning rate. [default: 0.0001]")] = None,
-    augment: Annotated[
-        bool | None, typer.Option("--augment/--no-augment", help="Augment training faces. [default: augment]")
+    augmentation: PlanOption = None,
+    method: MethodOption = None,
+    not_augmented: NotAugmentedOption = None,
+    rotation: Annotated[float | None, typer.Option(help="Largest angle, degrees. [default: 30]")] = None,
+    brightness: Annotated[float | None, typer.Option(help="Largest change of brightness. [default: 0.3]")] = None,
+    crop_keep: Annotated[float | None, typer.Option(help="Share of the area a crop keeps. [default: 0.8]")] = None,
+    noise: Annotated[float | None, typer.Option(help="Standard deviation, of 255. [default: 8]")] = None,
+    probability: Annotated[
+        float | None, typer.Option(help="Chance of each method in an on-the-fly variant. [default: 0.5]")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="At most this many training faces, for a quick try.")] = None,
     seed: SeedOption = 0,
@@ -149,8 +199,11 @@ def train(
     from maskdet.train import train as train_model
 
     workspace = _workspace(context, home)
-    given = {"epochs": epochs, "learning_rate": learning_rate, "augment": augment}
-    options = {name: value for name, value in given.items() if value is not None}
+    strength = _given(
+        rotation=rotation, brightness=brightness, crop_keep=crop_keep, noise=noise, probability=probability
+    )
+    copies = _copies(augmentation, method, not_augmented) | strength
+    options = _given(epochs=epochs, learning_rate=learning_rate, augmentation=copies or None)
     _prepare(model)
     with progress_bar() as progress:
         run = train_model(workspace, model, options, seed=seed, limit=limit, progress=progress)
@@ -313,6 +366,16 @@ def _fail(job: EventWriter | None, reason: str, status: int) -> None:
 
 def _workspace(context: typer.Context, home: Path | None) -> Workspace:
     return Workspace.locate(home or context.obj)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _copies(plan: str | None, methods: list[str] | None, not_augmented: list[str] | None) -> dict[str, Any]:
+    """What the options of the augmentation's plan say; typer gives empty lists where an option is not there."""
+    left_alone = [dataset for dataset in not_augmented if dataset] if not_augmented else None
+    return _given(plan=plan, methods=methods or None, not_augmented=left_alone)
 
 
 def _prepare(model_name: str) -> None:

@@ -8,79 +8,143 @@ Columns: ``face_id`` (dataset, photo and box: the same on every machine and in e
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.labels import LABELS
-from maskdet.measure import Shard, deal_shards, is_measured, measure_shard
+from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
+from maskdet.measure import VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
 from maskdet.progress import Progress, silent
-from maskdet.readers import Reading, find_datasets, read_dataset
+from maskdet.readers import Reading, dataset_signature, find_datasets, read_dataset
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
 _REJECT_COLUMNS = ["dataset", "photo", "reason"]
+_WHOLE_NUMBERS = [
+    "left", "top", "right", "bottom", "width", "height", "photo_width", "photo_height", "bytes", "shard_row"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Faces:
-    """What a scan leaves: the face table, the rejects (dataset, photo, reason), and where each dataset lies."""
+    """What a scan leaves.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The face table.
+    rejects : DataFrame
+        What could not be used: dataset, photo, reason.
+    roots : dict
+        Where each dataset lies.
+    photos : dict
+        Number of photos of each dataset, with or without a face.
+    signatures : dict
+        What each dataset's files looked like when it was scanned (see `maskdet.readers.dataset_signature`).
+    """
 
     table: pd.DataFrame
     rejects: pd.DataFrame
     roots: dict[str, Path]
     photos: dict[str, int]
+    signatures: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of the faces, their labels and their pixels' hashes; changes whenever one of them does."""
         return table_fingerprint(self.table, ["face_id", "label", "phash"])
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Datasets whose folder is gone, as of now. Their faces are kept out of filtering, splitting and training."""
+        return tuple(sorted(dataset for dataset, root in self.roots.items() if not root.is_dir()))
+
 
 def table_fingerprint(table: pd.DataFrame, columns: list[str]) -> str:
     """Digest of some columns of a table, whatever the order of its rows; 16 hexadecimal digits."""
-    rows = sorted(map(repr, table[columns].astype(str).itertuples(index=False, name=None)))
+    rows = sorted(map(repr, zip(*(table[column].astype(str).tolist() for column in columns), strict=True)))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
-def scan(workspace: Workspace, root: Path, *, jobs: int | None = None, progress: Progress = silent) -> Faces:
+def scan(
+    workspace: Workspace,
+    root: Path,
+    *,
+    dataset_id: str | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    progress: Progress = silent,
+) -> Faces:
     """Read the datasets found in a folder, measure every face, and write the face table.
 
-    A dataset that the workspace knows already is replaced, others are kept. Unchanged photos are not read again, and a
-    scan that was cut goes on where it was.
+    A dataset that the workspace knows already is replaced, others are kept. Unchanged datasets and photos are not read
+    again, and a scan that was cut goes on where it was.
 
     Parameters
     ----------
     root : Path
         A folder of dataset folders, or one dataset; a folder's name is the dataset's id.
+    dataset_id : str, optional
+        Take the whole folder as one dataset of this id.
     jobs : int, optional
         Processes; by default one a core, and this process alone for a few hundred photos.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers measure instead; they must see the same folders under the same paths.
 
     Raises
     ------
     MaskDetError
         If the folder holds no dataset or no usable face, the workspace cannot be written, or another scan runs.
     """
-    found = find_datasets(root)
+    found = find_datasets(root, dataset_id)
     with workspace.lock():
-        progress(0, 0, f"reading {len(found)} datasets")
-        readings = {dataset: read_dataset(folder) for dataset, folder in found.items()}
-        shards = [s for dataset, r in readings.items() for s in deal_shards(dataset, found[dataset], r.faces)]
-        measured = _measure(shards, workspace.path("shards"), jobs, progress)
-        listed = [
-            {"dataset": dataset, "photo": reject.photo, "reason": reject.reason}
-            for dataset, reading in readings.items()
-            for reject in reading.rejects
-        ]
         before = load_faces(workspace) if has_faces(workspace) else None
-        faces = _merge(before, measured, pd.DataFrame(listed, columns=_REJECT_COLUMNS), found, readings)
+        progress(0, 0, f"looking for changes in {len(found)} datasets")
+        signatures = {dataset: f"{VERSION} {dataset_signature(folder)}" for dataset, folder in found.items()}
+        unchanged = _unchanged(workspace, before, found, signatures)
+        changed = {dataset: folder for dataset, folder in found.items() if dataset not in unchanged}
+        if before is not None and not changed:
+            return before
+        progress(0, 0, f"reading {len(changed)} datasets")
+        readings = {dataset: read_dataset(folder) for dataset, folder in changed.items()}
+        shards = [s for dataset, r in readings.items() for s in deal_shards(dataset, changed[dataset], r.faces)]
+        with _workers(scheduler):
+            measured = _measure(shards, workspace.path("shards"), -1 if scheduler else jobs, progress)
+        faces = _merge(before, measured, changed, readings, signatures)
         if not faces.table["dataset"].isin(found).any():
-            reasons = "; ".join(f"{r.photo}: {r.reason}" for r in faces.rejects.head(3).itertuples())
+            rejects = faces.rejects[faces.rejects["dataset"].isin(found)]
+            reasons = "; ".join(f"{r.photo}: {r.reason}" for r in rejects.head(3).itertuples())
             raise MaskDetError(f"No usable face in {root}" + (f" ({reasons})." if reasons else "."))
         _write(workspace, faces, {shard.key for shard in shards})
-    return faces
+        return load_faces(workspace)
+
+
+def forget(workspace: Workspace, dataset_id: str) -> Faces:
+    """Take a dataset out of the face table; its photos are not touched, and scanning it brings it back.
+
+    Raises
+    ------
+    MaskDetError
+        If the workspace does not know it, or a scan runs.
+    """
+    with workspace.lock():
+        faces = load_faces(workspace)
+        if dataset_id not in faces.roots:
+            raise MaskDetError(f"There is no dataset {dataset_id!r} here; there are: {', '.join(sorted(faces.roots))}.")
+        kept = faces.table[faces.table["dataset"] != dataset_id]
+        rejects = faces.rejects[faces.rejects["dataset"] != dataset_id]
+        others = {dataset: root for dataset, root in faces.roots.items() if dataset != dataset_id}
+        if others:
+            _write(workspace, Faces(kept, rejects, others, faces.photos, faces.signatures), set())
+            return load_faces(workspace)
+        for name in ("faces.parquet", "rejects.parquet", "datasets.json"):  # the first says that there are faces
+            workspace.path(name).unlink(missing_ok=True)
+        return Faces(kept, rejects, {}, {})
 
 
 def has_faces(workspace: Workspace) -> bool:
@@ -98,11 +162,17 @@ def load_faces(workspace: Workspace) -> Faces:
         rejects=read_table(workspace.path("rejects.parquet")),
         roots={key: Path(entry["path"]) for key, entry in datasets.items()},
         photos={key: int(entry["photos"]) for key, entry in datasets.items()},
+        signatures={key: str(entry.get("signature", "")) for key, entry in datasets.items()},
     )
 
 
-def label_split(faces: Faces) -> pd.DataFrame:
+def label_split(faces: Faces, incorrect_mask: IncorrectMask = "class") -> pd.DataFrame:
     """The study's Tables 1 and 2 for these faces: photos and faces by label, a row a dataset and their sum.
+
+    Parameters
+    ----------
+    incorrect_mask : {"class", "without_mask", "drop"}
+        How faces whose mask is worn incorrectly are counted: apart, as without mask, or not at all.
 
     Returns
     -------
@@ -110,7 +180,11 @@ def label_split(faces: Faces) -> pd.DataFrame:
         Columns dataset (the last is "Total"), photos, faces, with_mask, without_mask, incorrect_mask.
     """
     counts = pd.crosstab(faces.table["dataset"], faces.table["label"])
-    counts = counts.reindex(columns=list(LABELS), fill_value=0)
+    counts = counts.reindex(index=sorted(faces.roots) or None, columns=list(LABELS), fill_value=0)
+    if incorrect_mask == "without_mask":
+        counts[WITHOUT_MASK] += counts[INCORRECT_MASK]
+    if incorrect_mask != "class":
+        counts[INCORRECT_MASK] = 0
     counts.insert(0, "faces", counts.sum(axis=1))
     counts.insert(0, "photos", pd.Series(faces.photos).reindex(counts.index).astype(int))
     table = pd.concat([counts, counts.sum().to_frame("Total").T])
@@ -123,64 +197,91 @@ def label_percent(split: pd.DataFrame) -> dict[str, float]:
     return {label: 100 * total[label] / total["faces"] for label in LABELS}
 
 
+def _unchanged(
+    workspace: Workspace, before: Faces | None, found: dict[str, Path], signatures: dict[str, str]
+) -> set[str]:
+    """Datasets whose files are as they were, and whose measured faces are all there."""
+    if before is None:
+        return set()
+    same = {
+        dataset
+        for dataset, folder in found.items()
+        if before.roots.get(dataset) == folder.resolve() and before.signatures.get(dataset) == signatures[dataset]
+    }
+    shards = before.table[["dataset", "shard"]].drop_duplicates()
+    gone = [not is_measured(shard, workspace.path("shards")) for shard in shards["shard"]]
+    return same - set(shards.loc[gone, "dataset"])
+
+
+@contextmanager
+def _workers(scheduler: str | None) -> Iterator[None]:
+    """Where joblib runs what follows: on this machine, or on the workers of a Dask scheduler."""
+    if scheduler is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MaskDetError("A Dask scheduler needs one more package: run `pip install distributed` first.") from None
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
+    with client, parallel_config("dask"):
+        yield
+
+
 def _measure(shards: list[Shard], folder: Path, jobs: int | None, progress: Progress) -> pd.DataFrame:
     photos = sum(len(shard.faces) for shard in shards)
-    pending = [shard for shard in shards if not is_measured(shard, folder)]
+    pending = [shard for shard in shards if not is_measured(shard.key, folder)]
     missing = sum(len(shard.faces) for shard in pending)
     if jobs is None:  # starting processes takes longer than measuring a few hundred photos
         jobs = 1 if missing < 500 else (os.cpu_count() or 1)
     done = photos - missing
-
-    def sized(shard: Shard) -> int:
-        measure_shard(shard, folder)
-        return len(shard.faces)
-
     progress(done, photos, "measuring faces")
-    for count in Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(sized)(shard) for shard in pending):
+    tasks = (delayed(measure_shard)(shard, folder) for shard in pending)
+    for count in Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(tasks):
         done += count
         progress(done, photos, "measuring faces")
-    tables = [read_table(folder / f"{shard.key}.parquet") for shard in shards]
-    measured = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["face_id"])
-    for column in ("face_id", "reason"):  # a scan with only faces, or only rejects, lacks the other's column
-        if column not in measured:
-            measured[column] = None
-    return measured
+    rows = [row for shard in shards for row in read_rows(shard.key, folder)]
+    columns = ["dataset", "photo", "label", "face_id", "reason", "shard", "whole_photo", *_WHOLE_NUMBERS]
+    measured = pd.DataFrame.from_records(rows)  # one with only faces, or only rejects, lacks the other's columns
+    return measured.reindex(columns=measured.columns.union(columns, sort=False))
 
 
 def _merge(
     before: Faces | None,
     measured: pd.DataFrame,
-    listed: pd.DataFrame,
-    found: dict[str, Path],
+    changed: dict[str, Path],
     readings: dict[str, Reading],
+    signatures: dict[str, str],
 ) -> Faces:
     is_face = measured["face_id"].notna()
     table = measured[is_face].drop(columns="reason")
-    rejects = [listed, measured.loc[~is_face].reindex(columns=_REJECT_COLUMNS)]
-    roots = {dataset: folder.resolve() for dataset, folder in found.items()}
+    listed = [(dataset, r.photo, r.reason) for dataset, reading in readings.items() for r in reading.rejects]
+    rejects = [pd.DataFrame(listed, columns=_REJECT_COLUMNS), measured.loc[~is_face, _REJECT_COLUMNS]]
+    roots = {dataset: folder.resolve() for dataset, folder in changed.items()}
     photos = {dataset: reading.photos for dataset, reading in readings.items()}
     if before is not None:
-        table = pd.concat([before.table[~before.table["dataset"].isin(found)], table])
-        rejects.insert(0, before.rejects[~before.rejects["dataset"].isin(found)])
-        roots, photos = before.roots | roots, before.photos | photos
+        table = pd.concat([before.table[~before.table["dataset"].isin(changed)], table])
+        rejects.insert(0, before.rejects[~before.rejects["dataset"].isin(changed)])
+        roots, photos, signatures = before.roots | roots, before.photos | photos, before.signatures | signatures
+    # Whole numbers are integers again: a reject beside a face turned their columns into floats.
+    table = table.astype({**dict.fromkeys(_WHOLE_NUMBERS, "int64"), "whole_photo": "bool"})
     return Faces(
-        table=_typed(table).sort_values(["dataset", "face_id"], ignore_index=True),
-        rejects=pd.concat(rejects, ignore_index=True).sort_values(["dataset", "photo"], ignore_index=True),
+        table=table.sort_values(["dataset", "face_id"], ignore_index=True),
+        rejects=pd.concat(rejects).astype("str").sort_values(["dataset", "photo"], ignore_index=True),
         roots=roots,
         photos=photos,
+        signatures=signatures,
     )
 
 
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers as integers again: a reject beside a face turns its column into floats."""
-    if table.empty:
-        return table
-    whole = ["left", "top", "right", "bottom", "width", "height", "photo_width", "photo_height", "bytes", "shard_row"]
-    return table.astype({**dict.fromkeys(whole, "int64"), "whole_photo": "bool"})
-
-
 def _write(workspace: Workspace, faces: Faces, scanned: set[str]) -> None:
-    datasets = {key: {"path": str(path), "photos": faces.photos[key]} for key, path in faces.roots.items()}
+    datasets = {
+        key: {"path": str(path), "photos": faces.photos[key], "signature": faces.signatures.get(key, "")}
+        for key, path in faces.roots.items()
+    }
     write_json(workspace.path("datasets.json"), datasets)
     write_table(workspace.path("rejects.parquet"), faces.rejects)
     write_table(workspace.path("faces.parquet"), faces.table)

@@ -5,9 +5,11 @@ reason; it never ends the scan. Layouts of the study (4.1): class folders, PASCA
 """
 
 import csv
+import hashlib
 import json
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ _PUBLISHER_SPLITS: Final = {
     "test": "test",
     "testing": "test",
 }
+_LEADS_OUT: Final = "is a link that leads out of the dataset's folder"
 _BOX_BY_NAME: Final = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -80,8 +83,13 @@ class Reading:
         self.rejects.append(Reject(photo.encode(errors="backslashreplace").decode(), reason))
 
 
-def find_datasets(root: Path) -> dict[str, Path]:
+def find_datasets(root: Path, dataset_id: str | None = None) -> dict[str, Path]:
     """The dataset folders in a folder: itself if it is one, else each folder directly in it.
+
+    Parameters
+    ----------
+    dataset_id : str, optional
+        Take the whole folder as one dataset of this id, however deep its photos lie.
 
     Returns
     -------
@@ -97,12 +105,16 @@ def find_datasets(root: Path) -> dict[str, Path]:
         raise MaskDetError(f"There is no folder {root}.")
     if not root.is_dir():
         raise MaskDetError(f"{root} is a file; name the folder that holds the datasets.")
+    if dataset_id is not None and not re.fullmatch(r"\w[\w. -]*", dataset_id):
+        raise MaskDetError(f"A dataset's id is made of letters, digits, '.', '-', '_' and blanks, not {dataset_id!r}.")
     try:
         children = sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith("."))
         itself = _is_dataset_itself(root, children)
     except OSError as error:
         raise MaskDetError(f"The folder {root} cannot be read: {error.strerror}.") from error
-    if itself:
+    if dataset_id is not None:
+        found = {dataset_id: root} if detect_layout(root) is not None else {}
+    elif itself:
         found = {root.resolve().name: root}
     else:
         found = {child.name: child for child in children if detect_layout(child) is not None}
@@ -115,6 +127,21 @@ def find_datasets(root: Path) -> dict[str, Path]:
         if not _is_utf8(str(folder.resolve())):
             raise MaskDetError(f"Rename the folder {str(folder)!r}: its name is not valid UTF-8.")
     return found
+
+
+def dataset_signature(folder: Path) -> str:
+    """Digest of the names, sizes and times of all files of a dataset: the same as long as nothing was changed."""
+    root = str(folder)
+    files = []
+    for parent, _, names in _walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)  # noqa: PTH118 - a Path for each of many thousand files takes as long as its stat
+            try:
+                status = os.stat(path)  # noqa: PTH116
+            except OSError:  # a link to nothing
+                continue
+            files.append(f"{path[len(root) :]!r} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:32]
 
 
 def detect_layout(folder: Path) -> Layout | None:
@@ -164,7 +191,7 @@ def read_voc(folder: Path) -> Reading:
     """PASCAL VOC: one XML file a photo, one ``<object>`` a face (Dataset 3.2)."""
     reading = Reading()
     photos = _PhotoIndex(_photos(folder, reading))
-    for path in _files(folder, ".xml"):
+    for path in _annotations(folder, ".xml", reading):
         name = path.relative_to(folder).as_posix()
         try:
             root = parse_xml(path.read_bytes(), forbid_dtd=True)
@@ -193,7 +220,7 @@ def read_json_csv(folder: Path) -> Reading:
     """
     reading = Reading()
     photos = _PhotoIndex(_photos(folder, reading))
-    for path in _files(folder, ".json"):
+    for path in _annotations(folder, ".json", reading):
         name = path.relative_to(folder).as_posix()
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -211,7 +238,7 @@ def read_json_csv(folder: Path) -> Reading:
             entry = entry if isinstance(entry, dict) else {}
             _add_face(reading, photo, number, str(entry.get("classname", "")), _parse_box(entry.get("BoundingBox")))
     described = set(photos.used)
-    for path in _files(folder, ".csv"):
+    for path in _annotations(folder, ".csv", reading):
         _read_csv(path, path.relative_to(folder).as_posix(), photos, described, reading)
     _reject_unannotated(reading, photos)
     return reading
@@ -341,7 +368,7 @@ def _photos(folder: Path, reading: Reading) -> list[str]:
     for path in _files(folder, *PHOTO_SUFFIXES):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() and not path.resolve().is_relative_to(root):
-            reading.reject(name, "is a link that leads out of the dataset's folder")
+            reading.reject(name, _LEADS_OUT)
         elif not _is_utf8(name):  # it could go into no table
             reading.reject(name, "has a name that is not valid UTF-8")
         else:
@@ -352,6 +379,15 @@ def _photos(folder: Path, reading: Reading) -> list[str]:
 
 def _is_utf8(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _annotations(folder: Path, suffix: str, reading: Reading) -> Iterator[Path]:
+    root = folder.resolve()
+    for path in _files(folder, suffix):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            reading.reject(path.relative_to(folder).as_posix(), _LEADS_OUT)
+        else:
+            yield path
 
 
 def _files(folder: Path, *suffixes: str) -> list[Path]:

@@ -17,13 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from maskdet.catalog import DATA_DIR
 from maskdet.errors import WorkspaceError
+
+if TYPE_CHECKING:  # imported where a table is read: worker processes that measure faces need none
+    import pandas as pd
 
 #: Environment variable that chooses the workspace.
 HOME_VARIABLE: Final = "MASKDET_HOME"
@@ -114,14 +116,16 @@ def read_json(path: Path) -> Any:
         raise WorkspaceError(f"{path} cannot be read ({error}).") from error
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a table as Parquet, atomically. Raises WorkspaceError if it cannot be written."""
     with replacing(path) as temporary:
         table.to_parquet(temporary, index=False)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """Read a Parquet table of the workspace. Raises WorkspaceError if it is missing or damaged."""
+    import pandas as pd
+
     try:
         return pd.read_parquet(path)
     except Exception as error:

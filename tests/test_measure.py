@@ -8,11 +8,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import blotches, write_photo
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from maskdet import measure
-from maskdet.measure import deal_shards, is_measured, measure_face, measure_photo, measure_shard
-from maskdet.photos import FACE_SIZE
+from maskdet.errors import WorkspaceError
+from maskdet.measure import (
+    HASH_KINDS,
+    HashKind,
+    deal_shards,
+    face_hashes,
+    is_measured,
+    laplacian_variance,
+    measure_face,
+    measure_photo,
+    measure_shard,
+    read_rows,
+)
+from maskdet.photos import FACE_SIZE, normalise
 from maskdet.readers import AnnotatedFace
 
 
@@ -31,19 +43,60 @@ def reasons(path: Path, *boxes: tuple[float, float, float, float]) -> list[str |
 
 def test_a_face_by_hand() -> None:
     crop = half_and_half()
-    row = measure_face(crop, (3, 4, 12, 20))
-    assert (row["left"], row["top"], row["right"], row["bottom"]) == (3, 4, 12, 20)
+    row = measure_face(crop, normalise(crop))
     assert (row["width"], row["height"]) == (9, 16)
     assert row["aspect_ratio"] == 16 / 9
     assert row["sqrt_size"] == 12
     assert (row["mean_red"], row["mean_green"], row["mean_blue"]) == (100, 50, 25)
+    # Luma of (200, 100, 50): 0.299 * 200 + 0.587 * 100 + 0.114 * 50 = 124.2, which Pillow rounds to 124.
+    assert (row["brightness"], row["contrast"]) == (62, 62)
     assert row["phash"] == str(imagehash.phash(crop))
 
 
-def test_the_hash_has_16_digits_and_tells_pictures_apart() -> None:
-    hashes = [measure_face(blotches(seed), (0, 0, 32, 40))["phash"] for seed in (1, 1, 2)]
+def test_the_laplacian_of_one_bright_pixel_by_hand() -> None:
+    pixels = np.zeros((5, 5, 3), np.uint8)
+    assert laplacian_variance(pixels) == 0
+    pixels[2, 2] = 10
+    # Inside the border: -40 at the pixel, 10 at its four neighbours, 0 in the corners; mean 0.
+    assert laplacian_variance(pixels) == pytest.approx((40**2 + 4 * 10**2) / 9)
+
+
+def test_blur_lowers_the_sharpness() -> None:
+    face = blotches(3, (150, 150))
+    noisy = np.asarray(face) ^ np.random.default_rng(0).integers(0, 32, (150, 150, 3), dtype=np.uint8)
+    blurred = np.asarray(Image.fromarray(noisy).filter(ImageFilter.GaussianBlur(3)))
+    assert laplacian_variance(blurred) < laplacian_variance(noisy) / 10
+
+
+@pytest.mark.parametrize("kind", HASH_KINDS)
+def test_a_hash_has_16_digits_and_tells_pictures_apart(kind: HashKind) -> None:
+    hashes = [face_hashes(blotches(seed).convert("L"))[kind] for seed in (1, 1, 2)]
     assert hashes[0] == hashes[1] != hashes[2]
     assert all(len(value) == 16 and int(value, 16) >= 0 for value in hashes)
+
+
+def test_hashes_are_those_of_imagehash() -> None:
+    for seed in range(20):
+        grey = blotches(seed, (90, 120)).convert("L")
+        small = grey.resize((32, 32), Image.Resampling.LANCZOS)
+        hashes = face_hashes(grey)
+        assert hashes["phash"] == str(imagehash.phash(grey))
+        assert hashes["dhash"] == str(imagehash.dhash(small))
+        assert hashes["ahash"] == str(imagehash.average_hash(small))
+        assert hashes["whash"] == str(imagehash.whash(small))
+        for kind, full in (("dhash", imagehash.dhash(grey)), ("ahash", imagehash.average_hash(grey))):
+            assert imagehash.hex_to_hash(hashes[kind]) - full <= 3
+
+
+def test_the_digest_is_of_pixels_and_size() -> None:
+    def digest(image: Image.Image) -> str:
+        return str(measure_face(image, normalise(image))["pixels_digest"])
+
+    face = blotches(1)
+    assert digest(face) == digest(face.copy())
+    assert digest(face) != digest(blotches(2))
+    flat = [digest(Image.new("RGB", size, "red")) for size in ((10, 10), (20, 20))]
+    assert flat[0] != flat[1]
 
 
 def test_a_box_is_cut_out_of_the_photo(tmp_path: Path) -> None:
@@ -99,10 +152,10 @@ def test_a_shard_holds_faces_rejects_and_pixels(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(b"broken")
     faces = [AnnotatedFace(name, "with_mask") for name in ("a.png", "b.png", "gone.png")]
     [shard] = deal_shards("d", tmp_path, [*faces, AnnotatedFace("c.png", "with_mask", (1, 2, 11, 22))])
-    assert not is_measured(shard, tmp_path / "out")
+    assert not is_measured(shard.key, tmp_path / "out")
     measure_shard(shard, tmp_path / "out")
-    assert is_measured(shard, tmp_path / "out")
-    table = pd.read_parquet(tmp_path / "out" / f"{shard.key}.parquet")
+    assert is_measured(shard.key, tmp_path / "out")
+    table = pd.DataFrame(read_rows(shard.key, tmp_path / "out"))
     pixels = np.load(tmp_path / "out" / f"{shard.key}.npy")
     assert table["photo"].tolist() == ["a.png", "b.png", "c.png", "gone.png"]
     assert table["reason"].dropna().tolist() == ["not an image file", "no such file"]
@@ -117,7 +170,13 @@ def test_a_shard_of_rejects_alone_is_measured_too(tmp_path: Path) -> None:
     [shard] = deal_shards("d", tmp_path, [AnnotatedFace("gone.png", "with_mask")])
     measure_shard(shard, tmp_path / "out")
     assert np.load(tmp_path / "out" / f"{shard.key}.npy").shape == (0, FACE_SIZE, FACE_SIZE, 3)
-    assert pd.read_parquet(tmp_path / "out" / f"{shard.key}.parquet")["reason"].tolist() == ["no such file"]
+    assert [row["reason"] for row in read_rows(shard.key, tmp_path / "out")] == ["no such file"]
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    (tmp_path / "k.json").write_text("[{")
+    with pytest.raises(WorkspaceError, match=r"k\.json cannot be read .*scan again"):
+        read_rows("k", tmp_path)
 
 
 def test_a_measured_shard_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
