@@ -10,6 +10,7 @@ page = st.navigation(
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
         st.Page("pages/datasets.py", title="Datasets", icon=":material/photo_library:"),
         st.Page("pages/quality.py", title="Quality", icon=":material/filter_alt:"),
+        st.Page("pages/augmentation.py", title="Augmentation", icon=":material/auto_fix_high:"),
         st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
         st.Page("pages/results.py", title="Results", icon=":material/monitoring:"),
         st.Page("pages/explain.py", title="Explain", icon=":material/face:"),

@@ -1,13 +1,19 @@
-"""The study's five augmentations (4.2.3) on normalised faces, and the random variant that training draws each epoch.
+"""The study's five augmentations (4.2.3) on normalised faces, and the plan by which training shows them.
 
-Each method is a pure function of an image and a random generator. Only training faces are ever augmented.
+Only training faces are ever augmented, and no copy is stored: training draws each when it is its turn. What a copy
+looks like follows from the seed, the face's id and the method alone (and the epoch, for random variants), so the
+previews of the Augmentation page are the very pixels that training sees.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Final, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from PIL import Image
 
 from maskdet.errors import MaskDetError
@@ -15,14 +21,29 @@ from maskdet.photos import RgbImage
 
 Method = Literal["flip", "rotate", "brightness", "crop", "noise"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
+Plan = Literal["none", "on-the-fly", "study"]
+PLANS: Final[tuple[Plan, ...]] = get_args(Plan)
+#: What training shows of a face: the face as it is, a random variant of it, or a copy by one method.
+Copy = Literal["original", "variant"] | Method
+
+_NOISE_BITS: Final = 16
 
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """Strength of the methods.
+    """Which copies training shows, and the strength of the methods.
 
     Attributes
     ----------
+    plan : {"none", "on-the-fly", "study"}
+        "study": each face as it is and one copy a method, the same in every epoch (4.2.3). "on-the-fly" (our choice):
+        one random variant of each face in its place, another one in every epoch. "none": each face as it is.
+    methods : tuple of str
+        The methods in use, at least one; kept in the order of `METHODS` (study: all five).
+    not_augmented : tuple of str
+        Datasets that the study plan leaves as they are (study: 2.1, which contains augmented photos already). The
+        on-the-fly plan varies them too (our choice): it makes no dataset larger, and if most faces were the same in
+        every epoch, being unvaried would mark their dataset.
     rotation : float
         Largest angle in degrees, either way (study: 30).
     brightness : float
@@ -35,6 +56,9 @@ class AugmentOptions:
         Chance of each method in a random variant (our choice: the study adds one copy a method instead).
     """
 
+    plan: Plan = "on-the-fly"
+    methods: tuple[Method, ...] = METHODS
+    not_augmented: tuple[str, ...] = ("2.1",)
     rotation: float = 30.0
     brightness: float = 0.3
     crop_keep: float = 0.8
@@ -42,6 +66,15 @@ class AugmentOptions:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
+        if self.plan not in PLANS:
+            raise MaskDetError(f"The augmentation plan must be one of {', '.join(PLANS)}, not {self.plan!r}.")
+        for method in self.methods:
+            _require_method(method)
+        if not self.methods:
+            raise MaskDetError("At least one augmentation method must be on; choose the plan none for no augmentation.")
+        # From JSON they are lists; one order makes equal choices equal.
+        object.__setattr__(self, "methods", tuple(method for method in METHODS if method in self.methods))
+        object.__setattr__(self, "not_augmented", tuple(sorted(set(self.not_augmented))))
         limits = {
             "rotation": (0, 180), "brightness": (0, 1), "crop_keep": (0.05, 1), "noise": (0, 128), "probability": (0, 1)
         }  # fmt: skip
@@ -52,13 +85,16 @@ class AugmentOptions:
 
 def flip(image: RgbImage, rng: np.random.Generator, options: AugmentOptions) -> RgbImage:
     """Mirror left and right."""
-    return np.ascontiguousarray(image[:, ::-1])
+    mirrored = Image.fromarray(image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)  # a third of the time NumPy takes
+    return np.asarray(mirrored, dtype=np.uint8)
 
 
 def rotate(image: RgbImage, rng: np.random.Generator, options: AugmentOptions) -> RgbImage:
     """Turn around the centre; corners take the mean colour, so that they are no cue of their own."""
     angle = rng.uniform(-options.rotation, options.rotation)
-    fill = tuple(int(value) for value in image.mean(axis=(0, 1)))
+    height, width = image.shape[:2]
+    sums = image.sum(axis=0, dtype=np.uint32).sum(axis=0)
+    fill = tuple(int(value) for value in sums // (height * width))
     turned = Image.fromarray(image).rotate(angle, Image.Resampling.BILINEAR, fillcolor=fill)
     return np.asarray(turned, dtype=np.uint8)
 
@@ -67,7 +103,7 @@ def brightness(image: RgbImage, rng: np.random.Generator, options: AugmentOption
     """Multiply all pixels by one factor."""
     factor = rng.uniform(1 - options.brightness, 1 + options.brightness)
     levels = np.clip(np.arange(256) * factor + 0.5, 0, 255).astype(np.uint8)
-    return np.asarray(levels[image], dtype=np.uint8)
+    return np.asarray(levels.take(image), dtype=np.uint8)
 
 
 def crop(image: RgbImage, rng: np.random.Generator, options: AugmentOptions) -> RgbImage:
@@ -81,9 +117,19 @@ def crop(image: RgbImage, rng: np.random.Generator, options: AugmentOptions) -> 
 
 
 def noise(image: RgbImage, rng: np.random.Generator, options: AugmentOptions) -> RgbImage:
-    """Add independent Gaussian noise to every value."""
-    disturbed = image + options.noise * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(disturbed + 0.5, 0, 255).astype(np.uint8)
+    """Add independent Gaussian noise, rounded to whole levels, to every value."""
+    drawn = rng.integers(0, 2**_NOISE_BITS, image.shape, dtype=np.uint16)
+    disturbed = image + _noise_levels(options.noise).take(drawn)
+    return np.asarray(np.clip(disturbed, 0, 255), dtype=np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _noise_levels(deviation: float) -> npt.NDArray[np.int16]:
+    """Quantiles of the noise, rounded: 16 random bits choose one, in a fifth of the time that drawing floats takes."""
+    from scipy.special import ndtri
+
+    quantiles = (np.arange(2**_NOISE_BITS) + 0.5) / 2**_NOISE_BITS
+    return np.floor(deviation * ndtri(quantiles) + 0.5).astype(np.int16)
 
 
 AUGMENTATIONS: Final[dict[Method, Callable[[RgbImage, np.random.Generator, AugmentOptions], RgbImage]]] = {
@@ -95,9 +141,106 @@ AUGMENTATIONS: Final[dict[Method, Callable[[RgbImage, np.random.Generator, Augme
 }
 
 
-def random_variant(image: RgbImage, rng: np.random.Generator, options: AugmentOptions) -> RgbImage:
-    """Apply each of the five methods with a chance of ``options.probability``, in the order of `METHODS`."""
-    for method, apply in zip(METHODS, rng.random(len(METHODS)) < options.probability, strict=True):
-        if apply:
+def face_generator(seed: int, face_id: str, copy: Copy, epoch: int = 0) -> np.random.Generator:
+    """The random generator of one copy of one face: the same on every machine, in any order and batch."""
+    # The id comes last, as the only part that could hold the separator.
+    digest = blake2b(f"{seed}|{epoch}|{copy}|{face_id}".encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def augment(image: RgbImage, method: Method, *, seed: int, face_id: str, options: AugmentOptions) -> RgbImage:
+    """The copy of a face that one method gives, whether or not the method is on in ``options.methods``.
+
+    Parameters
+    ----------
+    image : array of uint8, shape (height, width, 3)
+        Is left as it was.
+    seed, face_id
+        With the method they decide every random choice.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no such method.
+    """
+    _require_method(method)
+    return AUGMENTATIONS[method](image, face_generator(seed, face_id, method), options)
+
+
+def random_variant(image: RgbImage, *, seed: int, face_id: str, epoch: int, options: AugmentOptions) -> RgbImage:
+    """Apply each method in use with a chance of ``options.probability``, in the order of `METHODS`.
+
+    Parameters
+    ----------
+    image : array of uint8, shape (height, width, 3)
+        Is left as it was.
+    epoch : int
+        From 0; each has its own variant.
+    """
+    rng = face_generator(seed, face_id, "variant", epoch)
+    # A chance is drawn for every method, so that turning one off leaves the choice of the others as it was.
+    for method, chosen in zip(METHODS, rng.random(len(METHODS)) < options.probability, strict=True):
+        if chosen and method in options.methods:
             image = AUGMENTATIONS[method](image, rng, options)
     return image
+
+
+def copies_of(dataset: str, options: AugmentOptions) -> tuple[Copy, ...]:
+    """What one epoch shows of each training face of a dataset."""
+    if options.plan == "on-the-fly":
+        return ("variant",)
+    if options.plan == "study" and dataset not in options.not_augmented:
+        return ("original", *options.methods)
+    return ("original",)
+
+
+def epoch_copies(datasets: Sequence[str], options: AugmentOptions) -> list[tuple[int, Copy]]:
+    """All copies that one epoch shows, as (position of the face, copy), for training faces of these datasets."""
+    copies = {dataset: copies_of(dataset, options) for dataset in set(datasets)}
+    return [(position, copy) for position, dataset in enumerate(datasets) for copy in copies[dataset]]
+
+
+def draw_copy(image: RgbImage, copy: Copy, *, seed: int, face_id: str, epoch: int, options: AugmentOptions) -> RgbImage:
+    """The pixels of one copy: `augment` or `random_variant`, or the face as it is."""
+    if copy == "original":
+        return image
+    if copy == "variant":
+        return random_variant(image, seed=seed, face_id=face_id, epoch=epoch, options=options)
+    return augment(image, copy, seed=seed, face_id=face_id, options=options)
+
+
+def set_sizes(split_table: pd.DataFrame, options: AugmentOptions) -> pd.DataFrame:
+    """Sizes of the training sets under a plan (study, Figures 11 and 12).
+
+    Parameters
+    ----------
+    split_table : DataFrame
+        Columns pool, dataset and train (number of training faces), as of `maskdet.split.split_table`; rows of one
+        dataset are summed up.
+
+    Returns
+    -------
+    DataFrame
+        Columns pool, dataset, original, augmented, total, with a row "Total" at the end of each pool: training faces,
+        augmented copies of them that an epoch shows, and images an epoch in all. On the fly, a variant takes the place
+        of its face, so the total is the number of variants; else it is the sum of the two.
+    """
+    rows: list[dict[str, str | int]] = []
+    for pool, counts in split_table.groupby("pool"):
+        faces = counts.groupby("dataset")["train"].sum()
+        pool_rows = [_size_row(str(pool), str(dataset), int(count), options) for dataset, count in faces.items()]
+        sums = pd.DataFrame(pool_rows)[["original", "augmented", "total"]].sum()
+        rows += [*pool_rows, {"pool": str(pool), "dataset": "Total"} | {name: int(sums[name]) for name in sums.index}]
+    return pd.DataFrame(rows, columns=["pool", "dataset", "original", "augmented", "total"])
+
+
+def _size_row(pool: str, dataset: str, faces: int, options: AugmentOptions) -> dict[str, str | int]:
+    copies = copies_of(dataset, options)
+    augmented = faces * sum(copy != "original" for copy in copies)
+    total = faces * len(copies)
+    return {"pool": pool, "dataset": dataset, "original": faces, "augmented": augmented, "total": total}
+
+
+def _require_method(method: str) -> None:
+    if method not in METHODS:
+        raise MaskDetError(f"There is no augmentation method {method!r}; choose of {', '.join(METHODS)}.")

@@ -28,8 +28,8 @@ from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
 from maskdet.workspace import Workspace, read_json, read_table
 
-#: Version of the folder's layout; a run of a later one is refused with a sentence.
-FORMAT: Final = 1
+#: Version of the folder's layout and of the options; a run of a later one is refused with a sentence.
+FORMAT: Final = 2
 #: Runs that ship with MaskDet.
 BUNDLED: Final = DATA_DIR / "runs"
 _PACKAGES: Final = ("numpy", "pandas", "pillow", "imagehash", "scikit-learn", "tensorflow", "keras")
@@ -108,11 +108,24 @@ def open_run(folder: Path) -> Run:
     """Read a run's folder. Raises RunError or WorkspaceError if it is damaged or of a later version."""
     record = read_json(folder / "run.json")
     keys = {"format", "id", "model", "created", "options", "data", "seconds"}
-    if not isinstance(record, dict) or not keys <= record.keys() or not isinstance(record["format"], int):
+    whole = isinstance(record, dict) and keys <= record.keys()
+    if not whole or not isinstance(record["format"], int) or not isinstance(record["options"], dict):
         raise RunError(f"{folder} is no run.")
     if record["format"] > FORMAT:
         raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
-    return Run(folder, record)
+    return Run(folder, upgraded(record))
+
+
+def upgraded(record: dict[str, Any]) -> dict[str, Any]:
+    """A run's record with its options as this version names them; the file stays as it was written.
+
+    Up to format 1, augmentation was either on, always on the fly, or off.
+    """
+    options = dict(record["options"])
+    if record["format"] < 2 and "augment" in options:
+        plan = "on-the-fly" if options.pop("augment") else "none"
+        options["augmentation"] = {**options.get("augmentation", {}), "plan": plan}
+    return {**record, "format": FORMAT, "options": options}
 
 
 def find_run(workspace: Workspace, name: str | None = None) -> Run:

@@ -154,10 +154,14 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
 
 
 def labelled_images(workspace: Workspace, faces: Faces, part: pd.DataFrame) -> LabelledImages:
-    """The pixels, labels and groups of some rows of a split."""
-    labels = (part["label"] == CLASSES[1]).to_numpy().astype(np.int64)
-    images = stored_images(workspace, faces, part["face_id"])
-    return LabelledImages(images, labels, part["group"].to_numpy(np.int64))
+    """The pixels of some rows of a split, and what is known of each."""
+    return LabelledImages(
+        images=stored_images(workspace, faces, part["face_id"]),
+        labels=(part["label"] == CLASSES[1]).to_numpy().astype(np.int64),
+        groups=part["group"].to_numpy(np.int64),
+        face_ids=tuple(part["face_id"]),
+        datasets=tuple(part["dataset"]),
+    )
 
 
 def _predictions(part: pd.DataFrame, logits: Any) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import streamlit as st
 from maskdet.models import MODELS
 from maskdet.models.cnn import CnnOptions
 from maskdet.split import SPLITS, load_split, pool_table
+from ui.augmentation import arguments, chosen_options, chosen_seed, summary
 from ui.cached import faces_of
 from ui.jobs import show_jobs, start
 from ui.session import current_workspace, show
@@ -42,7 +43,7 @@ def main() -> None:
                 width=170,
             )
             command += ["--epochs", str(epochs), "--learning-rate", str(rate)]
-        seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=140)
+        seed = st.number_input("Seed", 0, 2**31 - 1, chosen_seed(), width=140, help="Same seed, same result.")
         limit = st.number_input(
             "Training faces", 2, max(2, int(counts.get("train", 0))), max(2, int(counts.get("train", 0))), width=160,
             help="Fewer for a quick try; the run says so.",
@@ -51,16 +52,26 @@ def main() -> None:
     if limit < counts.get("train", 0):
         command += ["--limit", str(limit)]
     if name == "cnn":
-        augment = settings.checkbox(
-            "Augment training faces", value=True, help="Flip, rotate, brighten, crop, noise; drawn anew in each epoch."
-        )
-        command += [] if augment else ["--no-augment"]
+        with settings:
+            command += _augmentation(seed)
     if st.button("Start training", type="primary", icon=":material/play_arrow:"):
         start(workspace, command)
 
     st.subheader("Trainings")
     st.caption("They go on when you leave this page, reload it or close the browser.")
     show_jobs(workspace, "train")
+
+
+def _augmentation(seed: int) -> list[str]:
+    """Choose between the Augmentation page's settings and none; the shell's options for it."""
+    options = chosen_options()
+    augment = st.checkbox("Augment training faces, as set on the Augmentation page", value=options.plan != "none")
+    if not augment:
+        return ["--augmentation=none"]
+    note = "" if seed == chosen_seed() else f" The previews there show seed {chosen_seed()}."
+    st.caption(summary(options) + note)
+    st.page_link("pages/augmentation.py", label="Change the augmentation", icon=":material/auto_fix_high:")
+    return arguments(options)
 
 
 show(main)

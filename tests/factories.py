@@ -73,7 +73,14 @@ def draw_faces(labels: Sequence[int], seed: int = 0, size: int = FACE_SIZE) -> R
 def labelled(count: int, seed: int = 0) -> LabelledImages:
     """Separable faces, every other one without mask, each in a group of its own."""
     labels = np.arange(count) % 2
-    return LabelledImages(ArrayImages(draw_faces(labels, seed)), labels.astype(np.int64), np.arange(count))
+    return as_labelled(labels, np.arange(count), seed)
+
+
+def as_labelled(labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> LabelledImages:
+    """Separable faces of these labels and groups, in dataset "a"."""
+    images = ArrayImages(draw_faces(labels, seed))
+    ids = tuple(f"a/{seed}/{number:04d}.png" for number in range(len(labels)))
+    return LabelledImages(images, labels.astype(np.int64), groups, ids, ("a",) * len(labels))
 
 
 def prepared(workspace: Workspace, root: Path, counts: Mapping[str, int], seed: int = 0, size: int = 48) -> Faces:

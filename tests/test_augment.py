@@ -1,8 +1,11 @@
-"""The five augmentations: what each does to a face, and that a generator's state alone decides how."""
+"""The five augmentations and the plans: what each does to a face, what decides how, and how many copies there are."""
 
 from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from factories import draw_faces
 
@@ -10,16 +13,35 @@ from maskdet.augment import (
     AUGMENTATIONS,
     METHODS,
     AugmentOptions,
+    augment,
     brightness,
+    copies_of,
     crop,
+    draw_copy,
+    epoch_copies,
+    face_generator,
     flip,
     noise,
     random_variant,
     rotate,
+    set_sizes,
 )
 from maskdet.errors import MaskDetError
 
 DEFAULT = AugmentOptions()
+STUDY = AugmentOptions(plan="study")
+
+
+class Told:
+    """A random generator whose draws are told, one a call."""
+
+    def __init__(self, *draws: Any) -> None:
+        self.draws = list(draws)
+
+    def draw(self, *args: Any, **kwargs: Any) -> Any:
+        return self.draws.pop(0)
+
+    uniform = integers = random = draw
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -40,7 +62,10 @@ def test_the_methods_of_the_study() -> None:
     assert tuple(AUGMENTATIONS) == METHODS
 
 
-@pytest.mark.parametrize("apply", [*AUGMENTATIONS.values(), random_variant])
+# --- the methods -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("apply", AUGMENTATIONS.values())
 def test_each_keeps_the_form_and_the_input_and_follows_the_generator(face: np.ndarray, apply: Callable) -> None:
     before = face.copy()
     first = apply(face, generator(5), DEFAULT)
@@ -58,6 +83,20 @@ def test_flip_mirrors(face: np.ndarray) -> None:
     np.testing.assert_array_equal(mirrored[10, 0], face[10, 149])
     np.testing.assert_array_equal(mirrored[:, 20], face[:, 129])
     np.testing.assert_array_equal(flip(mirrored, generator(), DEFAULT), face)
+
+
+def test_flip_by_hand() -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert flip(image, generator(), DEFAULT).tolist() == [[[3, 4, 5], [0, 1, 2]], [[9, 10, 11], [6, 7, 8]]]
+
+
+def test_rotation_by_hand() -> None:
+    """A quarter turn, counter-clockwise for a positive angle."""
+    image = np.zeros((3, 3, 3), np.uint8)
+    image[0] = [[10] * 3, [20] * 3, [30] * 3]
+    image[2, 2] = 40
+    assert rotate(image, Told(90.0), DEFAULT)[..., 0].tolist() == [[30, 0, 40], [20, 0, 0], [10, 0, 0]]
+    assert rotate(image, Told(-90.0), DEFAULT)[..., 0].tolist() == [[0, 0, 10], [0, 0, 20], [40, 0, 30]]
 
 
 def test_rotation_by_0_is_none(face: np.ndarray) -> None:
@@ -87,6 +126,12 @@ def test_rotation_fills_corners_with_the_mean_colour() -> None:
     assert {tuple(turned[y, x].tolist()) for y in (0, 149) for x in (0, 149)} == {(100, 50, 20)}
 
 
+def test_brightness_by_hand() -> None:
+    image = np.array([[[0, 1, 10], [100, 200, 255]]], np.uint8)
+    assert brightness(image, Told(1.25), DEFAULT).ravel().tolist() == [0, 1, 13, 125, 250, 255]
+    assert brightness(image, Told(0.75), DEFAULT).ravel().tolist() == [0, 1, 8, 75, 150, 191]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_brightness_multiplies(seed: int) -> None:
     factor = generator(seed).uniform(0.7, 1.3)
@@ -97,6 +142,17 @@ def test_brightness_multiplies(seed: int) -> None:
 
 def test_brightness_by_0_is_none(face: np.ndarray) -> None:
     np.testing.assert_array_equal(brightness(face, generator(), AugmentOptions(brightness=0)), face)
+
+
+def test_crop_by_hand() -> None:
+    """A quarter of the area is half of each side: one of four quadrants fills the whole, its neighbours are gone."""
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[20:, :20], image[20:, 20:] = 70, 90
+    quarter = AugmentOptions(crop_keep=0.25)
+    for left, top, colour in ((0.0, 20.0, 70), (20.0, 20.0, 90), (20.0, 0.0, 0)):
+        cut = crop(image, Told(left, top), quarter)
+        assert cut.shape == (40, 40, 3)
+        assert np.unique(cut[1:-1, 1:-1]).tolist() == [colour]  # the filter looks across the outermost edge
 
 
 def test_crop_keeps_its_share_at_the_place_drawn() -> None:
@@ -120,6 +176,15 @@ def test_crop_that_keeps_all_is_none(face: np.ndarray) -> None:
     np.testing.assert_array_equal(crop(face, generator(), AugmentOptions(crop_keep=1)), face)
 
 
+def test_noise_by_hand() -> None:
+    """Of 65,536 equally likely draws, a normal value lies below +1 deviation for 55,138, below -2 for 1,491."""
+    draws = np.array([[[32767, 32768, 55138], [1491, 0, 65535]]], np.uint16)
+    image = np.array([[[100, 100, 100], [100, 100, 100]]], np.uint8)
+    assert noise(image, Told(draws), AugmentOptions(noise=10)).ravel().tolist() == [100, 100, 110, 80, 57, 143]
+    assert noise(image * 0, Told(draws), AugmentOptions(noise=10)).ravel().tolist() == [0, 0, 10, 0, 0, 43]
+    assert noise(image + 150, Told(draws), AugmentOptions(noise=10)).ravel().tolist() == [250, 250, 255, 230, 207, 255]
+
+
 def test_noise_has_its_standard_deviation_and_no_drift() -> None:
     added = noise(grey(128), generator(), AugmentOptions(noise=8)).astype(float) - 128
     assert added.std() == pytest.approx(8, rel=0.02)
@@ -133,15 +198,80 @@ def test_noise_of_0_is_none_and_ends_stay_ends(face: np.ndarray) -> None:
     assert black.max() < 128 < white.min()  # clipped, never wrapped around
 
 
-def test_random_variant_applies_none_all_or_some(face: np.ndarray) -> None:
-    np.testing.assert_array_equal(random_variant(face, generator(), AugmentOptions(probability=0)), face)
+# --- seed, face and method decide ------------------------------------------------------------------------------------
 
-    rng = generator(4)
+
+def test_the_generator_is_a_digest_of_seed_epoch_method_and_face() -> None:
+    """Worked out anew here: a change of it would change every copy that was ever shown."""
+    digest = blake2b(b"7|0|flip|2.1/Train/WithMask/1.png", digest_size=16).hexdigest()
+    expected = np.random.default_rng(int(digest, 16)).random(3)
+    np.testing.assert_array_equal(face_generator(7, "2.1/Train/WithMask/1.png", "flip").random(3), expected)
+    digest = blake2b("0|4|variant|a/Frühling '21.png".encode(), digest_size=16).hexdigest()
+    expected = np.random.default_rng(int(digest, 16)).random(3)
+    np.testing.assert_array_equal(face_generator(0, "a/Frühling '21.png", "variant", 4).random(3), expected)
+
+
+def test_no_two_copies_share_a_generator() -> None:
+    draws = {
+        face_generator(seed, face_id, copy, epoch).random()
+        for seed in (0, 1, 11)
+        for face_id in ("a/1", "a/11", "1|a", "b/1")
+        for copy in (*METHODS, "variant")
+        for epoch in (0, 1, 11)
+    }
+    assert len(draws) == 3 * 4 * 6 * 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_face_and_method_give_the_same_copy(face: np.ndarray, method: Any) -> None:
+    before = face.copy()
+    copy = augment(face, method, seed=1, face_id="a/1.png", options=DEFAULT)
+    np.testing.assert_array_equal(face, before)
+    for other in ("a/2.png", "a/3.png"):  # what else was drawn in between is of no matter
+        augment(face, method, seed=1, face_id=other, options=DEFAULT)
+    np.testing.assert_array_equal(augment(face, method, seed=1, face_id="a/1.png", options=STUDY), copy)
+    np.testing.assert_array_equal(
+        copy, AUGMENTATIONS[method](face, face_generator(1, "a/1.png", method), DEFAULT)
+    )  # fmt: skip
+    if method != "flip":
+        assert (augment(face, method, seed=2, face_id="a/1.png", options=DEFAULT) != copy).any()
+        assert (augment(face, method, seed=1, face_id="a/2.png", options=DEFAULT) != copy).any()
+
+
+def test_an_unknown_method(face: np.ndarray) -> None:
+    with pytest.raises(MaskDetError, match="no augmentation method 'blur'; choose of flip, rotate"):
+        augment(face, "blur", seed=0, face_id="a", options=DEFAULT)  # type: ignore[arg-type]
+
+
+# --- random variants -------------------------------------------------------------------------------------------------
+
+
+def variant(image: np.ndarray, options: AugmentOptions, seed: int = 4, face_id: str = "a/1", epoch: int = 0) -> Any:
+    return random_variant(image, seed=seed, face_id=face_id, epoch=epoch, options=options)
+
+
+def test_random_variant_applies_none_or_all(face: np.ndarray) -> None:
+    np.testing.assert_array_equal(variant(face, AugmentOptions(probability=0)), face)
+
+    rng = face_generator(4, "a/1", "variant", 0)
     rng.random(5)
     expected = face
     for method in METHODS:
         expected = AUGMENTATIONS[method](expected, rng, DEFAULT)
-    np.testing.assert_array_equal(random_variant(face, generator(4), AugmentOptions(probability=1)), expected)
+    np.testing.assert_array_equal(variant(face, AugmentOptions(probability=1)), expected)
+
+
+def test_random_variant_uses_the_methods_that_are_on(face: np.ndarray) -> None:
+    options = AugmentOptions(probability=1, methods=("flip",))
+    np.testing.assert_array_equal(variant(face, options), face[:, ::-1])
+
+
+def test_random_variants_are_repeatable_and_differ(face: np.ndarray) -> None:
+    options = AugmentOptions(probability=1)
+    first = variant(face, options)
+    np.testing.assert_array_equal(variant(face, options), first)
+    for other in ({"seed": 5}, {"face_id": "a/2"}, {"epoch": 1}):
+        assert (variant(face, options, **other) != first).any()
 
 
 def test_random_variant_applies_each_method_by_its_chance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,10 +286,100 @@ def test_random_variant_applies_each_method_by_its_chance(monkeypatch: pytest.Mo
 
     for name in METHODS:
         monkeypatch.setitem(AUGMENTATIONS, name, counting(name))
-    rng = generator(0)
-    for _ in range(2000):
-        random_variant(grey(0), rng, AugmentOptions(probability=0.3))
+    for number in range(2000):
+        variant(grey(0), AugmentOptions(probability=0.3), face_id=f"a/{number}")
     assert all(520 < count < 680 for count in counts.values())  # 600, and four standard deviations
+
+
+# --- plans -----------------------------------------------------------------------------------------------------------
+
+
+def test_copies_of_each_plan() -> None:
+    assert copies_of("2.2", AugmentOptions(plan="none")) == ("original",)
+    assert copies_of("2.2", DEFAULT) == ("variant",)
+    assert copies_of("2.1", DEFAULT) == ("variant",)  # the exception is the study plan's
+    assert copies_of("2.2", STUDY) == ("original", "flip", "rotate", "brightness", "crop", "noise")
+    assert copies_of("2.1", STUDY) == ("original",)
+    two = AugmentOptions(plan="study", methods=("noise", "flip"), not_augmented=())
+    assert copies_of("2.1", two) == ("original", "flip", "noise")
+
+
+def test_epoch_copies() -> None:
+    options = AugmentOptions(plan="study", methods=("flip",))
+    copies = [(0, "original"), (0, "flip"), (1, "original"), (2, "original"), (2, "flip")]
+    assert epoch_copies(["2.2", "2.1", "2.2"], options) == copies
+    assert epoch_copies(["2.2", "2.1"], DEFAULT) == [(0, "variant"), (1, "variant")]
+    assert epoch_copies([], STUDY) == []
+
+
+def test_draw_copy_is_the_function_of_its_kind(face: np.ndarray) -> None:
+    about: dict[str, Any] = {"seed": 3, "face_id": "a/1", "options": DEFAULT}
+    np.testing.assert_array_equal(draw_copy(face, "original", epoch=2, **about), face)
+    np.testing.assert_array_equal(draw_copy(face, "variant", epoch=2, **about), random_variant(face, epoch=2, **about))
+    for epoch in (0, 2):
+        np.testing.assert_array_equal(draw_copy(face, "noise", epoch=epoch, **about), augment(face, "noise", **about))
+
+
+def counts(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["pool", "dataset", "label", "train"])
+    return table.assign(validation=1000, test=1000, faces=table["train"] + 2000)
+
+
+def test_the_set_size_of_the_study() -> None:
+    """Figure 11: of the 12,000 training faces of Dataset 1 come 60,000 copies, 72,000 in all."""
+    table = counts(("pre-training", "1", "with_mask", 6000), ("pre-training", "1", "without_mask", 6000))
+    assert set_sizes(table, STUDY).to_dict("records") == [
+        {"pool": "pre-training", "dataset": "1", "original": 12_000, "augmented": 60_000, "total": 72_000},
+        {"pool": "pre-training", "dataset": "Total", "original": 12_000, "augmented": 60_000, "total": 72_000},
+    ]
+
+
+def test_set_sizes_of_each_plan() -> None:
+    table = counts(
+        ("main", "2.1", "with_mask", 100), ("main", "2.1", "without_mask", 20), ("main", "2.2", "with_mask", 7),
+        ("main", "3.1", "with_mask", 0), ("pre-training", "1", "with_mask", 4),
+    )  # fmt: skip
+
+    def sizes(**options: Any) -> list[tuple[Any, ...]]:
+        return list(set_sizes(table, AugmentOptions(**options)).itertuples(index=False, name=None))
+
+    assert sizes(plan="study", methods=("flip", "crop")) == [
+        ("main", "2.1", 120, 0, 120), ("main", "2.2", 7, 14, 21), ("main", "3.1", 0, 0, 0),
+        ("main", "Total", 127, 14, 141), ("pre-training", "1", 4, 8, 12), ("pre-training", "Total", 4, 8, 12),
+    ]  # fmt: skip
+    assert sizes(plan="on-the-fly") == [
+        ("main", "2.1", 120, 120, 120), ("main", "2.2", 7, 7, 7), ("main", "3.1", 0, 0, 0),
+        ("main", "Total", 127, 127, 127), ("pre-training", "1", 4, 4, 4), ("pre-training", "Total", 4, 4, 4),
+    ]  # fmt: skip
+    assert sizes(plan="none")[3] == ("main", "Total", 127, 0, 127)
+
+
+@pytest.mark.parametrize("plan", ["none", "on-the-fly", "study"])
+def test_set_sizes_count_what_an_epoch_shows(plan: Any) -> None:
+    options = AugmentOptions(plan=plan)
+    copies = epoch_copies(["2.1"] * 5 + ["2.2"] * 3, options)
+    total = set_sizes(counts(("main", "2.1", "with_mask", 5), ("main", "2.2", "with_mask", 3)), options).iloc[-1]
+    assert total["total"] == len(copies)
+    assert total["augmented"] == sum(copy != "original" for _, copy in copies)
+
+
+def test_set_sizes_without_faces() -> None:
+    sizes = set_sizes(counts(), STUDY)
+    assert sizes.empty
+    assert list(sizes) == ["pool", "dataset", "original", "augmented", "total"]
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+def test_options_from_json_equal_those_that_were_written() -> None:
+    given = AugmentOptions(plan="study", methods=["noise", "flip"], not_augmented=["b", "a", "b"])  # type: ignore
+    assert given.methods == ("flip", "noise")
+    assert given.not_augmented == ("a", "b")
+    assert given == AugmentOptions(plan="study", methods=("flip", "noise"), not_augmented=("a", "b"))
+    assert AugmentOptions().plan == "on-the-fly"
+    assert AugmentOptions().methods == METHODS
+    assert AugmentOptions().not_augmented == ("2.1",)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +391,11 @@ def test_random_variant_applies_each_method_by_its_chance(monkeypatch: pytest.Mo
         ({"crop_keep": 0.04}, "crop_keep must be 0.05 to 1, not 0.04"),
         ({"noise": 129}, "noise must be 0 to 128, not 129"),
         ({"probability": float("nan")}, "probability must be 0 to 1, not nan"),
+        ({"plan": "both"}, "plan must be one of none, on-the-fly, study, not 'both'"),
+        ({"methods": ("flip", "blur")}, "no augmentation method 'blur'"),
+        ({"methods": ()}, "At least one augmentation method must be on; choose the plan none"),
     ],
 )
-def test_options_are_checked(values: dict[str, float], message: str) -> None:
+def test_options_are_checked(values: dict[str, Any], message: str) -> None:
     with pytest.raises(MaskDetError, match=message):
         AugmentOptions(**values)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import draw_faces, labelled
+from factories import as_labelled, draw_faces, labelled
 
-from maskdet.augment import AugmentOptions
+from maskdet.augment import METHODS, AugmentOptions, augment, random_variant
 from maskdet.errors import MaskDetError, RunError
 from maskdet.images import ArrayImages
 from maskdet.models import MODELS, Model, create_model
@@ -20,7 +20,7 @@ from maskdet.progress import silent
 
 #: Enough for each model to learn faces that are dark or bright below; seconds.
 SMALL: dict[str, dict[str, Any]] = {
-    "cnn": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "augment": False},
+    "cnn": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "augmentation": {"plan": "none"}},
     "svm": {"components": 4, "C": [1.0, 10.0], "gamma": ["scale", 0.001], "folds": 3, "jobs": 1},
 }
 WEIGHTS = {"cnn": WEIGHTS_FILE, "svm": MODEL_FILE}
@@ -33,6 +33,8 @@ BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"learning_rate": float("nan")}, "learning_rate must be above 0, not nan"),
         ({"learning_rate": float("inf")}, "learning_rate must be above 0, not inf"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, not 1.0"),
+        ({"augmentation": {"plan": "twice"}}, "plan must be one of none, on-the-fly, study, not 'twice'"),
+        ({"augment": True}, "cannot be made with these options: .*augment"),
         ({"augmentation": {"noise": -1}}, "noise must be 0 to 128, not -1"),
         ({"augmentation": {"blur": 1}}, "cannot be made with these options: .*blur"),
     ],
@@ -49,6 +51,7 @@ BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
     ],
 }
 TRAIN, VALIDATION, TEST = labelled(48, seed=1), labelled(16, seed=2), labelled(21, seed=3)
+NONE = AugmentOptions(plan="none")
 
 
 @dataclass
@@ -186,15 +189,22 @@ def test_unknown_model() -> None:
 
 
 def test_labelled_images_are_checked() -> None:
-    with pytest.raises(ValueError, match="3 images have 2 labels and 3 groups"):
-        LabelledImages(ArrayImages(draw_faces([0, 1, 0])), np.array([0, 1]), np.arange(3))
+    images, three, ids = ArrayImages(draw_faces([0, 1, 0])), np.arange(3), ("a/1", "a/2", "a/3")
+    with pytest.raises(ValueError, match="3 images have 2 labels"):
+        LabelledImages(images, np.array([0, 1]), three, ids, ids)
+    with pytest.raises(ValueError, match="3 images have 4 groups"):
+        LabelledImages(images, three, np.arange(4), ids, ids)
+    with pytest.raises(ValueError, match="3 images have 1 face_ids"):
+        LabelledImages(images, three, three, ids[:1], ids)
+    with pytest.raises(ValueError, match="3 images have 0 datasets"):
+        LabelledImages(images, three, three, ids, ())
 
 
 @pytest.mark.parametrize(("present", "missing"), [(0, "without_mask"), (1, "with_mask")])
 def test_one_class_is_refused(present: int, missing: str) -> None:
-    images = ArrayImages(draw_faces([present] * 2))
+    faces = as_labelled(np.array([present] * 2), np.arange(2))
     with pytest.raises(MaskDetError, match=f"The validation split has no face {missing}; a model needs both labels"):
-        LabelledImages(images, np.array([present] * 2), np.arange(2)).require_both_classes("validation")
+        faces.require_both_classes("validation")
 
 
 def test_both_classes_are_fine() -> None:
@@ -249,7 +259,7 @@ def test_svm_keeps_no_more_components_than_there_are_faces() -> None:
 
 def test_svm_needs_faces_for_its_folds() -> None:
     five = np.r_[np.zeros(20, np.int64), np.ones(5, np.int64)]
-    few = LabelledImages(ArrayImages(draw_faces(five)), five, np.arange(25))
+    few = as_labelled(five, np.arange(25))
     with pytest.raises(MaskDetError, match="6-fold cross-validation needs 6 training faces of each label, not 5"):
         Svm(SvmOptions(folds=6)).fit(few, VALIDATION, seed=0, progress=silent)
 
@@ -257,7 +267,7 @@ def test_svm_needs_faces_for_its_folds() -> None:
 def test_svm_needs_more_than_one_group_of_each_label() -> None:
     """Twelve faces of one photo cannot be parted, so in one fold nothing of their label is left to learn from."""
     labels = np.repeat([0, 1], 12)
-    one_photo = LabelledImages(ArrayImages(draw_faces(labels)), labels, np.r_[np.arange(12), np.full(12, 99)])
+    one_photo = as_labelled(labels, np.r_[np.arange(12), np.full(12, 99)])
     with pytest.raises(MaskDetError, match="faces of a label come from too few different photos to cross-validate"):
         Svm(SvmOptions(folds=3, jobs=1)).fit(one_photo, VALIDATION, seed=0, progress=silent)
 
@@ -315,7 +325,7 @@ def fit_with_losses(losses: list[float], monkeypatch: pytest.MonkeyPatch, **opti
         return {"val_loss": losses[len(seen) - 1], "val_accuracy": 0.5}
 
     monkeypatch.setattr(Cnn, "_validate", validate)
-    model = Cnn(CnnOptions(epochs=len(losses), batch_size=24, learning_rate=0.1, augment=False, **options))
+    model = Cnn(CnnOptions(epochs=len(losses), batch_size=24, learning_rate=0.1, augmentation=NONE, **options))
     model.fit(TRAIN, VALIDATION, seed=0, progress=silent)
     return model, seen
 
@@ -339,7 +349,7 @@ def test_cnn_keeps_the_last_epoch_if_told_so(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("tiny_network")
 def test_cnn_history_has_an_entry_an_epoch() -> None:
-    model = Cnn(CnnOptions(epochs=2, batch_size=48, augment=False))
+    model = Cnn(CnnOptions(epochs=2, batch_size=48, augmentation=NONE))
     calls: list[tuple[int, int, str]] = []
     history = model.fit(TRAIN, VALIDATION, seed=0, progress=lambda *call: calls.append(call))
     assert [set(entry) for entry in history] == [{"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}] * 2
@@ -382,11 +392,10 @@ def sorted_faces(images: np.ndarray) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [CnnOptions(batch_size=20, augment=False), CnnOptions(batch_size=20, augmentation=AugmentOptions(probability=0))],
+    "augmentation", [NONE, AugmentOptions(probability=0), AugmentOptions(plan="study", not_augmented=("2.1", "a"))]
 )
-def test_cnn_without_augmentation_sees_each_face_once_in_another_order(options: CnnOptions) -> None:
-    images, labels = epoch_of(options, 3, 0)
+def test_cnn_without_augmentation_sees_each_face_once_in_another_order(augmentation: AugmentOptions) -> None:
+    images, labels = epoch_of(CnnOptions(batch_size=20, augmentation=augmentation), 3, 0)
     stock = TRAIN.images.take(np.arange(48))
     assert sorted_faces(images) == sorted_faces(stock)
     assert (images != stock).any()
@@ -399,3 +408,60 @@ def test_cnn_augmentation_leaves_the_stock_alone() -> None:
     images, _ = epoch_of(CnnOptions(batch_size=20, augmentation=AugmentOptions(probability=1)), 3, 0)
     np.testing.assert_array_equal(TRAIN.images.take(np.arange(48)), before)
     assert not set(sorted_faces(images)) & set(sorted_faces(before))
+
+
+def drawn(data: LabelledImages, options: CnnOptions, seed: int, epoch: int) -> tuple[list[bytes], np.ndarray, int]:
+    """Images and labels of an epoch, and in how many batches they came."""
+    batches = list(_training_data(data, options, seed, epoch).as_numpy_iterator())
+    images = np.concatenate([images for images, _ in batches])
+    return [image.tobytes() for image in images], np.concatenate([labels for _, labels in batches])[:, 0], len(batches)
+
+
+@pytest.mark.parametrize("batch_size", [7, 64])
+def test_cnn_sees_the_very_copies_of_the_preview(batch_size: int) -> None:
+    """What the Augmentation page calls is what training yields, whatever the batch and the order of the faces."""
+    options = AugmentOptions(methods=("flip", "rotate", "noise"))
+    few = labelled(10, seed=4)
+    previewed = {
+        random_variant(image, seed=9, face_id=face_id, epoch=2, options=options).tobytes()
+        for image, face_id in zip(few.images.take(np.arange(10)), few.face_ids, strict=True)
+    }
+    images, _, _ = drawn(few, CnnOptions(batch_size=batch_size, augmentation=options), 9, 2)
+    assert set(images) == previewed
+    assert len(images) == 10
+
+    order = np.random.default_rng(1).permutation(10)
+    shuffled = LabelledImages(
+        ArrayImages(few.images.take(order)), few.labels[order], few.groups[order],
+        tuple(few.face_ids[i] for i in order), few.datasets,
+    )  # fmt: skip
+    assert set(drawn(shuffled, CnnOptions(batch_size=batch_size, augmentation=options), 9, 2)[0]) == previewed
+
+
+def test_cnn_study_plan_shows_each_face_and_its_copies_but_leaves_2_1_alone() -> None:
+    four = labelled(4, seed=4)
+    data = LabelledImages(four.images, four.labels, four.groups, four.face_ids, ("2.2", "2.1", "3.1", "2.1"))
+    augmentation = AugmentOptions(plan="study")
+    options = CnnOptions(batch_size=8, augmentation=augmentation)
+    expected: dict[bytes, int] = {}
+    for i, image in enumerate(four.images.take(np.arange(4))):
+        expected[image.tobytes()] = int(four.labels[i])
+        for method in METHODS if i in (0, 2) else ():
+            copy = augment(image, method, seed=3, face_id=four.face_ids[i], options=augmentation)
+            expected[copy.tobytes()] = int(four.labels[i])
+    assert len(expected) == 14  # 2 faces x (1 + 5), and 2 alone
+
+    first, labels, count = drawn(data, options, 3, 0)
+    assert dict(zip(first, labels.astype(int).tolist(), strict=True)) == expected
+    assert (len(first), count) == (14, 2)
+    second, _, _ = drawn(data, options, 3, 1)
+    assert set(second) == set(first)  # the copies are the same in every epoch,
+    assert second != first  # in another order
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_cnn_study_plan_goes_through_all_copies_each_epoch() -> None:
+    calls: list[tuple[int, int, str]] = []
+    model = Cnn(CnnOptions(epochs=2, batch_size=48, augmentation=AugmentOptions(plan="study")))
+    model.fit(TRAIN, VALIDATION, seed=0, progress=lambda *call: calls.append(call))
+    assert calls[-1][:2] == (12, 12)  # 48 faces x 6 copies / 48 a batch x 2 epochs

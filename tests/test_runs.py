@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 
 from maskdet import runs
+from maskdet.augment import AugmentOptions
+from maskdet.catalog import DATA_DIR
 from maskdet.errors import RunError, WorkspaceError
-from maskdet.runs import find_run, list_runs, new_run_folder, open_run, runs_table
+from maskdet.models import MODELS
+from maskdet.models.cnn import CnnOptions
+from maskdet.runs import FORMAT, find_run, list_runs, new_run_folder, open_run, runs_table
 from maskdet.workspace import Workspace, write_json
 
 
@@ -93,7 +97,8 @@ def test_list_passes_damaged_folders_over(workspace: Workspace, own: Path, bundl
     write_run(own, "svm-1")
     write_run(own, "svm-3")
     (own / "empty").mkdir()
-    write_run(own, "svm-2", format=2)
+    write_run(own, "svm-2", format=FORMAT + 1)
+    write_run(own, "svm-4", options=[1])
     (write_run(own, "svm-0") / "run.json").write_text('{"format": 1, "id"')
     write_json(own / "list" / "run.json", [1])
     write_json(own / "lacking" / "run.json", {"format": 1, "id": "lacking"})
@@ -102,12 +107,41 @@ def test_list_passes_damaged_folders_over(workspace: Workspace, own: Path, bundl
 
 def test_open_refuses_later_formats_and_other_folders(own: Path) -> None:
     with pytest.raises(RunError, match="svm-2 was written by a later version"):
-        open_run(write_run(own, "svm-2", format=2))
+        open_run(write_run(own, "svm-2", format=FORMAT + 1))
     write_json(own / "x" / "run.json", {"format": 1})
     with pytest.raises(RunError, match="x is no run"):
         open_run(own / "x")
     with pytest.raises(WorkspaceError, match="cannot be read"):
         open_run(own / "nowhere")
+
+
+@pytest.mark.parametrize(("augment", "plan"), [(True, "on-the-fly"), (False, "none")])
+def test_runs_of_format_1_are_read_with_the_options_of_today(own: Path, augment: bool, plan: str) -> None:
+    old = {"epochs": 3, "augment": augment, "augmentation": {"rotation": 20.0, "probability": 0.4}}
+    folder = write_run(own, "cnn-1", model="cnn", format=1, options=old)
+    written = (folder / "run.json").read_text()
+    run = open_run(folder)
+    assert run.record["format"] == FORMAT
+    assert run.record["options"] == {"epochs": 3, "augmentation": {"rotation": 20.0, "probability": 0.4, "plan": plan}}
+    options = CnnOptions(**run.record["options"])
+    assert options.augmentation == AugmentOptions(plan=plan, rotation=20, probability=0.4)  # type: ignore[arg-type]
+    assert (folder / "run.json").read_text() == written
+
+
+def test_options_of_other_runs_stay_as_they_are(own: Path) -> None:
+    for options in ({}, {"components": 4, "C": [1.0]}):
+        assert open_run(write_run(own, "svm-1", options=options)).record["options"] == options
+    today = {"augmentation": {"plan": "study"}}
+    assert open_run(write_run(own, "cnn-1", format=FORMAT, options=today)).record["options"] == today
+
+
+def test_the_bundled_run_opens() -> None:
+    folders = [path.parent for path in (DATA_DIR / "runs").glob("*/run.json")]
+    assert folders
+    for folder in folders:
+        run = open_run(folder)
+        kind = MODELS[run.model_name].options_type()
+        assert kind(**run.record["options"]).as_dict().keys() >= run.record["options"].keys()
 
 
 def test_load_model_without_weights(own: Path) -> None:

@@ -19,7 +19,7 @@ History = list[dict[str, float]]
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Faces, their labels and their groups.
+    """Faces, and what is known of each.
 
     Attributes
     ----------
@@ -27,15 +27,20 @@ class LabelledImages:
         1 where the face is without mask, the positive class, else 0.
     groups : array of int
         Equal for faces of one photo or duplicate cluster, which no cross-validation may part.
+    face_ids, datasets : tuple of str
+        They decide how a face is augmented (see `maskdet.augment`).
     """
 
     images: FaceImages
     labels: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
+    face_ids: tuple[str, ...]
+    datasets: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not len(self.images) == len(self.labels) == len(self.groups):
-            raise ValueError(f"{len(self.images)} images have {len(self.labels)} labels and {len(self.groups)} groups")
+        for name in ("labels", "groups", "face_ids", "datasets"):
+            if len(getattr(self, name)) != len(self.images):
+                raise ValueError(f"{len(self.images)} images have {len(getattr(self, name))} {name}")
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.augment import AugmentOptions, random_variant
+from maskdet.augment import AugmentOptions, draw_copy, epoch_copies
 from maskdet.errors import MaskDetError
 from maskdet.images import FaceImages, batches
 from maskdet.models.base import History, LabelledImages, Logits, Model, ModelOptions, damaged
@@ -37,11 +37,10 @@ class CnnOptions(ModelOptions):
         15 epochs of Adam at 1e-4, 64 images a batch (study, 4.3.1).
     dropout : float
         Share of the dense layer's inputs and outputs dropped in training (the study gives no number).
-    augment : bool
-        Draw a random variant of each training face in each epoch (see `maskdet.augment`). The study adds five
-        fixed copies of each face instead; this costs a sixth of the time an epoch.
     augmentation : AugmentOptions
-        Strength of the augmentation.
+        Which copies of the training faces an epoch shows, and how strong the methods are (see `maskdet.augment`). The
+        default is one random variant of each face an epoch; the study's plan, which adds five copies of each, costs
+        up to six times the time an epoch.
     keep_best : bool
         Keep the weights of the epoch with the lowest validation loss instead of the last (our choice).
     """
@@ -50,7 +49,6 @@ class CnnOptions(ModelOptions):
     batch_size: int = 64
     learning_rate: float = 1e-4
     dropout: float = 0.5
-    augment: bool = True
     augmentation: AugmentOptions = field(default_factory=AugmentOptions)
     keep_best: bool = True
 
@@ -124,7 +122,7 @@ class Cnn(Model):
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
             metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
         )
-        steps = -(-len(train) // self.options.batch_size)
+        steps = -(-len(epoch_copies(train.datasets, self.options.augmentation)) // self.options.batch_size)
         total = steps * self.options.epochs
         history: History = []
         best_loss, best_weights = inf, None
@@ -187,18 +185,21 @@ class Cnn(Model):
 
 
 def _training_data(train: LabelledImages, options: CnnOptions, seed: int, epoch: int) -> Any:
-    """One epoch as a tf.data set: shuffled and augmented by seed, epoch and face alone, so it can be repeated."""
+    """One epoch of all copies as a tf.data set: order and pixels follow from seed and epoch, so it can be repeated."""
     import tensorflow as tf
 
     def generate() -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]]:
-        order = np.random.default_rng([seed, epoch]).permutation(len(train))
+        copies = epoch_copies(train.datasets, options.augmentation)
+        order = np.random.default_rng([seed, epoch]).permutation(len(copies))
         for at in batches(len(order), options.batch_size):
-            positions = order[at]
+            chosen = [copies[i] for i in order[at]]
+            positions = np.array([position for position, _ in chosen])
             images = train.images.take(positions)
-            if options.augment:
-                for i, position in enumerate(positions):
-                    rng = np.random.default_rng([seed, epoch, int(position)])
-                    images[i] = random_variant(images[i], rng, options.augmentation)
+            for i, (position, copy) in enumerate(chosen):
+                images[i] = draw_copy(
+                    images[i], copy, seed=seed, face_id=train.face_ids[position], epoch=epoch,
+                    options=options.augmentation,
+                )  # fmt: skip
             yield images, train.labels[positions].astype(np.float32)[:, None]
 
     signature = (
