@@ -18,6 +18,8 @@ from scipy.sparse.csgraph import connected_components
 MAX_DISTANCE: Final = 10
 #: Every evenly coloured image has this DCT hash, so it says nothing about likeness.
 FLAT_HASH: Final = np.uint64(0x8000000000000000)
+#: The hash of every evenly coloured image, by kind: it says nothing about likeness.
+FLAT_HASHES: Final = {"phash": FLAT_HASH, "dhash": np.uint64(0), "ahash": np.uint64(0), "whash": np.uint64(0)}
 _BITS: Final = 64
 _PAIRS_AT_ONCE: Final = 4_000_000
 
@@ -60,7 +62,7 @@ def near_pairs(hashes: Hashes, distance: int) -> tuple[Indices, Indices, npt.NDA
     return first, second, np.bitwise_count(hashes[first] ^ hashes[second])
 
 
-def clusters(hashes: Hashes, distance: int) -> Indices:
+def clusters(hashes: Hashes, distance: int, flat: np.uint64 = FLAT_HASH) -> Indices:
     """Cluster number of each hash: two faces share one if a chain of near pairs joins them.
 
     Evenly coloured images, whose hash says nothing, stay alone.
@@ -72,10 +74,10 @@ def clusters(hashes: Hashes, distance: int) -> Indices:
     """
     values, inverse = np.unique(hashes, return_inverse=True)
     first, second, _ = near_pairs(values, distance)
-    informative = (values[first] != FLAT_HASH) & (values[second] != FLAT_HASH)
+    informative = (values[first] != flat) & (values[second] != flat)
     number = join(len(values), first[informative], second[informative])[inverse]
-    flat = np.flatnonzero(hashes == FLAT_HASH)
-    number[flat] = number.max(initial=0) + 1 + np.arange(len(flat))
+    alone = np.flatnonzero(hashes == flat)
+    number[alone] = number.max(initial=0) + 1 + np.arange(len(alone))
     return np.unique(number, return_inverse=True)[1].astype(np.int64)
 
 

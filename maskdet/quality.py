@@ -1,34 +1,52 @@
-"""Decide which faces stay: the study's three filters (4.2.1) as pure functions of the face table.
+"""Decide which faces stay: the study's three filters (4.2.1), further ones, and decisions by hand.
 
-Nothing here touches pixels, so a moved threshold costs milliseconds. A face may fail several filters; it is counted
-under the first it fails, in the study's order: duplicate, aspect ratio, RGB.
+Everything here is a pure function of the face table; nothing touches pixels, so a moved threshold costs milliseconds.
+A face may fail several filters; it is counted under the first it fails, in the order of `FILTERS`. A filter's *margin*
+says how far a face is from its threshold: below 0 it fails.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.duplicates import MAX_DISTANCE, clusters, parse_hashes
+from maskdet.decisions import Decision
+from maskdet.duplicates import FLAT_HASHES, MAX_DISTANCE, clusters, parse_hashes
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces
-from maskdet.labels import INCORRECT_MASK, WITHOUT_MASK
+from maskdet.labels import INCORRECT_MASK, IncorrectMask, treat_incorrect
+from maskdet.measure import HASH_KINDS, HashKind
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
-IncorrectMask = Literal["drop", "without_mask"]
 Options = TypeVar("Options")
 #: The filters in the order in which a removal is counted.
-FILTERS: Final = ("incorrect_mask", "duplicate", "aspect_ratio", "rgb")
+FILTERS: Final = (
+    "missing", "incorrect_mask", "by_hand", "conflict", "exact", "duplicate", "aspect_ratio", "rgb", "small", "blur"
+)  # fmt: skip
+#: The study's three, and what becomes of masks worn incorrectly: shown even where they remove nothing.
+STUDY_FILTERS: Final = ("incorrect_mask", "duplicate", "aspect_ratio", "rgb")
 #: What each filter removes, for pages and tables.
 FILTER_TITLES: Final = {
+    "missing": "Dataset folder gone",
     "incorrect_mask": "Mask worn incorrectly",
+    "by_hand": "Dropped by hand",
+    "conflict": "Conflicting labels",
+    "exact": "Exact duplicate",
     "duplicate": "Duplicate",
     "aspect_ratio": "Small and stretched",
     "rgb": "RGB anomaly",
+    "small": "Too small",
+    "blur": "Blurred",
 }
+#: The filters with a threshold on one measurement, and that measurement's place in `margins`.
+MEASURED: Final = ("aspect_ratio", "rgb", "small", "blur")
+
+Mask = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -38,19 +56,31 @@ class FilterOptions:
     Attributes
     ----------
     duplicates, aspect_ratio, rgb : bool
-        Whether the filter is on.
+        Whether the study's filters are on.
+    exact, conflicts, small, blur : bool
+        Whether further filters are on, which the study had not: exact duplicates (same size, same normalised pixels),
+        clusters whose faces have different labels (all of them go, since one label must be wrong), small faces, and
+        blurred ones.
+    hash_kind : {"phash", "dhash", "ahash", "whash"}
+        Which hash tells duplicates. The study names a perceptual hash (phash).
     hash_distance : int
-        Two faces are duplicates if their perceptual hashes differ in at most this many of 64 bits. The study names no
-        distance; at 4 the filter removes about as many faces as the study reports (about 400; our choice).
+        Two faces are duplicates if their hashes differ in at most this many of 64 bits. The study names no distance; at
+        4 the filter removes about as many faces as the study reports (about 400; our choice).
     small_size : float
         The aspect ratio matters only below this square-root size in pixels.
     min_aspect_ratio, max_aspect_ratio : float
         Height / width allowed for small faces.
     min_channel_mean, max_channel_mean : float
         A face is an RGB anomaly if the mean of any channel (0..255) is below or above.
-    incorrect_mask : {"drop", "without_mask"}
+    min_side : float
+        Least length of the shorter side in pixels, for the filter of small faces (our choice).
+    min_sharpness : float
+        Least variance of the Laplacian, for the filter of blurred faces (our choice; see
+        `maskdet.measure.laplacian_variance`).
+    incorrect_mask : {"drop", "without_mask", "class"}
         What becomes of faces whose mask is worn incorrectly. The study's tables know two labels only, and its counts
-        for Dataset 3.1 leave these faces out, so they are dropped by default (our reading).
+        for Dataset 3.1 leave these faces out, so they are dropped by default (our reading). As a class of their own
+        they are kept and split, but the models, which tell two labels apart, are neither trained nor judged on them.
     """
 
     duplicates: bool = True
@@ -63,10 +93,19 @@ class FilterOptions:
     min_channel_mean: float = 5.0
     max_channel_mean: float = 250.0
     incorrect_mask: IncorrectMask = "drop"
+    hash_kind: HashKind = "phash"
+    exact: bool = False
+    conflicts: bool = False
+    small: bool = False
+    min_side: float = 20.0
+    blur: bool = False
+    min_sharpness: float = 10.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.hash_distance <= MAX_DISTANCE:
             raise MaskDetError(f"The hash distance must be 0 to {MAX_DISTANCE} bits, not {self.hash_distance}.")
+        if self.hash_kind not in HASH_KINDS:
+            raise MaskDetError(f"The hash kind must be one of {', '.join(HASH_KINDS)}, not {self.hash_kind!r}.")
         if not 0 <= self.small_size < inf:
             raise MaskDetError(f"The square-root size must be at least 0 px, not {self.small_size}.")
         if not 0 < self.min_aspect_ratio <= self.max_aspect_ratio < inf:
@@ -78,8 +117,14 @@ class FilterOptions:
             raise MaskDetError(
                 f"The channel means must span within 0 to 255, not {self.min_channel_mean} to {self.max_channel_mean}."
             )
+        if not (0 <= self.min_side < inf and 0 <= self.min_sharpness < inf):
+            raise MaskDetError(
+                f"The least side and sharpness must be at least 0, not {self.min_side} and {self.min_sharpness}."
+            )
         if self.incorrect_mask not in get_args(IncorrectMask):
-            raise MaskDetError(f"incorrect_mask must be drop or without_mask, not {self.incorrect_mask!r}.")
+            raise MaskDetError(
+                f"incorrect_mask must be one of {', '.join(get_args(IncorrectMask))}, not {self.incorrect_mask!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -89,14 +134,17 @@ class Filtered:
     Attributes
     ----------
     table : DataFrame
-        A row a face, in the face table's order: ``face_id``; ``label`` as a model will see it; ``cluster``, the
-        duplicate cluster; a column of bool a filter; ``removed_by``, the first filter it fails or ""; ``kept_face``,
-        for a duplicate the copy preferred to it, which stays unless every copy fails another filter, else "".
+        A row a face, in the face table's order: ``face_id``; ``label`` as it counts; ``cluster``, the duplicate cluster;
+        a column of bool a filter; ``removed_by``, the first filter it fails or ""; ``kept_face``, for a duplicate the
+        copy preferred to it, which stays unless every copy fails another filter, else "".
+    decisions : dict
+        The decisions by hand that it took into account.
     """
 
     table: pd.DataFrame
     options: FilterOptions
     faces_fingerprint: str
+    decisions: dict[str, Decision]
 
     @property
     def kept(self) -> pd.DataFrame:
@@ -104,79 +152,165 @@ class Filtered:
         return self.table[self.table["removed_by"] == ""]
 
 
-def apply_filters(faces: Faces, options: FilterOptions | None = None) -> Filtered:
-    """Decide on every face. The same faces and options give the same decision, whatever the order of rows."""
-    options = options or FilterOptions()
+def apply_filters(
+    faces: Faces,
+    options: FilterOptions | None = None,
+    decisions: Mapping[str, Decision] | None = None,
+    cluster: Positions | None = None,
+) -> Filtered:
+    """Decide on every face. The same input gives the same decision, whatever the order of rows.
+
+    Parameters
+    ----------
+    decisions : dict, optional
+        Face id to "keep" or "drop". A face kept by hand passes every filter, except that its dataset must be there and
+        its label must be one that counts.
+    cluster : array of int, optional
+        Duplicate cluster of each face at the options' hash distance, where the caller knows it already.
+    """
+    options, decisions = options or FilterOptions(), dict(decisions or {})
     table = faces.table
-    fails = pd.DataFrame(
+    count = len(table)
+    if cluster is None:
+        cluster = clusters(
+            parse_hashes(table[options.hash_kind]), options.hash_distance, flat=FLAT_HASHES[options.hash_kind]
+        )
+    label = treat_incorrect(table["label"], options.incorrect_mask)
+    decided = table["face_id"].map(decisions) if decisions else pd.Series(None, index=table.index, dtype=object)
+    by_hand_keep, by_hand_drop = (decided == "keep").to_numpy(), (decided == "drop").to_numpy()
+    fails = {
+        "missing": table["dataset"].isin(faces.missing).to_numpy(),
+        "incorrect_mask": (table["label"] == INCORRECT_MASK).to_numpy() & (options.incorrect_mask == "drop"),
+        "by_hand": by_hand_drop,
+    }
+    counted = ~(fails["missing"] | fails["incorrect_mask"])
+    label_code = pd.factorize(label)[0]
+    fails["conflict"] = conflicting(cluster, label_code, counted) & options.conflicts
+    on = dict(zip(MEASURED, (options.aspect_ratio, options.rgb, options.small, options.blur), strict=True))
+    margin = margins(table, options)
+    fails |= {name: (margin[name] < 0).to_numpy() & on[name] for name in MEASURED}
+    for name in ("conflict", *MEASURED):
+        fails[name] &= ~by_hand_keep
+    spoiled = np.logical_or.reduce(list(fails.values()))
+    identical = pd.factorize(table["pixels_digest"])[0].astype(np.int64) if options.exact else np.arange(count)
+    survivor = np.arange(count)
+    for name, group, is_on in (("exact", identical, options.exact), ("duplicate", cluster, options.duplicates)):
+        best = surviving_copy(table, group, spoiled, by_hand_keep, label_code) if is_on else np.arange(count)
+        fails[name] = (best != np.arange(count)) & ~by_hand_keep
+        survivor = np.where(fails[name], best, survivor)
+    first = np.argmax(np.stack([*(fails[name] for name in FILTERS), np.ones(count, bool)]), axis=0)
+    removed_by = np.array([*FILTERS, ""], dtype=object)[first]
+    face_id = table["face_id"].to_numpy(dtype=object)
+    is_copy = np.isin(removed_by, ("exact", "duplicate"))
+    decision = pd.DataFrame(
         {
-            "incorrect_mask": (table["label"] == INCORRECT_MASK) & (options.incorrect_mask == "drop"),
-            "duplicate": False,
-            "aspect_ratio": stretched(table, options) & options.aspect_ratio,
-            "rgb": rgb_anomaly(table, options) & options.rgb,
+            "face_id": table["face_id"].to_numpy(),
+            "label": label.to_numpy(),
+            "cluster": cluster,
+            **{name: fails[name] for name in FILTERS},
+            "removed_by": pd.array(removed_by, dtype="str"),
+            "kept_face": pd.array(np.where(is_copy, face_id[survivor], ""), dtype="str"),
+        }
+    )
+    return Filtered(decision, options, faces.fingerprint, decisions)
+
+
+def margins(table: pd.DataFrame, options: FilterOptions) -> pd.DataFrame:
+    """How far each face is from the threshold of each measured filter, relative to it; below 0 it fails.
+
+    Returns
+    -------
+    DataFrame
+        Columns aspect_ratio (infinite for faces that are not small; resizing a small face far from square distorts it
+        too much, study 4.2.1), rgb (a channel mean almost dark or bright, study 4.2.1), small, blur.
+    """
+
+    def relative(difference: Any, threshold: float) -> Any:
+        return difference / max(threshold, 1e-9)
+
+    ratio = table["aspect_ratio"].to_numpy()
+    square = np.minimum(
+        relative(ratio - options.min_aspect_ratio, options.min_aspect_ratio),
+        relative(options.max_aspect_ratio - ratio, options.max_aspect_ratio),
+    )
+    means = table[["mean_red", "mean_green", "mean_blue"]].to_numpy()
+    side = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
+    return pd.DataFrame(
+        {
+            "aspect_ratio": np.where(table["sqrt_size"].to_numpy() < options.small_size, square, inf),
+            "rgb": np.minimum(means.min(1) - options.min_channel_mean, options.max_channel_mean - means.max(1)) / 255,
+            "small": relative(side - options.min_side, options.min_side),
+            "blur": relative(table["sharpness"].to_numpy() - options.min_sharpness, options.min_sharpness),
         },
         index=table.index,
     )
-    cluster = clusters(parse_hashes(table["phash"]), options.hash_distance)
-    survivor = surviving_copy(table, cluster, spoiled=fails.any(axis=1).to_numpy())
-    fails["duplicate"] = (survivor != np.arange(len(table))) & options.duplicates
-    removed_by = np.select([fails[name] for name in FILTERS], FILTERS, default="")
-    face_id = table["face_id"].to_numpy()
-    decision = pd.DataFrame(
-        {
-            "face_id": face_id,
-            "label": table["label"].replace({INCORRECT_MASK: WITHOUT_MASK})
-            if options.incorrect_mask == "without_mask"
-            else table["label"],
-            "cluster": cluster,
-            **fails,
-            "removed_by": removed_by,
-            "kept_face": np.where(removed_by == "duplicate", face_id[survivor], ""),
-        }
-    )
-    return Filtered(decision, options, faces.fingerprint)
 
 
-def stretched(table: pd.DataFrame, options: FilterOptions) -> "pd.Series[bool]":
-    """True for small faces far from square: resizing them to a square would distort them too much (study, 4.2.1)."""
-    ratio = table["aspect_ratio"]
-    small = table["sqrt_size"] < options.small_size
-    return small & ((ratio < options.min_aspect_ratio) | (ratio > options.max_aspect_ratio))
+def near_threshold(
+    faces: Faces, options: FilterOptions, name: str, count: int
+) -> tuple["pd.Series[str]", "pd.Series[str]"]:
+    """Faces just outside and just inside the threshold of a measured filter, the nearest first.
+
+    Returns
+    -------
+    removed, kept : Series of str
+        At most ``count`` face ids each: those that barely fail, and those that barely pass. Faces that the threshold
+        does not concern are in neither.
+    """
+    margin = margins(faces.table, options)[name]
+    margin = margin[np.isfinite(margin)]
+    fails = margin[margin < 0].sort_values(ascending=False, kind="stable").index[:count]
+    passes = margin[margin >= 0].sort_values(kind="stable").index[:count]
+    ids = faces.table["face_id"]
+    return ids.loc[fails], ids.loc[passes]
 
 
-def rgb_anomaly(table: pd.DataFrame, options: FilterOptions) -> "pd.Series[bool]":
-    """True for faces almost wholly dark or bright in at least one channel (study, 4.2.1)."""
-    means = table[["mean_red", "mean_green", "mean_blue"]]
-    return (means < options.min_channel_mean).any(axis=1) | (means > options.max_channel_mean).any(axis=1)
+def conflicting(cluster: Positions, label: npt.NDArray[Any], counted: Mask) -> Mask:
+    """True for faces of a cluster in which faces that count have different labels (as numbers)."""
+    low = np.full(int(cluster.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    high = np.full(len(low), -1)
+    np.minimum.at(low, cluster[counted], label[counted])
+    np.maximum.at(high, cluster[counted], label[counted])
+    return np.asarray((high > low)[cluster], dtype=np.bool_)
 
 
 def surviving_copy(
-    table: pd.DataFrame, cluster: npt.NDArray[np.int64], spoiled: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.int64]:
+    table: pd.DataFrame, cluster: Positions, spoiled: Mask, kept_by_hand: Mask, label: npt.NDArray[Any]
+) -> Positions:
     """Position of the face that stays, for each face of its duplicate cluster.
 
-    The survivor is one that fails no other filter, then the one with most pixels, then the first by face id (our
-    choice: the study does not say which copy it keeps).
+    The survivor is one kept by hand, then one that fails no other filter, then the one with most pixels, then one whose
+    label most of the cluster has, then the first by face id (our choice: the study does not say which copy it keeps).
     """
-    order = np.lexsort((table["face_id"], -(table["width"] * table["height"]), spoiled, cluster))
-    first = np.r_[True, cluster[order][1:] != cluster[order][:-1]]
-    survivor = np.empty(len(table), dtype=np.int64)
-    survivor[order] = order[first][np.cumsum(first) - 1]
+    survivor = np.arange(len(table))
+    size = np.bincount(cluster, minlength=1)[cluster]
+    at = np.flatnonzero(size > 1)  # the few that have a copy at all: sorting all faces would take most of the time
+    if not len(at):
+        return survivor
+    some, group = table.iloc[at], cluster[at]
+    agreeing = pd.Series(1, index=at).groupby([group, label[at]]).transform("sum").to_numpy()
+    face_id = some["face_id"].to_numpy(dtype=object).astype(str)
+    pixels = (some["width"] * some["height"]).to_numpy()
+    order = np.lexsort((face_id, -agreeing, -pixels, spoiled[at], ~kept_by_hand[at], group))
+    first = np.r_[True, group[order][1:] != group[order][:-1]]
+    survivor[at[order]] = at[order][first][np.cumsum(first) - 1]
     return survivor
 
 
-def removals(faces: Faces, filtered: Filtered) -> pd.DataFrame:
+def removals(faces: Faces, filtered: Filtered, by: Sequence[str] = ("dataset", "label")) -> pd.DataFrame:
     """How many faces each filter removed, by dataset and label as published.
 
     Returns
     -------
     DataFrame
-        Columns dataset, label, faces, one a filter, removed, kept, and removed_percent (of the faces in the row).
+        The columns of ``by``; faces; one for each of `STUDY_FILTERS`, and for each other filter that removed a face;
+        removed, kept, and removed_percent (of the faces in the row).
     """
-    keys = faces.table[["dataset", "label"]].reset_index(drop=True)
+    keys = faces.table[list(by)].reset_index(drop=True)
     keys["removed_by"] = filtered.table["removed_by"].to_numpy()
-    counts = keys.groupby(["dataset", "label", "removed_by"]).size().unstack("removed_by", fill_value=0)
-    counts = counts.reindex(columns=[*FILTERS, ""], fill_value=0).rename(columns={"": "kept"})
+    counts = keys.groupby([*by, "removed_by"]).size().unstack("removed_by", fill_value=0)
+    shown = [name for name in FILTERS if name in STUDY_FILTERS or name in counts]
+    counts = counts.reindex(columns=[*shown, ""], fill_value=0).rename(columns={"": "kept"})
     counts.insert(0, "faces", counts.sum(axis=1))
     counts["removed"] = counts["faces"] - counts["kept"]
     counts["removed_percent"] = (100 * counts["removed"] / counts["faces"]).round(2)
@@ -186,7 +320,11 @@ def removals(faces: Faces, filtered: Filtered) -> pd.DataFrame:
 def save_filtered(workspace: Workspace, filtered: Filtered) -> None:
     """Write the decision and its options to the workspace."""
     write_table(workspace.path("filtered.parquet"), filtered.table)
-    description = {"options": asdict(filtered.options), "faces_fingerprint": filtered.faces_fingerprint}
+    description = {
+        "options": asdict(filtered.options),
+        "faces_fingerprint": filtered.faces_fingerprint,
+        "decisions": filtered.decisions,
+    }
     write_json(workspace.path("filter.json"), description)
 
 
@@ -205,6 +343,7 @@ def load_filtered(workspace: Workspace, faces: Faces) -> Filtered:
         read_table(workspace.path("filtered.parquet")),
         options_from(FilterOptions, description["options"]),
         description["faces_fingerprint"],
+        description.get("decisions", {}),
     )
     if filtered.faces_fingerprint != faces.fingerprint:
         raise WorkspaceError("The faces changed since they were filtered: run `python -m maskdet filter` again.")

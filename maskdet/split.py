@@ -37,6 +37,9 @@ class SplitOptions:
         Faces whose hashes differ in at most this many of 64 bits stay together, also those that the duplicate filter
         left. 6 is the widest distance at which unrelated faces of the study's datasets don't chain into one large
         group (our choice; at 8 the largest group has 328 faces).
+    grouped : bool
+        False splits face by face at random, as the study does, and parts photos and duplicates: only to see what that
+        leaks (see `maskdet.leaks`).
     """
 
     train: float = 0.6
@@ -44,6 +47,7 @@ class SplitOptions:
     test: float = 0.2
     seed: int = 0
     group_distance: int = 6
+    grouped: bool = True
 
     def __post_init__(self) -> None:
         if not (min(self.shares) > 0 and abs(sum(self.shares) - 1) <= 1e-9):
@@ -92,12 +96,12 @@ def split_faces(
     if kept.empty:
         raise MaskDetError("The filters removed every face; loosen them before splitting.")
     table = faces.table.set_index("face_id").loc[kept["face_id"], ["dataset", "photo", "phash"]].reset_index()
-    table["label"] = kept["label"].to_numpy()
+    table["label"], table["cluster"] = kept["label"].to_numpy(), kept["cluster"].to_numpy()
     pools = {dataset: lookup(catalog, dataset).pool for dataset in table["dataset"].unique()}
     table["pool"] = table["dataset"].map(pools)
     # Fixed order first: the result must not depend on the order in which faces were read.
     table = table.sort_values("face_id", ignore_index=True)
-    table["group"] = _groups(table, options.group_distance)
+    table["group"] = _groups(table, options.group_distance) if options.grouped else np.arange(len(table))
     # Strata are parts of one dataset, so each pool gets its shares; dealt together, a group that reaches into both
     # pools stays whole too, and nothing that transfer learning was pre-trained on comes back as test data.
     stratum = table.groupby(["dataset", "label"]).ngroup().to_numpy().astype(np.int64)
@@ -197,14 +201,15 @@ def pool_table(split: Split, pool: Pool) -> pd.DataFrame:
 
 
 def _groups(table: pd.DataFrame, distance: int) -> npt.NDArray[np.int64]:
-    """Group of each face: connected by a shared photo or by near hashes."""
+    """Group of each face: connected by a shared photo, by near hashes, or by the filter's duplicate clusters."""
+    near = clusters(parse_hashes(table["phash"]), distance)
     photo = table.groupby(["dataset", "photo"]).ngroup().to_numpy()
-    cluster = clusters(parse_hashes(table["phash"]), distance)
-    offset = len(table)  # faces are nodes 0..n-1, then photos, then clusters
-    nodes = np.arange(len(table))
-    first = np.r_[nodes, nodes]
-    second = np.r_[offset + photo, offset + int(photo.max()) + 1 + cluster]
-    joined = join(int(second.max()) + 1, first, second)[: len(table)]
+    first, second, count = [], [], len(table)  # faces are nodes 0..n-1, then come the photos, and so on
+    for shared in (photo, near, pd.factorize(table["cluster"])[0]):
+        first.append(np.arange(len(table)))
+        second.append(count + shared)
+        count += int(shared.max()) + 1
+    joined = join(count, np.concatenate(first), np.concatenate(second))[: len(table)]
     return np.unique(joined, return_inverse=True)[1].astype(np.int64)
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from maskdet.catalog import Dataset
 from maskdet.facetable import Faces, scan
 from maskdet.images import ArrayImages, FaceImages
+from maskdet.measure import HASH_KINDS
 from maskdet.models.base import History, LabelledImages, Logits, Model, ModelOptions
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
@@ -41,8 +42,9 @@ def make_faces(*rows: Mapping[str, Any]) -> Faces:
     for number, row in enumerate(rows):
         face: dict[str, Any] = {
             "dataset": "a", "photo": f"{number:04d}.jpg", "label": "with_mask", "width": 100, "height": 100,
-            "mean_red": 128.0, "mean_green": 128.0, "mean_blue": 128.0, "phash": hexadecimal(hashes[number]),
-            "shard": "s", "shard_row": number,
+            "mean_red": 128.0, "mean_green": 128.0, "mean_blue": 128.0, "brightness": 128.0, "sharpness": 100.0,
+            "publisher_split": "", "shard": "s", "shard_row": number,
+            **dict.fromkeys(HASH_KINDS, hexadecimal(hashes[number])), "pixels_digest": f"{number:032x}",
         } | row  # fmt: skip
         face.setdefault("face_id", f"{face['dataset']}/{face['photo']}#{number:04d}")
         face.setdefault("aspect_ratio", face["height"] / face["width"])
@@ -81,6 +83,15 @@ def as_labelled(labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> Labell
     images = ArrayImages(draw_faces(labels, seed))
     ids = tuple(f"a/{seed}/{number:04d}.png" for number in range(len(labels)))
     return LabelledImages(images, labels.astype(np.int64), groups, ids, ("a",) * len(labels))
+
+
+def mean_network(dropout: float) -> Any:
+    """In the place of `maskdet.models.cnn.build_cnn`: one dense layer on the mean colour, trained in no time."""
+    import keras
+
+    inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(1)(mean))
 
 
 def prepared(workspace: Workspace, root: Path, counts: Mapping[str, int], seed: int = 0, size: int = 48) -> Faces:

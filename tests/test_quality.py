@@ -1,5 +1,6 @@
 """The three filters: each threshold by hand, the order in which removals count, and which copy survives."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,15 @@ import pytest
 from factories import hexadecimal, make_faces, shuffled
 
 from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.facetable import Faces
 from maskdet.quality import (
     FilterOptions,
     apply_filters,
     load_filtered,
+    margins,
+    near_threshold,
     removals,
-    rgb_anomaly,
     save_filtered,
-    stretched,
 )
 from maskdet.workspace import Workspace, read_json, write_json
 
@@ -49,7 +51,7 @@ def removed(*rows: dict[str, Any], **options: Any) -> list[str]:
 )
 def test_small_and_stretched(width: int, height: int, is_stretched: bool) -> None:
     faces = make_faces({"width": width, "height": height})
-    assert stretched(faces.table, FilterOptions()).tolist() == [is_stretched]
+    assert (margins(faces.table, FilterOptions())["aspect_ratio"] < 0).tolist() == [is_stretched]
     assert removed({"width": width, "height": height}) == ["aspect_ratio" if is_stretched else ""]
     assert removed({"width": width, "height": height}, aspect_ratio=False) == [""]
 
@@ -78,7 +80,7 @@ def test_small_and_stretched_thresholds_move() -> None:
 )
 def test_rgb_anomaly(red: float, green: float, blue: float, is_anomaly: bool) -> None:
     face = {"mean_red": red, "mean_green": green, "mean_blue": blue}
-    assert rgb_anomaly(make_faces(face).table, FilterOptions()).tolist() == [is_anomaly]
+    assert (margins(make_faces(face).table, FilterOptions())["rgb"] < 0).tolist() == [is_anomaly]
     assert removed(face) == ["rgb" if is_anomaly else ""]
     assert removed(face, rgb=False) == [""]
 
@@ -133,10 +135,13 @@ def test_a_removal_counts_under_the_first_filter_it_fails() -> None:
         ({"width": 100}, {"width": 101}, "second"),  # most pixels
         ({"width": 100, "height": 40}, {"width": 63, "height": 63}, "first"),  # 4000 to 3969: pixels, not height
         ({}, {}, "first"),  # first id
+        ({"label": "with_mask"}, {"label": "without_mask"}, "second"),  # the third has that label too
     ],
 )
 def test_which_copy_survives(first: dict[str, Any], second: dict[str, Any], survivor: str) -> None:
     rows = [{"face_id": "first", "phash": COPY, **first}, {"face_id": "second", "phash": COPY, **second}]
+    if "label" in second:
+        rows.append({"face_id": "third", "phash": COPY, **second, "width": 50})
     for order in (rows, rows[::-1]):
         kept = decide(*order)
         assert kept.index[kept["removed_by"] == ""].tolist() == [survivor]
@@ -160,12 +165,132 @@ def test_masks_worn_incorrectly() -> None:
     counted = decide(*rows, incorrect_mask="without_mask")
     assert counted["removed_by"].tolist() == ["", "", ""]
     assert counted["label"].tolist() == ["without_mask", "with_mask", "without_mask"]
+    apart = decide(*rows, incorrect_mask="class")
+    assert apart["removed_by"].tolist() == ["", "", ""]
+    assert apart["label"].tolist() == ["incorrect_mask", "with_mask", "without_mask"]
+
+
+def test_exact_duplicates_are_counted_apart() -> None:
+    same = {"pixels_digest": "d", "phash": COPY}
+    rows = ({"face_id": "x", **same}, {"face_id": "y", **same, "width": 200}, {"face_id": "z", "phash": NEAR_COPY})
+    assert decide(*rows)["removed_by"].to_dict() == {"x": "duplicate", "y": "", "z": "duplicate"}
+    both = decide(*rows, exact=True)
+    assert both["removed_by"].to_dict() == {"x": "exact", "y": "", "z": "duplicate"}
+    assert both["kept_face"].to_dict() == {"x": "y", "y": "", "z": "y"}
+    alone = decide(*rows, exact=True, duplicates=False)
+    assert alone["removed_by"].to_dict() == {"x": "exact", "y": "", "z": ""}
+
+
+@pytest.mark.parametrize("kind", ["phash", "dhash", "ahash", "whash"])
+def test_the_hash_kind_decides(kind: Any) -> None:
+    rows = [{kind: COPY}, {kind: NEAR_COPY}]
+    others = [other for other in ("phash", "dhash", "ahash", "whash") if other != kind]
+    assert removed(*rows, hash_kind=kind) == ["", "duplicate"]
+    for other in others:
+        assert removed(*rows, hash_kind=other) == ["", ""]
+
+
+def test_flat_images_of_every_kind_stay() -> None:
+    for kind in ("dhash", "ahash", "whash"):
+        assert removed({kind: "0" * 16}, {kind: "0" * 16}, hash_kind=kind) == ["", ""]
+
+
+def test_conflicting_labels_go_altogether() -> None:
+    rows = (
+        {"face_id": "x", "phash": COPY},
+        {"face_id": "y", "phash": NEAR_COPY, "label": "without_mask"},
+        {"face_id": "z", "phash": COPY, "label": "incorrect_mask"},
+        {"face_id": "v", "phash": hexadecimal(7)},
+        {"face_id": "w", "phash": hexadecimal(7), "label": "incorrect_mask"},
+    )
+    dropped = decide(*rows, conflicts=True)["removed_by"].to_dict()
+    # v and w agree: a face that is dropped for its label has no say.
+    assert dropped == {"x": "conflict", "y": "conflict", "z": "incorrect_mask", "v": "", "w": "incorrect_mask"}
+    apart = decide(*rows, conflicts=True, incorrect_mask="class")["removed_by"].to_dict()
+    assert apart == dict.fromkeys("xyzvw", "conflict")
+    assert set(decide(*rows, conflicts=True, incorrect_mask="class", duplicates=False)["removed_by"]) == {"conflict"}
+
+
+def test_small_and_blurred_faces() -> None:
+    rows = (
+        {"width": 20, "height": 30},
+        {"width": 19, "height": 30},
+        {"width": 30, "height": 19},
+        {"sharpness": 10.0},
+        {"sharpness": 9.9},
+    )
+    assert removed(*rows) == [""] * 5
+    assert removed(*rows, small=True, blur=True) == ["", "small", "small", "", "blur"]
+    assert removed(*rows, small=True, min_side=19) == [""] * 5
+    assert removed({"sharpness": 0.0}, blur=True, min_sharpness=0) == [""]
+
+
+def test_decisions_by_hand() -> None:
+    faces = make_faces(
+        {"face_id": "big", "phash": COPY, "width": 300},
+        {"face_id": "kept", "phash": COPY},
+        {"face_id": "dark", "mean_red": 1.0},
+        {"face_id": "good"},
+        {"face_id": "wrong", "label": "incorrect_mask"},
+    )
+    decisions: Any = {"kept": "keep", "dark": "keep", "good": "drop", "wrong": "keep", "gone": "drop"}
+    filtered = apply_filters(faces, None, decisions)
+    table = filtered.table.set_index("face_id")
+    assert table["removed_by"].to_dict() == {
+        "big": "duplicate", "kept": "", "dark": "", "good": "by_hand", "wrong": "incorrect_mask"
+    }  # fmt: skip
+    assert table.loc["big", "kept_face"] == "kept"
+    assert filtered.decisions == decisions
+
+
+def test_two_copies_kept_by_hand_both_stay() -> None:
+    faces = make_faces({"face_id": "x", "phash": COPY}, {"face_id": "y", "phash": COPY})
+    assert apply_filters(faces, None, {"x": "keep", "y": "keep"}).table["removed_by"].tolist() == ["", ""]
+    dropped = apply_filters(faces, None, {"x": "drop"}).table
+    assert dropped["removed_by"].tolist() == ["by_hand", ""]
+
+
+def test_faces_of_a_dataset_that_is_gone_are_kept_out(tmp_path: Path) -> None:
+    table = make_faces({"dataset": "a", "phash": COPY}, {"dataset": "b", "phash": COPY, "width": 300}).table
+    (tmp_path / "a").mkdir()
+    faces = Faces(table, pd.DataFrame(), {"a": tmp_path / "a", "b": tmp_path / "b"}, {})
+    assert faces.missing == ("b",)
+    assert apply_filters(faces).table["removed_by"].tolist() == ["", "missing"]
+    (tmp_path / "b").mkdir()
+    assert apply_filters(faces).table["removed_by"].tolist() == ["duplicate", ""]
+
+
+def test_clusters_that_are_known_are_taken() -> None:
+    faces = make_faces({}, {}, {})
+    table = apply_filters(faces, cluster=np.array([0, 1, 0])).table
+    assert table["removed_by"].tolist() == ["", "", "duplicate"]
+
+
+def test_near_the_threshold() -> None:
+    faces = make_faces(
+        *({"face_id": f"s{value}", "sharpness": float(value)} for value in (2, 9, 10, 12, 50)),
+        {"face_id": "tall", "width": 10, "height": 41},
+        {"face_id": "taller", "width": 10, "height": 80},
+        {"face_id": "high", "width": 10, "height": 39},
+        {"face_id": "large", "width": 200, "height": 900},
+    )
+    options = FilterOptions()
+    out, within = near_threshold(faces, options, "blur", 2)
+    assert (out.tolist(), within.tolist()) == (["s9", "s2"], ["s10", "s12"])
+    out, within = near_threshold(faces, options, "aspect_ratio", 9)
+    assert out.tolist() == ["tall", "taller"]
+    assert within.tolist()[0] == "high"
+    assert "large" not in within.tolist()  # the threshold does not concern it
+    assert near_threshold(faces, options, "rgb", 3)[0].empty
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"hash_distance": -1}, "hash distance must be 0 to 10 bits, not -1"),
+        ({"hash_kind": "md5"}, "hash kind must be one of phash, dhash, ahash, whash, not 'md5'"),
+        ({"min_side": -1}, "least side and sharpness must be at least 0, not -1 and 10.0"),
+        ({"min_sharpness": float("nan")}, "least side and sharpness .* nan"),
         ({"hash_distance": 11}, "hash distance must be 0 to 10 bits, not 11"),
         ({"small_size": -0.1}, "square-root size must be at least 0 px, not -0.1"),
         ({"small_size": float("nan")}, "square-root size .* not nan"),
@@ -177,7 +302,7 @@ def test_masks_worn_incorrectly() -> None:
         ({"min_channel_mean": -1}, "channel means must span within 0 to 255, not -1 to 250.0"),
         ({"max_channel_mean": 256}, "channel means must span within 0 to 255, not 5.0 to 256"),
         ({"min_channel_mean": 9, "max_channel_mean": 8}, "channel means must span"),
-        ({"incorrect_mask": "keep"}, "incorrect_mask must be drop or without_mask, not 'keep'"),
+        ({"incorrect_mask": "keep"}, "incorrect_mask must be one of drop, without_mask, class, not 'keep'"),
     ],
 )
 def test_options_are_checked(values: dict[str, Any], message: str) -> None:
@@ -260,11 +385,13 @@ def test_one_face_of_each_cluster_is_no_duplicate() -> None:
 
 def test_save_and_load(workspace: Workspace) -> None:
     faces = many_faces()
-    filtered = apply_filters(faces, FilterOptions(hash_distance=2, rgb=False, incorrect_mask="without_mask"))
+    options = FilterOptions(hash_distance=2, rgb=False, incorrect_mask="without_mask")
+    filtered = apply_filters(faces, options, {"a/0001.jpg#0001": "keep"})
     save_filtered(workspace, filtered)
     again = load_filtered(workspace, faces)
     assert again.options == filtered.options
     assert again.faces_fingerprint == filtered.faces_fingerprint
+    assert again.decisions == {"a/0001.jpg#0001": "keep"}
     pd.testing.assert_frame_equal(again.table, filtered.table, check_dtype=False)
     assert again.kept["face_id"].tolist() == filtered.kept["face_id"].tolist()
 
@@ -287,7 +414,7 @@ def test_options_of_another_version(workspace: Workspace) -> None:
     save_filtered(workspace, apply_filters(faces))
     path = workspace.path("filter.json")
     stored = read_json(path)
-    stored["options"]["sharpness"] = 3
+    stored["options"]["colour"] = 3
     write_json(path, stored)
-    with pytest.raises(WorkspaceError, match=r"options are of another version of MaskDet .*sharpness"):
+    with pytest.raises(WorkspaceError, match=r"options are of another version of MaskDet .*colour"):
         load_filtered(workspace, faces)

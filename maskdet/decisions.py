@@ -1,0 +1,77 @@
+"""Decisions by hand: faces that a person keeps whatever the filters say, or drops.
+
+They are kept by face id (dataset, photo and box), so they survive a rescan, also one of a dataset that is away for a
+while. As CSV they have the columns ``face_id`` and ``decision``.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping
+from io import StringIO
+from typing import Final, Literal, get_args
+
+from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.workspace import Workspace, read_json, write_json
+
+Decision = Literal["keep", "drop"]
+Decisions = dict[str, Decision]
+DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
+_COLUMNS: Final = ["face_id", "decision"]
+
+
+def decide(decisions: Mapping[str, Decision], face_ids: Iterable[str], decision: Decision | None) -> Decisions:
+    """The decisions with some more; None takes those on the given faces back."""
+    changed = {face_id: old for face_id, old in decisions.items()}
+    for face_id in face_ids:
+        if decision is None:
+            changed.pop(face_id, None)
+        else:
+            changed[face_id] = decision
+    return changed
+
+
+def load_decisions(workspace: Workspace) -> Decisions:
+    """The decisions of a workspace, none if nobody decided yet. Raises WorkspaceError if the file is damaged."""
+    path = workspace.path("decisions.json")
+    if not path.exists():
+        return {}
+    stored = read_json(path)
+    if not isinstance(stored, dict) or not set(stored.values()) <= set(DECISIONS):
+        raise WorkspaceError(f"{path} holds no decisions; delete it, or import them again.")
+    return dict(stored)
+
+
+def save_decisions(workspace: Workspace, decisions: Mapping[str, Decision]) -> None:
+    """Write the decisions to the workspace. Raises WorkspaceError if it cannot be written."""
+    write_json(workspace.path("decisions.json"), dict(sorted(decisions.items())))
+
+
+def to_csv(decisions: Mapping[str, Decision]) -> str:
+    """The decisions as CSV, sorted by face id."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(sorted(decisions.items()))
+    return text.getvalue()
+
+
+def from_csv(data: bytes) -> Decisions:
+    """Decisions from CSV. Further columns are passed over; of two lines on one face the last counts.
+
+    Raises
+    ------
+    MaskDetError
+        If it is no UTF-8 text, a column is missing, or a decision is neither keep nor drop; names the line.
+    """
+    try:
+        rows = csv.DictReader(StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+            raise MaskDetError("The decisions need the columns face_id and decision.")
+        decisions: Decisions = {}
+        for row in rows:
+            face_id, decision = row["face_id"], (row["decision"] or "").strip()
+            if not face_id or decision not in DECISIONS:
+                raise MaskDetError(f"Line {rows.line_num} of the decisions: {decision!r} is neither keep nor drop.")
+            decisions[face_id] = "keep" if decision == "keep" else "drop"
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MaskDetError(f"The decisions cannot be read as CSV: {error}.") from error
+    return decisions
