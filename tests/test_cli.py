@@ -4,12 +4,14 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import blotches, write_photo
 from PIL import Image
 
 from maskdet.cli import main
+from maskdet.errors import MaskDetError
 from maskdet.predict import COLUMNS
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -96,6 +98,44 @@ def test_from_photos_to_a_judged_run(shell: Shell, tmp_path: Path) -> None:
                                              "--model", run)), "no convolutional layer")  # fmt: skip
 
 
+def test_augment_sizes_prints_the_table_of_the_core(shell: Shell, tmp_path: Path) -> None:
+    shell("scan", draw_dataset(tmp_path / "data", each=10))
+    shell("filter")
+    status, _, err = shell("augment-sizes")
+    assert_one_line(status, err, "not split yet")
+    shell("split")
+
+    def rows(*options: str) -> list[list[str]]:
+        status, out, _ = shell("augment-sizes", *options)
+        assert status == 0
+        return [line.split() for line in out.splitlines()]
+
+    header = ["pool", "dataset", "original", "augmented", "total"]
+    assert rows() == [header, ["main", "mine", "12", "12", "12"], ["main", "Total", "12", "12", "12"]]
+    assert rows("--augmentation", "study")[1] == ["main", "mine", "12", "60", "72"]
+    two = ["--augmentation", "study", "--method", "noise", "--method", "flip"]
+    assert rows(*two)[1] == ["main", "mine", "12", "24", "36"]
+    assert rows(*two, "--not-augmented", "mine")[1] == ["main", "mine", "12", "0", "12"]
+    _, _, err = shell("augment-sizes", *two)
+    assert "36 images an epoch with the plan study" in err
+
+
+def test_train_hands_the_augmentation_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def train(workspace: Any, model: str, options: dict[str, Any], **_more: Any) -> None:
+        seen.append(options)
+        raise MaskDetError("seen")
+
+    monkeypatch.setattr("maskdet.train.train", train)
+    shell("train", "svm")
+    shell("train", "svm", "--augmentation", "study", "--method", "crop", "--not-augmented", "", "--noise", 3)
+    shell("train", "svm", "--rotation", 10, "--brightness", 0, "--crop-keep", 0.5, "--probability", 1, "--epochs", 2)
+    strength = {"rotation": 10, "brightness": 0, "crop_keep": 0.5, "probability": 1}
+    study = {"plan": "study", "methods": ["crop"], "not_augmented": [], "noise": 3}
+    assert seen == [{}, {"augmentation": study}, {"epochs": 2, "augmentation": strength}]
+
+
 def test_the_bundled_model_predicts_and_explains(shell: Shell, tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "face.jpg", (200, 220), seed=5)
     status, _, err = shell("predict", photo, tmp_path / "gone.jpg", "--csv", tmp_path / "out.csv")
@@ -125,6 +165,9 @@ def _status_and_error(result: tuple[int, str, str]) -> tuple[int, str]:
         (["filter"], "scan DIR"),
         (["split"], "scan DIR"),
         (["filter", "--hash-distance", "99"], "0 to 10"),
+        (["augment-sizes"], "scan DIR"),
+        (["augment-sizes", "--augmentation", "both"], "plan must be one of none, on-the-fly, study"),
+        (["augment-sizes", "--method", "blur"], "no augmentation method 'blur'"),
         (["train", "svm"], "scan DIR"),
         (["train", "resnet"], "no model 'resnet'"),
         (["evaluate", "nothing"], "no run 'nothing'"),
@@ -153,7 +196,7 @@ def test_an_unwritable_workspace_is_one_line(shell: Shell, tmp_path: Path) -> No
 
 
 def test_every_command_has_help_and_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = ["scan", "filter", "split", "train", "evaluate", "runs", "predict", "explain", "sample"]
+    commands = ["scan", "filter", "split", "augment-sizes", "train", "evaluate", "runs", "predict", "explain", "sample"]
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])

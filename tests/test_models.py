@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import as_labelled, draw_faces, labelled
+from factories import as_labelled, draw_faces, labelled, mean_network
 
 from maskdet.augment import METHODS, AugmentOptions, augment, random_variant
 from maskdet.errors import MaskDetError, RunError
@@ -306,14 +306,7 @@ def test_cnn_takes_0_to_255_and_gives_one_logit() -> None:
 @pytest.fixture
 def tiny_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network of one dense layer: what is tested is what happens around it."""
-    import keras
-
-    def build(dropout: float) -> Any:
-        inputs = keras.Input((150, 150, 3))
-        mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
-        return keras.Model(inputs, keras.layers.Dense(1)(mean))
-
-    monkeypatch.setattr(cnn_module, "build_cnn", build)
+    monkeypatch.setattr(cnn_module, "build_cnn", mean_network)
 
 
 def fit_with_losses(losses: list[float], monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Cnn, list[Any]]:

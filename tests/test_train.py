@@ -2,12 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from factories import prepared, resplit
+from factories import mean_network, prepared, resplit
 
 import maskdet.runs
+from maskdet.augment import METHODS, draw_copy
 from maskdet.errors import MaskDetError, RunError, WorkspaceError
+from maskdet.images import FaceImages, stored_images
+from maskdet.models import cnn
+from maskdet.models.cnn import Cnn
 from maskdet.models.svm import Svm
 from maskdet.runs import Run, find_run, list_runs, open_run, runs_table
 from maskdet.split import SplitOptions
@@ -106,6 +112,37 @@ def test_a_failing_fit_leaves_no_folder(workspace: Workspace, trained: Run, monk
     with pytest.raises(MemoryError):
         train(workspace, "svm", SMALL)
     assert [path.name for path in workspace.path("runs").iterdir()] == [trained.id]
+
+
+@pytest.mark.usefixtures("_no_bundled")
+@pytest.mark.parametrize(
+    ("plan", "copies"), [("none", ["original"]), ("on-the-fly", ["variant"]), ("study", ["original", *METHODS])]
+)
+def test_training_draws_copies_of_training_faces_only(
+    plan: str, copies: list[str], workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = prepared(workspace, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
+    drawn, judged = [], []
+
+    def draw(image: np.ndarray, copy: Any, *, face_id: str, **about: Any) -> np.ndarray:
+        drawn.append((face_id, copy))
+        return draw_copy(image, copy, face_id=face_id, **about)
+
+    def predict(self: Cnn, images: FaceImages, *_args: Any) -> np.ndarray:
+        judged.extend(image.tobytes() for image in images.take(np.arange(len(images))))
+        return np.where(np.arange(len(images)) % 2, 1.0, -1.0)
+
+    monkeypatch.setattr(cnn, "build_cnn", mean_network)
+    monkeypatch.setattr(cnn, "draw_copy", draw)
+    monkeypatch.setattr(Cnn, "predict_logit", predict)
+    run = train(workspace, "cnn", {"epochs": 1, "augmentation": {"plan": plan}})
+
+    in_training = run.predictions.loc[run.predictions["split"] == "train", "face_id"]
+    assert len(in_training) == 12
+    assert sorted(drawn) == sorted((face_id, copy) for face_id in in_training for copy in copies)
+    assert run.record["options"]["augmentation"]["plan"] == plan
+    stock = stored_images(workspace, faces, faces.table["face_id"]).take(np.arange(20))
+    assert set(judged) == {image.tobytes() for image in stock}  # judged is each face as it is
 
 
 def test_a_limited_run_says_so(workspace: Workspace, trained: Run) -> None:
