@@ -87,45 +87,100 @@ def scan(
         print("\nNo rejects.")
     for dataset in faces.missing:
         print(
-            f"\nThe folder of {dataset} is gone ({faces.roots[dataset]}): its faces are kept out of filter, split and train."
+            f"\nThe folder of {dataset} is gone ({faces.roots[dataset]}): filter, split and train leave its faces out."
         )
     _done(workspace, f"{len(faces.table)} faces from {len(faces.roots)} datasets")
 
 
-@app.command("filter", epilog="Example: python -m maskdet filter --hash-distance 2")
+@app.command("filter", epilog="Example: python -m maskdet filter --hash-distance 2 --min-side 20")
 def filter_faces(
     context: typer.Context,
+    duplicates: Annotated[bool, typer.Option("--duplicates/--no-duplicates", help="Remove duplicates.")] = True,
+    hash_kind: Annotated[str, typer.Option(help="What tells duplicates: phash, dhash, ahash or whash.")] = "phash",
     hash_distance: Annotated[int, typer.Option(help="Duplicates differ in at most this many of 64 bits.")] = 4,
+    aspect_ratio: Annotated[
+        bool, typer.Option("--aspect-ratio/--no-aspect-ratio", help="Remove small stretched faces.")
+    ] = True,
     small_size: Annotated[
         float, typer.Option(help="The aspect ratio counts below this sqrt(width x height), px.")
     ] = 300,
     min_aspect_ratio: Annotated[float, typer.Option(help="Least height / width of small faces.")] = 0.25,
     max_aspect_ratio: Annotated[float, typer.Option(help="Largest height / width of small faces.")] = 4.0,
+    rgb: Annotated[bool, typer.Option("--rgb/--no-rgb", help="Remove RGB anomalies.")] = True,
     min_channel_mean: Annotated[float, typer.Option(help="Least mean of any channel, 0 to 255.")] = 5,
     max_channel_mean: Annotated[float, typer.Option(help="Largest mean of any channel, 0 to 255.")] = 250,
-    incorrect_mask: Annotated[str, typer.Option(help="Masks worn incorrectly: drop or without_mask.")] = "drop",
+    exact: Annotated[bool, typer.Option("--exact", help="Count exact duplicates apart.")] = False,
+    conflicts: Annotated[bool, typer.Option("--conflicts", help="Remove clusters with different labels.")] = False,
+    min_side: Annotated[
+        float | None, typer.Option(help="Remove faces whose shorter side has fewer px. [default: off]")
+    ] = None,
+    min_sharpness: Annotated[
+        float | None, typer.Option(help="Remove faces whose Laplacian varies less. [default: off]")
+    ] = None,
+    incorrect_mask: Annotated[
+        str, typer.Option(help="Masks worn incorrectly: drop, without_mask or class (of their own).")
+    ] = "drop",
     home: HomeOption = None,
 ) -> None:
-    """Decide which faces stay: the study's duplicate, aspect-ratio and RGB filters."""
+    """Decide which faces stay: the study's duplicate, aspect-ratio and RGB filters, further ones, decisions by hand."""
+    from maskdet.decisions import load_decisions
     from maskdet.facetable import load_faces
     from maskdet.quality import FilterOptions, apply_filters, removals, save_filtered
 
     workspace = _workspace(context, home)
+    further = {"min_side": min_side, "min_sharpness": min_sharpness}
     options = FilterOptions(
+        duplicates=duplicates,
+        aspect_ratio=aspect_ratio,
+        rgb=rgb,
+        hash_kind=hash_kind,  # type: ignore[arg-type]  # validated by FilterOptions
         hash_distance=hash_distance,
         small_size=small_size,
         min_aspect_ratio=min_aspect_ratio,
         max_aspect_ratio=max_aspect_ratio,
         min_channel_mean=min_channel_mean,
         max_channel_mean=max_channel_mean,
+        exact=exact,
+        conflicts=conflicts,
+        small=min_side is not None,
+        blur=min_sharpness is not None,
         incorrect_mask=incorrect_mask,  # type: ignore[arg-type]  # validated by FilterOptions
+        **{name: value for name, value in further.items() if value is not None},
     )
     faces = load_faces(workspace)
-    filtered = apply_filters(faces, options)
+    filtered = apply_filters(faces, options, load_decisions(workspace))
     workspace.ensure_writable()
     save_filtered(workspace, filtered)
     print_table(removals(faces, filtered), digits=2)
     _done(workspace, f"{len(filtered.kept)} of {len(filtered.table)} faces kept")
+
+
+@app.command(epilog="Example: python -m maskdet decisions --import decisions.csv")
+def decisions(
+    context: typer.Context,
+    source: Annotated[
+        Path | None, typer.Option("--import", metavar="CSV", help="Add decisions: columns face_id, decision.")
+    ] = None,
+    target: Annotated[Path | None, typer.Option("--export", metavar="CSV", help="Write all decisions here.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="First take all decisions back.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Show, import or export the decisions by hand: faces that are kept or dropped whatever the filters say."""
+    from maskdet.decisions import from_csv, load_decisions, save_decisions, to_csv
+
+    workspace = _workspace(context, home)
+    decided = {} if clear else load_decisions(workspace)
+    if source is not None:
+        decided |= from_csv(source.read_bytes())
+    if clear or source is not None:
+        workspace.ensure_writable()
+        save_decisions(workspace, decided)
+    if target is not None:
+        with replacing(target) as temporary:
+            temporary.write_text(to_csv(decided), encoding="utf-8")
+    kept = sum(decision == "keep" for decision in decided.values())
+    print(f"{kept} kept and {len(decided) - kept} dropped by hand; `filter` takes them into account.")
+    _done(workspace, f"{len(decided)} decisions")
 
 
 @app.command("split", epilog="Example: python -m maskdet split --seed 1")
@@ -135,6 +190,10 @@ def split_command(
     validation_share: Annotated[float, typer.Option("--validation")] = 0.2,
     test_share: Annotated[float, typer.Option("--test")] = 0.2,
     seed: SeedOption = 0,
+    group_distance: Annotated[int, typer.Option(help="Faces this near in bits of their hash stay together.")] = 6,
+    by_face: Annotated[
+        bool, typer.Option("--by-face", help="Part photos and duplicates, as the study does; see what `leaks` says.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Assign the kept faces to training, validation and test, never parting two of one photo or duplicate cluster."""
@@ -144,7 +203,7 @@ def split_command(
     from maskdet.split import SplitOptions, save_split, split_faces, split_table
 
     workspace = _workspace(context, home)
-    options = SplitOptions(train_share, validation_share, test_share, seed)
+    options = SplitOptions(train_share, validation_share, test_share, seed, group_distance, not by_face)
     faces = load_faces(workspace)
     catalog = load_catalog(workspace.path("datasets.toml"))
     split = split_faces(faces, load_filtered(workspace, faces), catalog, options)
@@ -173,6 +232,30 @@ def augment_sizes(
     print_table(sizes)
     total = int(sizes.loc[sizes["dataset"] == "Total", "total"].sum())
     _done(workspace, f"{total} images an epoch with the plan {options.plan}")
+
+
+@app.command(epilog="Example: python -m maskdet leaks --distance 6")
+def leaks(
+    context: typer.Context,
+    distance: Annotated[int, typer.Option(min=0, max=10, help="How near is a leak: bits of the hash.")] = 10,
+    seed: SeedOption = 0,
+    home: HomeOption = None,
+) -> None:
+    """Count the validation and test faces that resemble a training face, in the publisher's and in our splits."""
+    from maskdet.catalog import load_catalog
+    from maskdet.facetable import load_faces
+    from maskdet.leaks import compare_splits, leak_table
+    from maskdet.quality import load_filtered, near_faces
+    from maskdet.split import SplitOptions
+
+    workspace = _workspace(context, home)
+    faces = load_faces(workspace)
+    filtered = load_filtered(workspace, faces)
+    catalog = load_catalog(workspace.path("datasets.toml"))
+    splits = compare_splits(faces, filtered, catalog, SplitOptions(seed=seed))
+    table = leak_table(faces, near_faces(faces, filtered.options.hash_kind, distance), splits)
+    print_table(table[table["distance"] == distance], digits=2)
+    _done(workspace, f"{filtered.options.hash_kind} within {distance} bits")
 
 
 @app.command(epilog="Example: python -m maskdet train cnn --epochs 3")

@@ -10,6 +10,7 @@ from io import StringIO
 from typing import Final, Literal, get_args
 
 from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.export import inert, restored
 from maskdet.workspace import Workspace, read_json, write_json
 
 Decision = Literal["keep", "drop"]
@@ -20,7 +21,7 @@ _COLUMNS: Final = ["face_id", "decision"]
 
 def decide(decisions: Mapping[str, Decision], face_ids: Iterable[str], decision: Decision | None) -> Decisions:
     """The decisions with some more; None takes those on the given faces back."""
-    changed = {face_id: old for face_id, old in decisions.items()}
+    changed = dict(decisions)
     for face_id in face_ids:
         if decision is None:
             changed.pop(face_id, None)
@@ -35,7 +36,7 @@ def load_decisions(workspace: Workspace) -> Decisions:
     if not path.exists():
         return {}
     stored = read_json(path)
-    if not isinstance(stored, dict) or not set(stored.values()) <= set(DECISIONS):
+    if not isinstance(stored, dict) or any(value not in DECISIONS for value in stored.values()):
         raise WorkspaceError(f"{path} holds no decisions; delete it, or import them again.")
     return dict(stored)
 
@@ -50,7 +51,7 @@ def to_csv(decisions: Mapping[str, Decision]) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(sorted(decisions.items()))
+    writer.writerows((inert(face_id), decision) for face_id, decision in sorted(decisions.items()))
     return text.getvalue()
 
 
@@ -68,8 +69,10 @@ def from_csv(data: bytes) -> Decisions:
             raise MaskDetError("The decisions need the columns face_id and decision.")
         decisions: Decisions = {}
         for row in rows:
-            face_id, decision = row["face_id"], (row["decision"] or "").strip()
-            if not face_id or decision not in DECISIONS:
+            face_id, decision = restored(row["face_id"]), (row["decision"] or "").strip()
+            if not face_id:
+                raise MaskDetError(f"Line {rows.line_num} of the decisions names no face.")
+            if decision not in DECISIONS:
                 raise MaskDetError(f"Line {rows.line_num} of the decisions: {decision!r} is neither keep nor drop.")
             decisions[face_id] = "keep" if decision == "keep" else "drop"
     except (UnicodeDecodeError, csv.Error) as error:

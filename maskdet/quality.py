@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from maskdet.decisions import Decision
-from maskdet.duplicates import FLAT_HASHES, MAX_DISTANCE, clusters, parse_hashes
+from maskdet.duplicates import FLAT_HASHES, MAX_DISTANCE, NearPairs, clusters, near_pairs_of, parse_hashes
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces
 from maskdet.labels import INCORRECT_MASK, IncorrectMask, treat_incorrect
@@ -134,7 +134,7 @@ class Filtered:
     Attributes
     ----------
     table : DataFrame
-        A row a face, in the face table's order: ``face_id``; ``label`` as it counts; ``cluster``, the duplicate cluster;
+        A row a face, in the order of the face table: ``face_id``; ``label`` as it counts; ``cluster`` of duplicates;
         a column of bool a filter; ``removed_by``, the first filter it fails or ""; ``kept_face``, for a duplicate the
         copy preferred to it, which stays unless every copy fails another filter, else "".
     decisions : dict
@@ -172,9 +172,8 @@ def apply_filters(
     table = faces.table
     count = len(table)
     if cluster is None:
-        cluster = clusters(
-            parse_hashes(table[options.hash_kind]), options.hash_distance, flat=FLAT_HASHES[options.hash_kind]
-        )
+        hashes = parse_hashes(table[options.hash_kind])
+        cluster = clusters(hashes, options.hash_distance, FLAT_HASHES[options.hash_kind])
     label = treat_incorrect(table["label"], options.incorrect_mask)
     decided = table["face_id"].map(decisions) if decisions else pd.Series(None, index=table.index, dtype=object)
     by_hand_keep, by_hand_drop = (decided == "keep").to_numpy(), (decided == "drop").to_numpy()
@@ -213,6 +212,11 @@ def apply_filters(
         }
     )
     return Filtered(decision, options, faces.fingerprint, decisions)
+
+
+def near_faces(faces: Faces, kind: HashKind, max_distance: int = MAX_DISTANCE) -> NearPairs:
+    """The near pairs of faces by one kind of hash, searched once for all distances up to ``max_distance``."""
+    return near_pairs_of(parse_hashes(faces.table[kind]), max_distance, FLAT_HASHES[kind])
 
 
 def margins(table: pd.DataFrame, options: FilterOptions) -> pd.DataFrame:

@@ -1,0 +1,27 @@
+"""CSV for spreadsheets: what a file name or label holds must never run as a formula."""
+
+from typing import Final
+
+import pandas as pd
+
+#: A cell that begins with one of these is taken for a formula by spreadsheet programs.
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def inert(text: str) -> str:
+    """The text, behind an apostrophe if a spreadsheet would take it for a formula (OWASP, CSV injection)."""
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_STARTS) else text
+
+
+def restored(cell: str) -> str:
+    """The text that `inert` made a cell of."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_STARTS) else cell
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """A table as CSV with a header and without its index, all text inert."""
+    safe = table.rename(columns=lambda name: inert(str(name)))
+    for position, kind in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind):
+            safe.isetitem(position, safe.iloc[:, position].map(lambda v: inert(v) if isinstance(v, str) else v))
+    return safe.to_csv(index=False, lineterminator="\n")

@@ -1,0 +1,34 @@
+"""CSV for spreadsheets: formulas are inert, numbers are not touched, and the text comes back."""
+
+from io import StringIO
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskdet.export import inert, restored, to_csv
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''@x"])
+def test_a_formula_is_inert(text: str) -> None:
+    assert inert(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "a=1", "3.1/images/a.jpg", "'quoted'", "1-2"])
+def test_plain_text_stays(text: str) -> None:
+    assert inert(text) == text
+
+
+@given(st.text())
+def test_what_is_inert_can_be_restored(text: str) -> None:
+    assert restored(inert(text)) == text
+    assert not inert(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_a_table() -> None:
+    table = pd.DataFrame({"=name": ["=cmd|' /C calc'!A0", "plain"], "value": [-1.5, 2.0], "flag": [True, False]})
+    text = to_csv(table)
+    assert text == "'=name,value,flag\n'=cmd|' /C calc'!A0,-1.5,True\nplain,2.0,False\n"
+    assert pd.read_csv(StringIO(text))["value"].tolist() == [-1.5, 2.0]
+    assert table.columns[0] == "=name"  # the caller's table is not changed
