@@ -5,9 +5,9 @@ It comes from ``data/datasets.toml``; a ``datasets.toml`` in the workspace adds 
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from maskdet.errors import MaskDetError
 
@@ -16,6 +16,20 @@ Pool = Literal["main", "pre-training"]
 
 #: What ships with MaskDet: the catalog and the bundled runs.
 DATA_DIR: Final = Path(__file__).resolve().parent.parent / "data"
+
+
+@dataclass(frozen=True)
+class StudyCounts:
+    """What the study counted in a dataset: photos (Table 1) and faces by label (Table 2)."""
+
+    photos: int
+    with_mask: int
+    without_mask: int
+
+    @property
+    def faces(self) -> int:
+        """Faces of both labels; the study knows no third."""
+        return self.with_mask + self.without_mask
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,10 @@ class Dataset:
         Simulated or real masked faces.
     synthetic : bool
         True for the sample set that MaskDet draws itself.
+    kaggle : str
+        Its handle on Kaggle, ``owner/name``, or "".
+    study : StudyCounts or None
+        What the study counted in it, where it is one of the study's.
     """
 
     id: str
@@ -38,6 +56,8 @@ class Dataset:
     source: str = ""
     licence: str = "not stated"
     synthetic: bool = False
+    kaggle: str = ""
+    study: StudyCounts | None = None
 
     def __post_init__(self) -> None:
         if self.type not in get_args(DatasetType):
@@ -65,7 +85,7 @@ def load_catalog(*extra: Path) -> dict[str, Dataset]:
             continue
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
-            catalog |= {key: Dataset(id=key, **entry) for key, entry in tables.items()}
+            catalog |= {key: _dataset(key, entry) for key, entry in tables.items()}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
             raise MaskDetError(f"The catalog {path} cannot be read: {error}.") from error
     return catalog
@@ -74,3 +94,8 @@ def load_catalog(*extra: Path) -> dict[str, Dataset]:
 def lookup(catalog: Mapping[str, Dataset], dataset_id: str) -> Dataset:
     """The catalog's entry, or one of type "unknown" for a dataset that nobody described."""
     return catalog.get(dataset_id) or Dataset(id=dataset_id, name=dataset_id)
+
+
+def _dataset(key: str, entry: dict[str, Any]) -> Dataset:
+    dataset = Dataset(id=key, **entry)
+    return replace(dataset, study=StudyCounts(**entry["study"])) if "study" in entry else dataset

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 from maskdet.errors import MaskDetError
 from maskdet.jobs import EventWriter
 from maskdet.labels import CLASSES
-from maskdet.terminal import note, print_label_split, print_metrics, print_table, progress_bar
+from maskdet.terminal import note, print_label_split, print_metrics, print_percent, print_table, progress_bar
 from maskdet.workspace import HOME_VARIABLE, Workspace, replacing
 
 if TYPE_CHECKING:
@@ -90,6 +90,67 @@ def scan(
             f"\nThe folder of {dataset} is gone ({faces.roots[dataset]}): filter, split and train leave its faces out."
         )
     _done(workspace, f"{len(faces.table)} faces from {len(faces.roots)} datasets")
+
+
+@app.command(epilog="Example: python -m maskdet datasets --study")
+def datasets(
+    context: typer.Context,
+    incorrect_mask: Annotated[
+        str, typer.Option(help="Masks worn incorrectly: drop, without_mask or class (one of their own).")
+    ] = "drop",
+    study: Annotated[bool, typer.Option("--study", help="Also show what the study counted.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """List the datasets that were scanned, with their photos and faces by label (the study's Tables 1 and 2)."""
+    from maskdet.catalog import load_catalog
+    from maskdet.explore import against_study, dataset_table, parse_treatment, treatment_sentence
+    from maskdet.facetable import label_percent, load_faces
+
+    treatment = parse_treatment(incorrect_mask)
+    workspace = _workspace(context, home)
+    faces = load_faces(workspace)
+    catalog = load_catalog(workspace.path("datasets.toml"))
+    table = dataset_table(faces, catalog, treatment)
+    print_table(table)
+    print_percent(label_percent(table))
+    print(treatment_sentence(faces.table, treatment))
+    for dataset in faces.missing:
+        print(f"The folder of {dataset} is gone: {faces.roots[dataset]}")
+    if study:
+        print()
+        print_table(against_study(faces, catalog, treatment))
+
+
+@app.command(epilog="Example: python -m maskdet download andrewmvd/face-mask-detection")
+def download(
+    context: typer.Context,
+    handle: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A public dataset of Kaggle.")],
+    home: HomeOption = None,
+) -> None:
+    """Download a public Kaggle dataset into kagglehub's cache and scan it."""
+    from maskdet.catalog import load_catalog
+    from maskdet.download import download_and_scan
+
+    workspace = _workspace(context, home)
+    catalog = load_catalog(workspace.path("datasets.toml"))
+    with progress_bar() as progress:
+        name, faces = download_and_scan(workspace, handle, catalog, progress)
+    print_label_split(faces)
+    _done(workspace, f"{name} lies in {faces.roots[name]}")
+
+
+@app.command(epilog="Example: python -m maskdet forget 2.1")
+def forget(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(metavar="ID", help="The dataset's id, as `datasets` lists it.")],
+    home: HomeOption = None,
+) -> None:
+    """Take a dataset out of the workspace. Its photos stay; scanning its folder again brings it back."""
+    from maskdet.facetable import forget as forget_dataset
+
+    workspace = _workspace(context, home)
+    faces = forget_dataset(workspace, dataset)
+    _done(workspace, f"{dataset} is forgotten, {len(faces.table)} faces are left")
 
 
 @app.command("filter", epilog="Example: python -m maskdet filter --hash-distance 2 --min-side 20")

@@ -80,7 +80,12 @@ def print_label_split(faces: "Faces") -> None:
 
     split = label_split(faces)
     print_table(split)
-    shares = ", ".join(f"{share:.1f} % {label}" for label, share in label_percent(split).items())
+    print_percent(label_percent(split))
+
+
+def print_percent(percent: dict[str, float]) -> None:
+    """Print the last line of the study's Table 2, from `maskdet.facetable.label_percent`."""
+    shares = ", ".join(f"{share:.1f} % {label}" for label, share in percent.items())
     print(f"of all faces: {shares}")
 
 

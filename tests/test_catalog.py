@@ -53,6 +53,8 @@ def test_a_wrong_type_is_named(tmp_path: Path) -> None:
         '[own]\ntype = "RMFD"\n',
         '[own]\nname = "Own"\nid = "other"\n',
         "own = 3\n",
+        '[own]\nname = "Own"\nstudy = 3\n',
+        '[own]\nname = "Own"\nstudy = { photos = 3 }\n',
     ],
 )
 def test_a_file_that_is_no_catalog(tmp_path: Path, text: str) -> None:
@@ -79,3 +81,18 @@ def test_a_dataset_that_nobody_described() -> None:
     assert lookup(catalog, "3.1") is catalog["3.1"]
     assert lookup(catalog, "mine") == Dataset("mine", "mine", "unknown")
     assert "mine" not in catalog
+
+
+def test_the_studys_tables_add_up() -> None:
+    study = [dataset.study for dataset in load_catalog().values() if dataset.study]
+    assert len(study) == 5
+    assert sum(counts.photos for counts in study) == 20000 + 11792 + 1006 + 6024 + 853
+    assert [sum(values) for values in zip(*((s.faces, s.with_mask, s.without_mask) for s in study), strict=True)] == [
+        40565, 22267, 18298,
+    ]  # fmt: skip
+
+
+def test_the_studys_datasets_can_be_downloaded() -> None:
+    catalog = load_catalog()
+    for key in ("1", "2.1", "2.2", "3.1", "3.2"):
+        assert catalog[key].source == f"https://www.kaggle.com/datasets/{catalog[key].kaggle}"
