@@ -51,7 +51,7 @@ def main() -> None:
         "Only training faces are ever changed; validation and test faces stay as they are."
     )
     faces = faces_of(workspace)
-    split = _split_or_hint(workspace, faces)
+    split, reason = _split_or_reason(workspace, faces)
     table = faces.table if split is None else split.table[split.table["split"] == "train"]
 
     options, seed = _controls(sorted(faces.table["dataset"].unique()))
@@ -61,31 +61,33 @@ def main() -> None:
     keep(options, seed)
     st.page_link("pages/training.py", label="Train with these settings", icon=":material/model_training:")
 
+    st.subheader("Previews")
+    source = "training faces only" if split else "all faces, since there is no split yet"
+    st.caption(f"These are the very copies that a training with seed {seed} sees ({source}).")
+    if table.empty:
+        st.info("The split has no training face; filter less strictly or give training a larger share.")
+    else:
+        dataset = st.selectbox("Dataset", ["all", *sorted(table["dataset"].unique())], width=220)
+        chosen = table if dataset == "all" else table[table["dataset"] == dataset]
+        st.markdown("##### One face through all methods")
+        _show_one(workspace, faces, chosen, options, seed)
+        st.markdown("##### Many faces through one method")
+        _show_many(workspace, faces, chosen, options, seed, dataset)
+
     st.subheader("Set sizes")
     if split is None:
-        st.info("The sizes follow from the split: apply the filters on the Quality page first.")
+        st.info(f"The sizes follow from the split. {reason}", icon=":material/info:")
         st.page_link("pages/quality.py", label="Filter and split", icon=":material/filter_alt:")
     else:
         _show_sizes(split, options)
 
-    st.subheader("Previews")
-    source = "training faces only" if split else "all faces, since there is no split yet"
-    st.caption(f"These are the very copies that a training with seed {seed} sees ({source}).")
-    dataset = st.selectbox("Dataset", ["all", *sorted(table["dataset"].unique())], width=220)
-    chosen = table if dataset == "all" else table[table["dataset"] == dataset]
-    st.markdown("##### One face through all methods")
-    _show_one(workspace, faces, chosen, options, seed)
-    st.markdown("##### Many faces through one method")
-    _show_many(workspace, faces, chosen, options, seed, dataset)
 
-
-def _split_or_hint(workspace: Workspace, faces: Faces) -> Split | None:
-    """The split in force, or None with the reason on the page."""
+def _split_or_reason(workspace: Workspace, faces: Faces) -> tuple[Split | None, str]:
+    """The split in force, or why there is none."""
     try:
-        return load_split(workspace, faces)
+        return load_split(workspace, faces), ""
     except WorkspaceError as error:
-        st.info(str(error), icon=":material/info:")
-        return None
+        return None, str(error)
 
 
 def _controls(datasets: list[str]) -> tuple[AugmentOptions | None, int]:

@@ -15,8 +15,8 @@ from maskdet.starter import sample_workspace
 from maskdet.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = ["home", "datasets", "quality", "training", "results", "explain"]
-TITLES = dict(zip(PAGES, ["MaskDet", "Datasets", "Quality", "Training", "Results", "Explain a photo"], strict=True))
+PAGES = ["home", "datasets", "quality", "augmentation", "training", "results", "explain"]
+TITLES = dict(zip(PAGES, ["MaskDet", *map(str.title, PAGES[1:-1]), "Explain a photo"], strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -82,11 +82,11 @@ def test_with_own_data_nothing_is_synthetic(page: str, tmp_path: Path, monkeypat
     prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
     app = visit(page, home.home, monkeypatch)
     assert_fine(app, page)
-    if page in ("datasets", "quality", "training"):
+    if page in ("datasets", "quality", "augmentation", "training"):
         assert not any("Synthetic" in info.value for info in app.info)
 
 
-@pytest.mark.parametrize("page", ["datasets", "quality", "training"])
+@pytest.mark.parametrize("page", ["datasets", "quality", "augmentation", "training"])
 def test_an_unwritable_workspace_is_a_sentence_with_ways_on(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +101,7 @@ CORE_CALLS = {
     "home": "maskdet.runs.list_runs",
     "datasets": "ui.cached.load_faces",
     "quality": "ui.cached.apply_filters",
+    "augmentation": "ui.cached.load_faces",
     "training": "ui.cached.load_faces",
     "results": "ui.cached.list_runs",
     "explain": "ui.cached.list_runs",
