@@ -20,8 +20,10 @@ def restored(cell: str) -> str:
 
 def to_csv(table: pd.DataFrame) -> str:
     """A table as CSV with a header and without its index, all text inert."""
-    safe = table.rename(columns=lambda name: inert(str(name)))
-    for position, kind in enumerate(safe.dtypes):
-        if not pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind):
-            safe.isetitem(position, safe.iloc[:, position].map(lambda v: inert(v) if isinstance(v, str) else v))
-    return safe.to_csv(index=False, lineterminator="\n")
+
+    def cell(value: object) -> object:
+        return inert(value) if isinstance(value, str) else value
+
+    text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    safe = table.assign(**{name: table[name].map(cell) for name in text})
+    return safe.rename(columns=lambda name: inert(str(name))).to_csv(index=False, lineterminator="\n")

@@ -103,6 +103,12 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     print(f"macro F1 {metrics['macro_f1']:.4f} ({bounds('macro_f1')})")
     print(f"accuracy {metrics['accuracy']:.4f} ({bounds('accuracy')})")
     print(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
+    if "incorrect_mask" in metrics:
+        apart = metrics["incorrect_mask"]
+        print(
+            f"{apart['judged_without_mask']} of {apart['faces']} test faces whose mask is worn incorrectly are judged "
+            "without mask; they are a class of their own, in none of these figures"
+        )
     print("\nconfusion matrix (row actual, column predicted)")
     confusion = pd.DataFrame(metrics["confusion"], columns=list(CLASSES))
     confusion.insert(0, "", list(CLASSES))

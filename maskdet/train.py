@@ -14,11 +14,11 @@ from maskdet.images import stored_images
 from maskdet.labels import CLASSES
 from maskdet.metrics import evaluate_predictions
 from maskdet.models import create_model
-from maskdet.models.base import LabelledImages, probability
+from maskdet.models.base import LabelledImages, Model, probability
 from maskdet.progress import Progress, silent
 from maskdet.quality import load_filtered
 from maskdet.runs import FORMAT, Run, environment, new_run_folder, open_run
-from maskdet.split import SPLITS, load_split, pool_table
+from maskdet.split import SPLITS, Split, load_split, pool_table
 from maskdet.workspace import Workspace, write_json, write_table
 
 
@@ -31,7 +31,7 @@ class Evaluation:
     metrics : dict
         See `maskdet.metrics.evaluate_predictions`.
     same_data : bool
-        True where the run was trained on this very split.
+        True where the run was trained, validated and tested on the very faces of this split.
     left_out : int
         Test faces that the run saw in training or validation; they are not counted.
     """
@@ -71,7 +71,7 @@ def train(
     model = create_model(model_name, options)
     faces = load_faces(workspace)
     filtered, split = load_filtered(workspace, faces), load_split(workspace, faces)
-    table = pool_table(split, "main")
+    table, apart = _main_pool(faces, split)
     if limit is not None:
         table = _limited(table, limit, seed)
     parts = {name: table[table["split"] == name].reset_index(drop=True) for name in SPLITS}
@@ -94,7 +94,8 @@ def train(
         model.save(weights)
         write_table(folder / "predictions.parquet", pd.concat(predictions, ignore_index=True))
         write_json(folder / "history.json", history)
-        write_json(folder / "metrics.json", evaluate_predictions(predictions[SPLITS.index("test")]))
+        metrics = evaluate_predictions(predictions[SPLITS.index("test")])
+        write_json(folder / "metrics.json", metrics | _judged_apart(workspace, faces, apart, model))
         record = {
             "format": FORMAT,
             "id": run_id,
@@ -130,7 +131,7 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     """
     faces = load_faces(workspace)
     split = load_split(workspace, faces)
-    table = pool_table(split, "main")
+    table, apart = _main_pool(faces, split)
     test = table[table["split"] == "test"]
     seen = run.predictions.loc[run.predictions["split"] != "test", "face_id"]
     fresh = test[~test["face_id"].isin(seen)].reset_index(drop=True)
@@ -145,12 +146,41 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     seconds = time.perf_counter() - begin
     predictions = _predictions(fresh, logits)
     return Evaluation(
-        metrics=evaluate_predictions(predictions),
+        metrics=evaluate_predictions(predictions) | _judged_apart(workspace, faces, apart, model),
         predictions=predictions,
-        same_data=split.fingerprint == run.fingerprint,
+        same_data=_assignment(table) == _assignment(run.predictions),
         left_out=len(test) - len(fresh),
         seconds=seconds,
     )
+
+
+def _main_pool(faces: Faces, split: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The main pool's faces that models tell apart, and those whose mask is worn incorrectly, where they are a class.
+
+    Raises MaskDetError if the folder of one of its datasets is gone.
+    """
+    gone = sorted(set(faces.missing) & set(split.table["dataset"]))
+    if gone:
+        raise MaskDetError(
+            f"The folder of {', '.join(gone)} is gone ({faces.roots[gone[0]]}): bring it back, or filter and split "
+            "again to go on without it."
+        )
+    table = pool_table(split, "main")
+    known = table["label"].isin(CLASSES)
+    return table[known].reset_index(drop=True), table[~known]
+
+
+def _judged_apart(workspace: Workspace, faces: Faces, apart: pd.DataFrame, model: Model) -> dict[str, Any]:
+    """What a model says of test faces whose mask is worn incorrectly, where they are a class it was not taught."""
+    test = apart[apart["split"] == "test"]
+    if test.empty:
+        return {}
+    logits = model.predict_logit(labelled_images(workspace, faces, test).images)
+    return {"incorrect_mask": {"faces": len(test), "judged_without_mask": int((logits > 0).sum())}}
+
+
+def _assignment(table: pd.DataFrame) -> set[tuple[str, str, str]]:
+    return set(zip(table["face_id"], table["label"], table["split"], strict=True))
 
 
 def labelled_images(workspace: Workspace, faces: Faces, part: pd.DataFrame) -> LabelledImages:

@@ -23,6 +23,12 @@ def show_metrics(run: Run) -> None:
         f"95 % interval {low:.4f} to {high:.4f}, by bootstrap over {metrics['groups']:,} groups of related faces; "
         f"n = {metrics['faces']:,} test faces that the model never saw."
     )
+    if "incorrect_mask" in metrics:
+        apart = metrics["incorrect_mask"]
+        scores.caption(
+            f"Masks worn incorrectly are a class of their own here, in none of these figures: "
+            f"{apart['judged_without_mask']} of {apart['faces']} such test faces are judged without mask."
+        )
     confusion.plotly_chart(confusion_heatmap(metrics["confusion"]), key="confusion")
     rows = [
         {

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import mean_network, prepared, resplit
+from factories import CATALOG, mean_network, prepared, resplit
 
 import maskdet.runs
 from maskdet.augment import METHODS, draw_copy
@@ -15,8 +15,9 @@ from maskdet.images import FaceImages, stored_images
 from maskdet.models import cnn
 from maskdet.models.cnn import Cnn
 from maskdet.models.svm import Svm
+from maskdet.quality import FilterOptions, apply_filters, save_filtered
 from maskdet.runs import Run, find_run, list_runs, open_run, runs_table
-from maskdet.split import SplitOptions
+from maskdet.split import SplitOptions, save_split, split_faces
 from maskdet.train import evaluate, train
 from maskdet.workspace import Workspace, write_json
 
@@ -62,6 +63,33 @@ def test_evaluate_on_another_split_leaves_out_what_the_run_saw(workspace: Worksp
     seen = set(trained.predictions.loc[trained.predictions["split"] != "test", "face_id"])
     assert not seen & set(evaluation.predictions["face_id"])
     assert len(evaluation.predictions) + evaluation.left_out == 8
+
+
+@pytest.mark.usefixtures("_no_bundled")
+def test_incorrect_masks_as_a_class_are_judged_apart(workspace: Workspace, tmp_path: Path) -> None:
+    counts = {"with_mask": 20, "without_mask": 20, "incorrect_mask": 10}
+    faces = prepared(workspace, tmp_path / "data", counts)
+    filtered = apply_filters(faces, FilterOptions(incorrect_mask="class"))
+    save_filtered(workspace, filtered)
+    split = split_faces(faces, filtered, CATALOG)
+    save_split(workspace, split)
+    run = train(workspace, "svm", SMALL)
+    assert run.record["data"]["faces"] == {"train": 24, "validation": 8, "test": 8}
+    assert set(run.predictions["label"]) == {"with_mask", "without_mask"}
+    assert run.metrics["faces"] == 8
+    # Drawn like faces with a mask (see `prepared`), so that is what the model takes them for.
+    assert run.metrics["incorrect_mask"] == {"faces": 2, "judged_without_mask": 0}
+    assert evaluate(workspace, run).metrics == run.metrics
+
+
+def test_a_dataset_that_is_gone_is_no_training_data(workspace: Workspace, trained: Run, tmp_path: Path) -> None:
+    (tmp_path / "data/tiny").rename(tmp_path / "data/away")
+    with pytest.raises(MaskDetError, match=r"The folder of tiny is gone .*data/tiny\): bring it back, or filter and"):
+        train(workspace, "svm", SMALL)
+    with pytest.raises(MaskDetError, match="The folder of tiny is gone"):
+        evaluate(workspace, trained)
+    (tmp_path / "data/away").rename(tmp_path / "data/tiny")
+    assert evaluate(workspace, trained).metrics == trained.metrics
 
 
 def test_find_run_by_id_by_model_and_without_a_name(workspace: Workspace, trained: Run) -> None:
