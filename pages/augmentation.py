@@ -28,6 +28,11 @@ _STUDY_SIZES: Final = {
     "main": "Compare with the study's Figure 12.",
     "pre-training": "The study's Figure 11: 12,000 original and 60,000 augmented faces, 72,000 in all.",
 }
+_SEEN: Final = {
+    "on-the-fly": "A training with seed {seed} sees exactly these variants; by method, each change is shown alone.",
+    "study": "A training with seed {seed} sees exactly these copies, but for methods and datasets that are left out.",
+    "none": "Training sees each face as it is; these copies are what the methods would give.",
+}
 #: The controls' values to begin with, by their keys.
 _DEFAULTS: Final[dict[str, Any]] = {
     "augment_plan": AugmentOptions().plan,
@@ -63,7 +68,7 @@ def main() -> None:
 
     st.subheader("Previews")
     source = "training faces only" if split else "all faces, since there is no split yet"
-    st.caption(f"These are the very copies that a training with seed {seed} sees ({source}).")
+    st.caption(f"{_SEEN[options.plan].format(seed=seed)} Shown: {source}.")
     if table.empty:
         st.info("The split has no training face; filter less strictly or give training a larger share.")
     else:
