@@ -24,6 +24,7 @@ from maskdet.progress import Progress, silent
 from maskdet.readers import Reading, dataset_signature, find_datasets, read_dataset
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
+_SCHEDULER_TIMEOUT = 10  # seconds
 _REJECT_COLUMNS = ["dataset", "photo", "reason"]
 _WHOLE_NUMBERS = [
     "left", "top", "right", "bottom", "width", "height", "photo_width", "photo_height", "bytes", "shard_row"
@@ -224,7 +225,7 @@ def _workers(scheduler: str | None) -> Iterator[None]:
     except ImportError:
         raise MaskDetError("A Dask scheduler needs one more package: run `pip install distributed` first.") from None
     try:
-        client = Client(scheduler, timeout=10)
+        client = Client(scheduler, timeout=_SCHEDULER_TIMEOUT)
     except (OSError, ValueError) as error:
         raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
     with client, parallel_config("dask"):

@@ -1,16 +1,25 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_class_folders, write_photo, write_voc
+from conftest import write_class_folders, write_json_boxes, write_photo, write_voc
+from distributed import LocalCluster
 from factories import make_faces, shuffled
 from filelock import FileLock
 
+import maskdet.facetable
 import maskdet.measure
 from maskdet import measure
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.facetable import Faces, has_faces, label_percent, label_split, load_faces, scan
+from maskdet.facetable import Faces, forget, has_faces, label_percent, label_split, load_faces, scan
 from maskdet.workspace import Workspace
 
 
@@ -185,3 +194,186 @@ def test_a_home_that_is_a_file(tmp_path: Path, datasets: Path) -> None:
     with pytest.raises(WorkspaceError, match="cannot be written"):
         scan(Workspace(tmp_path / "file"), datasets, jobs=1)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_incorrect_masks_are_counted_as_asked(scanned: Faces) -> None:
+    def counts(**options: str) -> list[int]:
+        total = label_split(scanned, **options).iloc[-1]  # type: ignore[arg-type]
+        return total[["photos", "faces", "with_mask", "without_mask", "incorrect_mask"]].tolist()
+
+    assert counts() == counts(incorrect_mask="class") == [14, 18, 9, 8, 1]
+    assert counts(incorrect_mask="without_mask") == [14, 18, 9, 9, 0]
+    assert counts(incorrect_mask="drop") == [14, 17, 9, 8, 0]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The datasets whose folders are read, in order."""
+    names: list[str] = []
+    real = maskdet.facetable.read_dataset
+    monkeypatch.setattr(maskdet.facetable, "read_dataset", lambda folder: names.append(folder.name) or real(folder))
+    return names
+
+
+def test_an_unchanged_dataset_is_not_even_read(workspace: Workspace, datasets: Path, read: list[str]) -> None:
+    first = scan(workspace, datasets, jobs=1)
+    assert read == ["group", "medical", "web"]
+    read.clear()
+    again = scan(workspace, datasets, jobs=1)
+    assert read == []
+    pd.testing.assert_frame_equal(again.table, first.table)
+    pd.testing.assert_frame_equal(again.rejects, first.rejects)
+    assert (again.roots, again.photos, again.signatures) == (first.roots, first.photos, first.signatures)
+
+
+def test_what_changed_is_read_again(workspace: Workspace, datasets: Path, read: list[str]) -> None:
+    scan(workspace, datasets, jobs=1)
+    read.clear()
+    annotation = datasets / "group/annotations/a.xml"  # only what is said of a photo, not the photo
+    annotation.write_text(annotation.read_text().replace("with_mask", "without_mask", 1))
+    write_photo(datasets / "web/Test/WithMask/new.png", seed=77)
+    after = scan(workspace, datasets, jobs=1)
+    assert read == ["group", "web"]
+    labels = after.table.set_index("face_id")["label"]
+    assert labels["group/images/a.png@2,3,22,33"] == "without_mask"
+    assert "web/Test/WithMask/new.png" in labels
+    read.clear()
+    (datasets / "web/Test/WithMask/new.png").unlink()
+    assert "web/Test/WithMask/new.png" not in set(scan(workspace, datasets, jobs=1).table["face_id"])
+    assert read == ["web"]
+
+
+def test_lost_pixels_are_measured_again(workspace: Workspace, datasets: Path, read: list[str]) -> None:
+    first = scan(workspace, datasets, jobs=1)
+    read.clear()
+    lost = workspace.path("shards", f"{first.table.iloc[0]['shard']}.npy")
+    lost.unlink()
+    again = scan(workspace, datasets, jobs=1)
+    assert read == [first.table.iloc[0]["dataset"]]
+    assert lost.is_file()
+    pd.testing.assert_frame_equal(again.table, first.table)
+
+
+def test_a_dataset_may_be_named(workspace: Workspace, datasets: Path) -> None:
+    faces = scan(workspace, datasets / "web", dataset_id="2.1", jobs=1)
+    assert set(faces.roots) == set(faces.table["dataset"]) == {"2.1"}
+    assert faces.table["face_id"].iloc[0].startswith("2.1/Test/WithMask/")
+    for name in ("", "a/b", "../x", "a\nb", ".hidden"):
+        with pytest.raises(MaskDetError, match="A dataset's id is made of letters"):
+            scan(workspace, datasets / "web", dataset_id=name, jobs=1)
+    (datasets / "empty").mkdir()
+    with pytest.raises(MaskDetError, match="No dataset found"):
+        scan(workspace, datasets / "empty", dataset_id="x", jobs=1)
+
+
+def test_forgetting_a_dataset_leaves_its_photos(workspace: Workspace, datasets: Path) -> None:
+    before = scan(workspace, datasets, jobs=1)
+    photos = sorted(datasets.rglob("*"))
+    after = forget(workspace, "medical")
+    assert set(after.roots) == set(after.table["dataset"]) == {"group", "web"}
+    assert after.rejects.empty
+    assert {path.stem for path in workspace.path("shards").iterdir()} == set(after.table["shard"])
+    with pytest.raises(MaskDetError, match=r"no dataset 'medical' here; there are: group, web\."):
+        forget(workspace, "medical")
+    assert scan(workspace, datasets, jobs=1).fingerprint == before.fingerprint
+    for name in ("medical", "group", "web"):
+        forget(workspace, name)
+    assert not has_faces(workspace)
+    assert sorted(datasets.rglob("*")) == photos
+    assert scan(workspace, datasets, jobs=1).fingerprint == before.fingerprint
+
+
+def test_a_folder_that_vanishes_is_reported_and_kept(workspace: Workspace, datasets: Path, tmp_path: Path) -> None:
+    before = scan(workspace, datasets, jobs=1)
+    assert before.missing == ()
+    (datasets / "web").rename(tmp_path / "away")
+    assert before.missing == ("web",)
+    after = scan(workspace, datasets, jobs=1)
+    assert after.missing == ("web",)
+    assert after.fingerprint == before.fingerprint  # it may come back
+    (tmp_path / "away").rename(datasets / "web")
+    assert load_faces(workspace).missing == ()
+
+
+def test_odd_names_bombs_and_links_in_one_scan(workspace: Workspace, tmp_path: Path) -> None:
+    names = ["two words.png", "Müller 口罩 😷.png", 'it\'s "quoted".png', "a,b;c@1,2.png", "=1+1.png"]
+    folder = tmp_path / "my set (ü)/with_mask"
+    for seed, name in enumerate(names):
+        write_photo(folder / name, seed=seed)
+    secret = write_photo(tmp_path / "elsewhere/secret.png", seed=99)
+    (folder / "out.png").symlink_to(secret)
+    bomb = bytearray(write_photo(tmp_path / "small.png").read_bytes())
+    bomb[16:24] = (60_000).to_bytes(4, "big") * 2  # the header's width and height
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    (folder / "bomb.png").write_bytes(bomb)
+    faces = scan(workspace, folder.parent, jobs=1)
+    assert sorted(faces.table["face_id"]) == sorted(f"my set (ü)/with_mask/{name}" for name in names)
+    assert dict(zip(faces.rejects["photo"], faces.rejects["reason"], strict=True)) == {
+        "with_mask/bomb.png": "more than 120 million pixels",
+        "with_mask/out.png": "is a link that leads out of the dataset's folder",
+    }
+    assert load_faces(workspace).table["photo"].tolist() == faces.table["photo"].tolist()
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_voc, "a.xml"), (write_json_boxes, "a.png.json")])
+def test_an_annotation_that_links_out_is_not_read(write, name: str, workspace: Workspace, tmp_path: Path) -> None:
+    boxes = {"a.png": [("with_mask", (0, 0, 20, 20))], "b.png": [("without_mask", (0, 0, 20, 20))]}
+    folder = write(tmp_path / "set", boxes)
+    outside = shutil.move(folder / "annotations" / name, tmp_path / name)
+    (folder / "annotations" / name).symlink_to(outside)
+    faces = scan(workspace, folder, jobs=1)
+    assert faces.table["photo"].tolist() == ["images/b.png"]
+    reasons = dict(zip(faces.rejects["photo"], faces.rejects["reason"], strict=True))
+    assert reasons[f"annotations/{name}"] == "is a link that leads out of the dataset's folder"
+
+
+def test_a_scan_that_is_killed_loses_nothing_and_a_second_one_waits(workspace: Workspace, tmp_path: Path) -> None:
+    """SIGKILL to the scan and its workers, while shards are being measured."""
+    folder = tmp_path / "set/with_mask"
+    photo = write_photo(folder / "000.png", (500, 500), seed=1).read_bytes()
+    for number in range(1, 800):  # 8 shards
+        (folder / f"{number:03}.png").write_bytes(photo)
+    command = [sys.executable, "-m", "maskdet", "scan", str(folder.parent), "--jobs", "2", "--home", workspace.home]
+    running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    shards = workspace.path("shards")
+    deadline = time.monotonic() + 60
+    while len(list(shards.glob("*.json"))) < 2:
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with pytest.raises(WorkspaceError, match="Another scan is writing"):
+        scan(workspace, folder.parent, jobs=1)
+    os.killpg(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert not has_faces(workspace)
+    finished = {path: path.stat().st_mtime_ns for path in shards.glob("*.json")}
+    assert 2 <= len(finished) < 8
+
+    faces = scan(workspace, folder.parent, jobs=1)
+    assert len(faces.table) == 800
+    assert len(list(shards.glob("*.json"))) == 8
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert {path.suffix for path in shards.iterdir()} == {".json", ".npy"}  # nothing half-written is left
+
+
+def test_workers_of_a_dask_cluster_measure_the_same(workspace: Workspace, datasets: Path, tmp_path: Path) -> None:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        calls: list[tuple[int, int, str]] = []
+        faces = scan(
+            workspace, datasets, scheduler=cluster.scheduler_address, progress=lambda *call: calls.append(call)
+        )
+    here = scan(Workspace(tmp_path / "other"), datasets, jobs=1)
+    pd.testing.assert_frame_equal(faces.table, here.table)
+    assert calls[-1] == (14, 14, "measuring faces")
+
+
+def test_a_scheduler_that_does_not_answer_is_a_sentence(
+    workspace: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maskdet.facetable, "_SCHEDULER_TIMEOUT", 1)
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
+        with pytest.raises(MaskDetError, match=f"No Dask scheduler answers at {address}"):
+            scan(workspace, datasets, scheduler=address)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MaskDetError, match="pip install distributed"):
+        scan(workspace, datasets, scheduler="tcp://127.0.0.1:9")
