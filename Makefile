@@ -10,7 +10,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test lint types check lock clean help
+.PHONY: app test lint types check bench lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -26,6 +26,9 @@ types: $(VENV)/.dev  ## static types, strictly
 	$(BIN)/mypy
 
 check: lint types test  ## everything that CI checks
+
+bench: $(VENV)/.dev  ## measure the speed against baselines and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.uv  ## pin requirements.in and requirements-dev.in again, for every platform and Python 3.11+
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
