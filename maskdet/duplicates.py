@@ -33,7 +33,7 @@ FLAT_HASHES: Final[dict[str, tuple[int, ...]]] = {
     "ahash": (0,),
     "whash": (0,),
 }
-#: `near_pairs` holds at most this many pairs, about 0.5 GB while it works.
+#: `near_pairs` returns at most this many pairs; so many take about 1 GB while it works, and 180 MB after.
 MAX_PAIRS: Final = 20_000_000
 _BITS: Final = 64
 #: How many candidates are compared, or pairs merged, at once: it bounds the memory.
