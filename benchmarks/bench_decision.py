@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+from joblib.externals.loky import get_reusable_executor
 
 from benchmarks.framework import Row, duration, measure, shared_data
 from maskdet.catalog import load_catalog
@@ -28,6 +29,7 @@ def run(quick: bool) -> list[Row]:
     """The rows of the table; quick: the faces of Dataset 2.2."""
     with TemporaryDirectory() as home:
         scanned = scan(Workspace(Path(home)), shared_data() / "2.2" if quick else shared_data())
+        get_reusable_executor().shutdown(wait=True)
     faces = repeated(scanned, 2_000 if quick else 40_000)
     _ = faces.fingerprint  # known since the faces were loaded
     everything = FilterOptions(exact=True, conflicts=True, small=True, blur=True)

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.framework import Cost, Row, duration, fresh, measure, shared_data
+from benchmarks.bench_scan import scan_cost
+from benchmarks.framework import Cost, Row, fresh, measure, shared_data
 from maskdet.catalog import load_catalog
-from maskdet.facetable import scan
+from maskdet.facetable import load_faces
 from maskdet.labels import parse_label
 from maskdet.photos import list_photos
 from maskdet.quality import apply_filters
@@ -60,7 +61,8 @@ def lay_out(folder: Path, count: int) -> None:
 
 def step_costs(photos: Path, home: Path) -> list[Cost]:
     """What scan, filter and split take."""
-    faces, scanned = measure(lambda: scan(Workspace(home), photos))
+    _, scanned = scan_cost(photos, home)
+    faces = load_faces(Workspace(home))
     filtered, decided = measure(lambda: apply_filters(faces), repeats=3)
     _, split = measure(lambda: split_faces(faces, filtered, load_catalog()), repeats=3)
     return [scanned, decided, split]
