@@ -270,9 +270,9 @@ def label_bars(table: pd.DataFrame, labels: "pd.Series[str]") -> Bars:
 
 
 def format_bars(table: pd.DataFrame, labels: "pd.Series[str]") -> Bars:
-    """Faces by file format, a panel a dataset, a series a label."""
+    """Faces by file format, a series a label: a format that goes with one label is a shortcut a model may take."""
     formats, names = pd.factorize(table["format"], sort=True)
-    return _bars(table["dataset"], [(labels, formats)], _unit_edges(len(names)), tuple(names))
+    return _bars(pd.Series("", index=table.index), [(labels, formats)], _unit_edges(len(names)), tuple(names))
 
 
 def photo_bars(table: pd.DataFrame) -> Bars:

@@ -83,6 +83,18 @@ class Reading:
         self.rejects.append(Reject(photo.encode(errors="backslashreplace").decode(), reason))
 
 
+def check_folder(root: Path) -> None:
+    """Raise MaskDetError if there is no such folder."""
+    try:
+        exists, is_folder = root.exists(), root.is_dir()
+    except OSError as error:  # its name is too long, or a folder above it is closed
+        raise MaskDetError(f"The folder {root} cannot be read: {error.strerror}.") from error
+    if not exists:
+        raise MaskDetError(f"There is no folder {root}.")
+    if not is_folder:
+        raise MaskDetError(f"{root} is a file; name the folder that holds the datasets.")
+
+
 def find_datasets(root: Path, dataset_id: str | None = None) -> dict[str, Path]:
     """The dataset folders in a folder: itself if it is one, else each folder directly in it.
 
@@ -101,10 +113,7 @@ def find_datasets(root: Path, dataset_id: str | None = None) -> dict[str, Path]:
     MaskDetError
         If the folder is missing, unreadable, or holds no dataset.
     """
-    if not root.exists():
-        raise MaskDetError(f"There is no folder {root}.")
-    if not root.is_dir():
-        raise MaskDetError(f"{root} is a file; name the folder that holds the datasets.")
+    check_folder(root)
     if dataset_id is not None and not re.fullmatch(r"\w[\w. -]*", dataset_id):
         raise MaskDetError(f"A dataset's id is made of letters, digits, '.', '-', '_' and blanks, not {dataset_id!r}.")
     try:

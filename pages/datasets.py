@@ -1,79 +1,89 @@
 """Datasets: what was scanned, how it is balanced, and the faces themselves."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
+import pandas as pd
 import streamlit as st
 
-from maskdet.catalog import load_catalog, lookup
-from maskdet.facetable import label_percent, label_split
-from ui.cached import csv_bytes, faces_of
-from ui.charts import LABEL_TITLES, class_balance, size_scatter
-from ui.gallery import pager, show_faces
-from ui.jobs import show_jobs, start
+from maskdet.catalog import Dataset, load_catalog
+from maskdet.explore import against_study, dataset_table, treatment_sentence
+from maskdet.facetable import Faces, label_percent
+from maskdet.labels import LABELS, IncorrectMask
+from ui.cached import faces_of
+from ui.charts import LABEL_TITLES
+from ui.choices import choose_incorrect_mask
+from ui.explorer import explore
 from ui.session import current_workspace, home_workspace, show
+from ui.sources import show_sources
+
+_COUNTS = ["photos", "faces", *LABELS]
+_COLUMNS = ["dataset", "name", "type", *_COUNTS, "licence", "source"]
+_TITLES = {name: name.capitalize() for name in _COLUMNS} | LABEL_TITLES
+
+
+def show_missing(faces: Faces) -> None:
+    for dataset in faces.missing:
+        st.warning(
+            f"The folder of {dataset} is gone: `{faces.roots[dataset]}`. Its faces are kept out of filters, splits and "
+            "training until it is back. You can scan it elsewhere under the same name, or remove it.",
+            icon=":material/folder_off:",
+        )
+
+
+def show_tables(faces: Faces, catalog: Mapping[str, Dataset], incorrect_mask: IncorrectMask) -> None:
+    table = dataset_table(faces, catalog, incorrect_mask)
+    percent = {"dataset": "% of total", "photos": 100.0, "faces": 100.0, **label_percent(table)}
+    counts = [name for name in _COUNTS if name != "incorrect_mask" or incorrect_mask == "class"]
+    shown = pd.concat([table, pd.DataFrame([percent])], ignore_index=True)[
+        [name for name in _COLUMNS if name not in _COUNTS or name in counts]
+    ].rename(columns=_TITLES)
+    shown = shown.fillna({"Name": "", "Type": "", "Licence": "", "Source": ""})
+    numbers = [_TITLES[name] for name in counts]
+    styled = shown.style.format("{:,.0f}", subset=(shown.index[:-1], numbers))
+    styled = styled.format("{:.1f} %", subset=(shown.index[-1:], numbers))
+    link = st.column_config.LinkColumn(display_text=r"https?://(?:www\.)?([^/]+)")
+    wide = st.column_config.TextColumn(width=120)
+    st.dataframe(styled, hide_index=True, column_config={"Source": link, "Dataset": wide})
+    st.caption(
+        f"{treatment_sentence(faces.table, incorrect_mask)} SMFD: masks drawn on (simulated); RMFD: real masks. "
+        "The study's Tables 1 and 2, for what is loaded here."
+    )
+
+
+def show_study(faces: Faces, catalog: Mapping[str, Dataset], incorrect_mask: IncorrectMask) -> None:
+    with st.expander("Beside the study's own counts", icon=":material/compare_arrows:"):
+        compared = against_study(faces, catalog, incorrect_mask)
+        titles = {name: _TITLES[name] for name in compared["count"].unique()}
+        parts = ["loaded", "study", "difference"]
+        compared["dataset"] += " · " + compared["name"]
+        wide = compared.replace({"count": titles}).pivot(index="dataset", columns="count", values=parts)
+        wide = wide.swaplevel(axis="columns")[[(title, part) for title in titles.values() for part in parts]]
+        signed = [(title, "difference") for title in titles.values()]
+        st.dataframe(wide.style.format("{:,}").format("{:+,}", subset=signed))
+        st.caption(
+            "Tables 1 and 2 of the study. It does not say how it came to fewer faces than the annotations of 3.2 hold."
+        )
+
+
+def show_rejects(faces: Faces) -> None:
+    if len(faces.rejects):
+        with st.expander(f"Files and boxes that could not be used: {len(faces.rejects):,}", icon=":material/block:"):
+            st.dataframe(faces.rejects, hide_index=True)
 
 
 def main() -> None:
     st.title("Datasets")
     workspace = current_workspace()
-    faces = faces_of(workspace)
     catalog = load_catalog(home_workspace().path("datasets.toml"))
-
-    split = label_split(faces)
-    known = [lookup(catalog, dataset) for dataset in split["dataset"][:-1]]
-    table = split.rename(columns=LABEL_TITLES)
-    table.insert(1, "name", [dataset.name for dataset in known] + [""])
-    table.insert(2, "type", [dataset.type for dataset in known] + [""])
-    table["licence"] = [dataset.licence for dataset in known] + [""]
-    table["source"] = [dataset.source for dataset in known] + [""]
-    link = st.column_config.LinkColumn("source", display_text=r"https?://(?:www\.)?([^/]+)")
-    st.dataframe(table, hide_index=True, column_config={"source": link})
-    shares = [f"{share:.1f} % {LABEL_TITLES[label].lower()}" for label, share in label_percent(split).items()]
-    st.caption(f"Of all faces: {', '.join(shares)}. SMFD: masks drawn on (simulated); RMFD: real masks.")
-
-    balance, scatter = st.columns([2, 3])
-    balance.subheader("Class balance")
-    balance.plotly_chart(class_balance(split), key="balance")
-    scatter.subheader("Size and aspect ratio")
-    scatter.plotly_chart(size_scatter(faces.table), key="scatter")
-
-    st.subheader("Faces")
-    with st.container(horizontal=True):
-        dataset = st.selectbox("Dataset", ["all", *split["dataset"][:-1]], width=220)
-        label = st.selectbox(
-            "Label", ["all", *LABEL_TITLES], format_func=lambda name: LABEL_TITLES.get(name, "all"), width=220
-        )
-    chosen = faces.table
-    if dataset != "all":
-        chosen = chosen[chosen["dataset"] == dataset]
-    if label != "all":
-        chosen = chosen[chosen["label"] == label]
-    if chosen.empty:
-        st.info("No face is of this dataset and label; choose another.")
-    else:
-        shown = chosen.iloc[pager(f"faces_{dataset}_{label}", len(chosen), 12)]
-        captions = [f"{r.dataset} · {LABEL_TITLES[r.label].lower()} · {r.width}x{r.height}" for r in shown.itertuples()]
-        show_faces(workspace, faces, shown["face_id"].tolist(), captions)
-        st.download_button("These faces as CSV", csv_bytes(chosen), "faces.csv", "text/csv", icon=":material/download:")
-
-    if len(faces.rejects):
-        with st.expander(f"Files and boxes that could not be used: {len(faces.rejects)}"):
-            st.dataframe(faces.rejects, hide_index=True)
-
-    st.subheader("Add a dataset")
-    st.markdown(
-        "Name a folder on this computer that holds one or more datasets: class folders such as `with_mask/` and "
-        "`without_mask/` (also inside `Train/`, `Validation/`, `Test/`), PASCAL VOC (`images/` and XML), or boxes in "
-        "JSON or CSV."
-    )
-    with st.form("scan", border=False):
-        path = st.text_input("Folder", placeholder="/home/me/datasets", max_chars=1000)
-        if st.form_submit_button("Scan", icon=":material/search:", type="primary"):
-            if path.strip():
-                start(home_workspace(), ["scan", "--", str(Path(path.strip()).expanduser())])
-            else:
-                st.warning("Name a folder first.")
-    show_jobs(home_workspace(), "scan")
+    show_sources(catalog)
+    faces = faces_of(workspace)
+    show_missing(faces)
+    incorrect_mask = choose_incorrect_mask()
+    show_tables(faces, catalog, incorrect_mask)
+    show_study(faces, catalog, incorrect_mask)
+    st.subheader("Explore")
+    explore(workspace, catalog, incorrect_mask)
+    show_rejects(faces)
 
 
 show(main)

@@ -1,22 +1,54 @@
 """Reads of the core that several pages share, cached until the files behind them change."""
 
+from io import BytesIO
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from maskdet.catalog import load_catalog, lookup
 from maskdet.explain import GradCam
+from maskdet.explore import with_faces_in_photo
+from maskdet.export import to_csv
 from maskdet.facetable import Faces, load_faces
+from maskdet.images import StoredImages
 from maskdet.models.base import Model
 from maskdet.quality import Filtered, FilterOptions, apply_filters
 from maskdet.runs import Run, list_runs
 from maskdet.workspace import Workspace
 
+_THUMBNAIL_QUALITY: Final = 88
+
 
 def faces_of(workspace: Workspace) -> Faces:
-    """The face table of a workspace."""
+    """The face table of a workspace: one copy for all visitors, to be read only."""
     return _faces(workspace, _stamp(workspace.path("faces.parquet")))
+
+
+def table_of(workspace: Workspace) -> pd.DataFrame:
+    """The face table with the number of faces in each photo; to be read only, rows as in `faces_of`."""
+    return _table(workspace, _stamp(workspace.path("faces.parquet")))
+
+
+def stamp_of(workspace: Workspace) -> str:
+    """Changes whenever the face table does."""
+    return f"{workspace.home} {_stamp(workspace.path('faces.parquet'))}"
+
+
+def thumbnails(workspace: Workspace, faces: pd.DataFrame) -> list[bytes]:
+    """Faces as a model sees them, as JPEG files; each is encoded once and kept."""
+    folder = str(workspace.path("shards"))
+    return [_thumbnail(folder, shard, int(row)) for shard, row in zip(faces["shard"], faces["shard_row"], strict=True)]
+
+
+def jpeg(image: Image.Image, quality: int = 90) -> bytes:
+    """A picture as the bytes of a JPEG file, which the browser gets as they are."""
+    file = BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return file.getvalue()
 
 
 def filtered_by(workspace: Workspace, options: FilterOptions) -> Filtered:
@@ -56,9 +88,20 @@ def grad_cam_of(folder: Path) -> GradCam | None:
     return GradCam(model) if hasattr(model, "gradcam_layer") else None
 
 
-@st.cache_data(show_spinner=False, max_entries=8)
+@st.cache_resource(show_spinner=False, max_entries=4)
 def _faces(workspace: Workspace, stamp: float) -> Faces:
     return load_faces(workspace)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _table(workspace: Workspace, stamp: float) -> pd.DataFrame:
+    return with_faces_in_photo(faces_of(workspace).table)
+
+
+@st.cache_data(show_spinner=False, max_entries=10_000)
+def _thumbnail(folder: str, shard: str, row: int) -> bytes:
+    image = StoredImages(Path(folder), np.array([shard], dtype=object), np.array([row])).take([0])[0]
+    return jpeg(Image.fromarray(image), _THUMBNAIL_QUALITY)
 
 
 @st.cache_data(show_spinner="Comparing the faces", max_entries=32)
@@ -71,5 +114,5 @@ def _stamp(path: Path) -> float:
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """A table as a CSV file to download."""
-    return table.to_csv(index=False).encode()
+    """A table as a CSV file to download, whose text no spreadsheet runs as a formula."""
+    return to_csv(table).encode()
