@@ -235,6 +235,7 @@ def _workers(scheduler: str | None) -> Iterator[None]:
 def _measure(shards: list[Shard], folder: Path, jobs: int | None, progress: Progress) -> pd.DataFrame:
     photos = sum(len(shard.faces) for shard in shards)
     pending = [shard for shard in shards if not is_measured(shard.key, folder)]
+    pending.sort(key=lambda shard: -shard.bytes)  # the longest first, so that all processes end together
     missing = sum(len(shard.faces) for shard in pending)
     if jobs is None:  # starting processes takes longer than measuring a few hundred photos
         jobs = 1 if missing < 500 else (os.cpu_count() or 1)
