@@ -186,7 +186,7 @@ def filter_faces(
     """Decide which faces stay: the study's duplicate, aspect-ratio and RGB filters, further ones, decisions by hand."""
     from maskdet.decisions import load_decisions
     from maskdet.facetable import load_faces
-    from maskdet.quality import FilterOptions, apply_filters, removals, save_filtered
+    from maskdet.quality import FilterOptions, apply_filters, concerns, removals, save_filtered
 
     workspace = _workspace(context, home)
     further = {"min_side": min_side, "min_sharpness": min_sharpness}
@@ -213,6 +213,8 @@ def filter_faces(
     workspace.ensure_writable()
     save_filtered(workspace, filtered)
     print_table(removals(faces, filtered), digits=2)
+    for sentence in concerns(faces, filtered):
+        print(f"\nLook twice: {sentence}")
     _done(workspace, f"{len(filtered.kept)} of {len(filtered.table)} faces kept")
 
 

@@ -15,6 +15,7 @@ from maskdet.photos import Photo, read_photo
 from maskdet.workspace import Workspace
 from ui.cached import jpeg, thumbnails
 from ui.charts import LABEL_COLOURS, LABEL_TITLES
+from ui.decisions import decision_buttons
 
 _AT: Final = "large_face_at"
 _ASIDE: Final = "large_face_aside"
@@ -29,13 +30,14 @@ def open_face(workspace: Workspace, faces: Faces, positions: Positions, at: int)
     _dialog(workspace, faces, positions)
 
 
-@st.dialog("Face", width="large")
+@st.dialog("Face", width="large", on_dismiss="rerun")  # the page shows what was decided here
 def _dialog(workspace: Workspace, faces: Faces, positions: Positions) -> None:
     at, aside = st.session_state[_AT], st.session_state[_ASIDE]
     position = int(positions[at]) if aside is None else aside
     face = faces.table.iloc[position]
     _show_way(at, len(positions), aside is not None)
     st.markdown(f"**{LABEL_TITLES[face['label']]}** · dataset {face['dataset']}")
+    decision_buttons(workspace, face["face_id"])
     together = _in_photo(faces.table, face)
     photo_place, face_place = st.columns([3, 2])
     with photo_place:
