@@ -54,7 +54,7 @@ def scatter_chart(
         for name in LABELS:
             at = np.flatnonzero((label == name) if one_panel else (label == name) & (dataset == panel))
             if len(at):
-                marker = {"size": 4, "opacity": 0.6, "color": LABEL_COLOURS[name]}
+                marker = {"size": 4, "opacity": 0.7, "color": LABEL_COLOURS[name]}
                 trace = go.Scattergl(
                     x=across[at], y=up[at], mode="markers", marker=marker, name=LABEL_TITLES[name], legendgroup=name,
                     hovertemplate="%{x:.4~g}, %{y:.3~g}",

@@ -77,7 +77,13 @@ def _explore(workspace: Workspace, catalog: Mapping[str, Dataset], incorrect_mas
     if len(chosen) == 0:
         st.info("None of the selected faces meets the filters: clear the selection, or take a filter back.")
         return
-    show_gallery(workspace, faces_of(workspace), table, chosen, "explorer")
+    _gallery(workspace, chosen)
+
+
+@st.fragment
+def _gallery(workspace: Workspace, chosen: Positions) -> None:
+    """By itself, so that leafing does not draw the chart again."""
+    show(partial(show_gallery, workspace, faces_of(workspace), table_of(workspace), chosen, "explorer"))
 
 
 def _show_selection(matching: Positions, total: int, stamp: str) -> tuple[Positions, Positions]:

@@ -13,6 +13,14 @@ from maskdet.explore import Positions
 
 _SELECTION: Final = "selected_faces"
 _ROUND: Final = "selection_round"
+#: The browser sends a chart's picked points with every click on the page, 340 bytes each: beyond this many, the chart
+#: is made anew once they are noted, without the drawn shape.
+_MOST_POINTS: Final = 2000
+#: On a phone, panels keep a width at which they can be read, and scroll sideways.
+_CHART_STYLE: Final = """<style>
+.st-key-wide_chart { overflow-x: auto; }
+.st-key-wide_chart > div { min-width: 680px; }
+</style>"""
 Point = Mapping[str, Any]
 
 
@@ -48,19 +56,29 @@ def current_selection(stamp: str) -> Selection | None:
 def clear_selection() -> None:
     """Forget what was picked, and the shape that was drawn for it."""
     st.session_state.pop(_SELECTION, None)
-    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    _fresh_chart()
 
 
 def show_chart(chart: Chart, title: str, stamp: str, alt: str) -> None:
     """Show a chart whose points, boxes and lassos select faces."""
     key = f"chart_{title}_{st.session_state.get(_ROUND, 0)}"
-    st.plotly_chart(
-        chart.figure, key=key, on_select=partial(_select, key, chart, title, stamp), alt=alt,
-        config={"displaylogo": False, "scrollZoom": False},
-    )  # fmt: skip
+    st.html(_CHART_STYLE)
+    with st.container(key="wide_chart"):
+        st.plotly_chart(
+            chart.figure, key=key, on_select=partial(_select, key, chart, title, stamp), alt=alt,
+            config={"displaylogo": False},
+        )  # fmt: skip
 
 
 def _select(key: str, chart: Chart, title: str, stamp: str) -> None:
-    faces = chart.faces_of(st.session_state[key]["selection"]["points"])
-    if len(faces):  # a resized window deselects in the chart too: only the button clears
-        st.session_state[_SELECTION] = Selection(faces, title, stamp)
+    points = st.session_state[key]["selection"]["points"]
+    faces = chart.faces_of(points)
+    if len(faces) == 0:  # a resized window deselects in the chart too: only the button clears
+        return
+    st.session_state[_SELECTION] = Selection(faces, title, stamp)
+    if len(points) > _MOST_POINTS:
+        _fresh_chart()
+
+
+def _fresh_chart() -> None:
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1

@@ -62,22 +62,29 @@ def _from_kaggle(catalog: Mapping[str, Dataset], own: Faces | None) -> None:
         "Photos are loaded through `kagglehub` into its own cache and scanned from there. Whether you may use them, "
         "and for what, is for their publisher to say: see the licence on each page."
     )
-    known = [dataset for dataset in catalog.values() if dataset.kaggle]
-    for dataset in known:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            size = f" · {dataset.study.photos:,} photos" if dataset.study else ""
-            st.markdown(
-                f"**{dataset.id}** [{dataset.name}]({dataset.source}){size} · licence: {dataset.licence}",
-                width="stretch",
-            )
-            if st.button("Download", key=f"download_{dataset.id}", icon=":material/cloud_download:"):
-                _start_download(dataset.kaggle)
-            if own and dataset.id in own.roots:
-                st.caption(f"loaded, from `{own.roots[dataset.id]}`; a download takes its place")
+    for dataset in catalog.values():
+        if dataset.kaggle:
+            _offer(dataset, own)
     with st.form("download", border=False):
         handle = st.text_input("Another public dataset", placeholder="owner/name, or its page on Kaggle", max_chars=300)
         if st.form_submit_button("Download", icon=":material/cloud_download:"):
             _start_download(handle)
+
+
+def _offer(dataset: Dataset, own: Faces | None) -> None:
+    here = own.roots.get(dataset.id) if own else None
+    size = f" · {dataset.study.photos:,} photos" if dataset.study else ""
+    loaded = " · :green[loaded]" if here else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{dataset.id}** [{dataset.name}]({dataset.source}){size} · licence: {dataset.licence}{loaded}",
+            width="stretch",
+        )
+        if st.button(
+            "Download", key=f"download_{dataset.id}", icon=":material/cloud_download:",
+            help=f"Takes the place of {dataset.id} in {here}; that folder is not touched." if here else None,
+        ):  # fmt: skip
+            _start_download(dataset.kaggle)
 
 
 def _start_download(text: str) -> None:
