@@ -195,7 +195,7 @@ def label_split(faces: Faces, incorrect_mask: IncorrectMask = "class") -> pd.Dat
 def label_percent(split: pd.DataFrame) -> dict[str, float]:
     """The last line of the study's Table 2: each label's share of all faces in percent, from `label_split`."""
     total = split.iloc[-1]
-    return {label: 100 * total[label] / total["faces"] for label in LABELS}
+    return {label: 100 * total[label] / max(1, total["faces"]) for label in LABELS}
 
 
 def _unchanged(

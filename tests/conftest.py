@@ -40,6 +40,15 @@ def shared_data() -> Path:
     return data
 
 
+@pytest.fixture(scope="session")
+def real_home(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with four of the real datasets, scanned once for all tests; not to be changed."""
+    home = tmp_path_factory.mktemp("real")
+    for name in ("2.2", "3.1", "3.2", "maskedface-net"):
+        scan(Workspace(home), shared_data / name, jobs=1)
+    return home
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """An empty workspace; its folder is not made yet."""

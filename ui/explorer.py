@@ -37,6 +37,7 @@ BALANCE: Final = "Class balance"
 COLOUR: Final = "Colour"
 FACES_PER_PHOTO: Final = "Faces per photo"
 FORMATS: Final = "File formats"
+_MOST_PANELS: Final = 12
 _BARS: Final = "Click a bar to see its faces below (Shift for several; the box tool on top of the chart picks a range)."
 _CHARTS: Final = {
     SCATTER: "Circle points to see those faces below.",
@@ -120,7 +121,8 @@ def _show_charts(
     )  # fmt: skip
     faces = table.take(positions)
     labels = treat_incorrect(faces["label"], incorrect_mask)
-    names = {name: _panel_title(catalog, name) for name in sorted(faces["dataset"].unique())}
+    largest = faces["dataset"].value_counts().index
+    names = {name: _panel_title(catalog, name) for name in sorted(largest[:_MOST_PANELS])}
     if title == SCATTER:
         chart = _scatter(table, positions, labels, names)
     elif title == DISTRIBUTIONS:
@@ -142,7 +144,8 @@ def _show_charts(
     else:
         chart = bar_chart(format_bars(faces, labels), positions, {"": ""}, axis="file format", stacking="stack")
     show_chart(chart, title, stamp, alt=f"{title} of {len(positions):,} faces in {len(names)} datasets")
-    st.caption(_CHARTS[title])
+    few = len(largest) > _MOST_PANELS and title not in (BALANCE, FORMATS)
+    st.caption(_CHARTS[title] + (f" A panel for each of the {_MOST_PANELS} largest datasets." if few else ""))
 
 
 def _scatter(table: pd.DataFrame, positions: Positions, labels: "pd.Series[str]", names: Mapping[str, str]) -> Chart:
