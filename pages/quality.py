@@ -71,8 +71,9 @@ def show_numbers(filtered: Filtered) -> None:
         if row.label != INCORRECT_MASK or filtered.options.incorrect_mask == "class":
             title = f"Removed {LABEL_TITLES[row.label].lower()}"
             numbers.append((title, f"{row.removed_percent:.2f} %", f"{row.removed:,} of {row.faces:,}"))
-    for column, (title, value, note) in zip(st.columns(len(numbers)), numbers, strict=True):
-        column.metric(title, value, note, delta_color="off", delta_arrow="off", border=True)
+    with st.container(horizontal=True):
+        for title, value, note in numbers:
+            st.metric(title, value, note, delta_color="off", delta_arrow="off", border=True)
 
 
 def show_bar(setting: Setting) -> SplitOptions | None:

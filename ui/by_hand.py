@@ -32,8 +32,8 @@ def show_by_hand(workspace: Workspace, faces: Faces, filtered: Filtered) -> None
     kept = sum(decision == "keep" for decision in decisions.values())
     away = int((~effects["known"]).sum())
     st.markdown(
-        f"**{kept:,} kept and {len(decisions) - kept:,} dropped by hand.** With these filters, that changes what "
-        f"becomes of {_faces(changed)}, copies of the decided ones among them."
+        f"**{kept:,} kept and {len(decisions) - kept:,} dropped by hand.** Without these decisions, the filters would "
+        f"decide otherwise on {_faces(changed)}, counting copies."
     )
     if away:
         st.caption(f"{_faces(away)} of these are in no dataset that was scanned here; the decisions wait for them.")
@@ -58,10 +58,10 @@ def effect(row: Any) -> str:
     if not row.known:
         return "not in this workspace now"
     if now and now != "by_hand":
-        return f"no effect, since another rule removes it: {FILTER_TITLES[now].lower()}"
+        return f"no effect, since another rule removes it: “{FILTER_TITLES[now]}”"
     if bool(without) == bool(now):
         return "no effect now: " + ("the filters remove it too" if now else "the filters keep it too")
-    return f"the filters would remove it: {FILTER_TITLES[without].lower()}" if without else "the filters would keep it"
+    return f"the filters would remove it: “{FILTER_TITLES[without]}”" if without else "the filters would keep it"
 
 
 def _show_actions(workspace: Workspace, faces: Faces, decisions: Decisions) -> None:

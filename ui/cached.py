@@ -16,7 +16,6 @@ from maskdet.export import to_csv
 from maskdet.facetable import Faces, load_faces
 from maskdet.images import StoredImages
 from maskdet.models.base import Model
-from maskdet.quality import Filtered, FilterOptions, apply_filters
 from maskdet.runs import Run, list_runs
 from maskdet.workspace import Workspace
 
@@ -49,11 +48,6 @@ def jpeg(image: Image.Image, quality: int = 90) -> bytes:
     file = BytesIO()
     image.save(file, "JPEG", quality=quality)
     return file.getvalue()
-
-
-def filtered_by(workspace: Workspace, options: FilterOptions) -> Filtered:
-    """The decision that some thresholds give."""
-    return _filtered(workspace, options, _stamp(workspace.path("faces.parquet")))
 
 
 def runs_of(workspace: Workspace) -> list[Run]:
@@ -102,11 +96,6 @@ def _table(workspace: Workspace, stamp: float) -> pd.DataFrame:
 def _thumbnail(folder: str, shard: str, row: int) -> bytes:
     image = StoredImages(Path(folder), np.array([shard], dtype=object), np.array([row])).take([0])[0]
     return jpeg(Image.fromarray(image), _THUMBNAIL_QUALITY)
-
-
-@st.cache_data(show_spinner="Comparing the faces", max_entries=32)
-def _filtered(workspace: Workspace, options: FilterOptions, stamp: float) -> Filtered:
-    return apply_filters(faces_of(workspace), options)
 
 
 def _stamp(path: Path) -> float:

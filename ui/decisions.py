@@ -39,13 +39,17 @@ def decision_buttons(workspace: Workspace, face_id: str) -> None:
     try:
         decisions = load_decisions(workspace)
         now = decisions.get(face_id)
-        chosen: dict[str, Decision | None] = {"Keep": "keep", "Drop": "drop", "Take back": None}
-        icons = {"Keep": ":material/check_circle:", "Drop": ":material/cancel:", "Take back": ":material/undo:"}
+        chosen: dict[str, tuple[Decision | None, str]] = {
+            "Keep": ("keep", ":material/check_circle:"),
+            "Drop": ("drop", ":material/cancel:"),
+            "Take back": (None, ":material/undo:"),
+        }
         with st.container(horizontal=True, vertical_alignment="center"):
-            for title, decision in chosen.items():
+            for title, (decision, icon) in chosen.items():
+                # Never disabled: a button that is would lose the focus, and with it the dialog's keys.
                 if st.button(
-                    title, key=f"decide_{title}", disabled=decision == now, icon=icons[title],
-                    help="Whatever the filters say." if decision else "Let the filters decide again.",
+                    title, key=f"decide_{title}", icon=icon,
+                    help="Whatever the filters say." if decision else "Let the filters decide.",
                 ):  # fmt: skip
                     change(workspace, decide(decisions, [face_id], decision))
                     st.rerun(scope="fragment")

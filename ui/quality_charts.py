@@ -44,18 +44,22 @@ def removed_shares(removals: pd.DataFrame) -> go.Figure:
 
 
 def leak_lines(leaks: pd.DataFrame, titles: Mapping[str, str], distance: int) -> go.Figure:
-    """Share of validation and test faces with a training face within a distance, from `maskdet.leaks.leak_table`."""
+    """Share of faces with a training face within a distance, from `maskdet.leaks.leak_table`.
+
+    A colour a splitting; solid for test faces, dotted for validation faces.
+    """
     figure = go.Figure()
     for (name, part), rows in leaks.groupby(["splitting", "part"], sort=False):
         figure.add_scatter(
-            x=rows["distance"], y=rows["percent"], mode="lines+markers", name=f"{titles[name]}: {part}",
-            line={"color": _SPLITTING_COLOURS[name], "dash": _DASHES[part]}, customdata=rows["leaks"],
-            hovertemplate="%{y:.2f} % (%{customdata:,} faces) within %{x} bits",
+            x=rows["distance"], y=rows["percent"], mode="lines+markers", name=titles[name], legendgroup=name,
+            showlegend=part == "test", line={"color": _SPLITTING_COLOURS[name], "dash": _DASHES[part]},
+            customdata=rows["leaks"],
+            hovertemplate=f"{part}: %{{y:.2f}} % (%{{customdata:,}} faces) within %{{x}} bits",
         )  # fmt: skip
     figure.add_vline(x=distance, line={"dash": "dash", "width": 1, "color": "#999999"})
     figure.update_layout(
         margin=_MARGIN, height=400, dragmode=False, hoverlabel={"namelength": -1},
-        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )  # fmt: skip
     figure.update_yaxes(title="share that leaks", ticksuffix=" %", rangemode="tozero", fixedrange=True)
     figure.update_xaxes(title="Hamming distance (bits)", dtick=1, fixedrange=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import PurePath
 from typing import Any, Final
 
 import pandas as pd
@@ -36,6 +37,11 @@ _PAIRS_AT_MOST: Final = 200
 _CLUSTERS_SHOWN: Final = 4
 _COPIES_SHOWN: Final = 12
 _CLUSTERS: Final = {"size": "All", "labels": "Labels differ", "datasets": "Across datasets"}
+#: Titles of columns; the full ones of the filters are shown on hovering.
+_SHORT_TITLES: Final = {
+    "missing": "gone", "incorrect_mask": "incorrect", "by_hand": "by hand", "aspect_ratio": "stretched", "rgb": "RGB",
+    "blur": "blurred", "removed_percent": "%",
+}  # fmt: skip
 _SPLIT_TITLES: Final = SPLIT_TITLES | {"in_force": "Split in force"}
 
 
@@ -57,10 +63,18 @@ def show_removals(setting: Setting) -> None:
     else:
         st.info("These filters remove no other face." if counts["removed"].any() else "These filters remove no face.")
     in_percent = st.toggle("In percent of each row", key="removals_percent", persist_state="session")
+    table = removal_table(counts, in_percent=in_percent)
+    titles = [_SHORT_TITLES.get(name, name) for name in table]
     st.dataframe(
-        removal_table(counts, in_percent=in_percent), hide_index=True, height="content",
-        column_config={"removed %": st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=100)}
-        | {title: st.column_config.NumberColumn(format="%.2f") for title in FILTER_TITLES.values() if in_percent},
+        table, hide_index=True, height="content",
+        column_config={
+            name: st.column_config.NumberColumn(
+                title, width="small", help=FILTER_TITLES.get(name),
+                format="%.2f" if name == "removed_percent" or (in_percent and name in FILTER_TITLES) else "localized",
+            )
+            for name, title in zip(table, titles, strict=True)
+            if name not in ("dataset", "label")
+        },
     )  # fmt: skip
     st.download_button(
         "Every face with what removes it (CSV)", partial(_fates_csv, setting), "filtered.csv", "text/csv",
@@ -69,13 +83,12 @@ def show_removals(setting: Setting) -> None:
 
 
 def removal_table(counts: pd.DataFrame, *, in_percent: bool) -> pd.DataFrame:
-    """The counts of `maskdet.quality.removals` under titles for people, those of the filters perhaps in percent."""
+    """The counts of `maskdet.quality.removals` with labels for people, those of the filters perhaps in percent."""
     filters = [name for name in counts if name in FILTER_TITLES]
     table = counts.assign(label=counts["label"].map(LABEL_TITLES))
     if in_percent:
         table[filters] = (100 * table[filters].div(table["faces"], axis=0)).round(2)
-    order = ["dataset", "label", "faces", "removed", "removed_percent", "kept", *filters]
-    return table[order].rename(columns=FILTER_TITLES | {"removed_percent": "removed %"})
+    return table[["dataset", "label", "faces", *filters, "removed", "removed_percent"]]
 
 
 def show_threshold(setting: Setting) -> None:
@@ -122,7 +135,7 @@ def show_clusters(setting: Setting) -> None:
     if some.empty:
         st.info("There is no such cluster.", icon=":material/check_circle:")
         return
-    numbers = some.iloc[pager(f"clusters_{which}", len(some), _CLUSTERS_SHOWN)]
+    numbers = some.iloc[pager(f"clusters_{which}_{_threshold(options)}", len(some), _CLUSTERS_SHOWN)]
     position = pd.Series(range(len(faces.table)), index=faces.table["face_id"])
     groups = []
     for number in numbers:
@@ -170,6 +183,7 @@ def show_leaks(setting: Setting, options: SplitOptions | None) -> None:
         leak_lines(leaks, _SPLIT_TITLES, distance), key="leak_lines", config={"displayModeBar": False},
         alt="Share of validation and test faces that leak, by distance, a line a splitting and part",
     )  # fmt: skip
+    st.caption("Solid lines: test faces. Dotted lines: validation faces.")
     _show_leaking_faces(setting, splits, at_distance, distance)
 
 
@@ -189,7 +203,7 @@ def _show_leaking_faces(setting: Setting, splits: dict[str, Names], leaks: pd.Da
     for row in examples.iloc[pager("leaks_page", len(examples), _PAIRS_SHOWN)].itertuples():
         captions = [
             f"**{splits[name][at]}** · {table['dataset'].iloc[at]} · {LABEL_TITLES[table['label'].iloc[at]].lower()} · "
-            f"{table['photo'].iloc[at]}"
+            f"{PurePath(table['photo'].iloc[at]).name}"
             for at in (row.face, row.train_face)
         ]
         groups.append(Group(_bits(row.distance), [row.face, row.train_face], captions))
@@ -205,7 +219,7 @@ def _show_pairs_at_threshold(setting: Setting) -> None:
         if distance < pairs.max_distance
         else f"Pairs more than {_bits(pairs.max_distance)} apart are not searched."
     )
-    left, right = st.columns(2)
+    left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("##### Joined: one is removed")
         st.caption(f"At most {distance} bits apart, the farthest first.")
@@ -222,7 +236,7 @@ def _show_pairs(setting: Setting, pairs: pd.DataFrame, key: str, empty: str) -> 
         return
     table, removed_by = setting.faces.table, filtered_by(setting).table["removed_by"]
     groups = []
-    for row in pairs.iloc[pager(f"pairs_{key}", len(pairs), _PAIRS_SHOWN)].itertuples():
+    for row in pairs.iloc[pager(f"pairs_{key}_{_threshold(setting.options)}", len(pairs), _PAIRS_SHOWN)].itertuples():
         captions = [f"{_fate(removed_by.iloc[at])} · {_about(table.iloc[at])}" for at in (row.face, row.other)]
         groups.append(Group(_bits(row.distance), [row.face, row.other], captions))
     show_groups(setting.workspace, setting.faces, groups, f"pairs_{key}", 132)
@@ -230,7 +244,7 @@ def _show_pairs(setting: Setting, pairs: pd.DataFrame, key: str, empty: str) -> 
 
 def _show_faces_at_threshold(setting: Setting, name: str) -> None:
     outside, inside = near_threshold(setting.faces, setting.options, name, len(setting.faces.table))
-    left, right = st.columns(2)
+    left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("##### Outside: removed")
         st.caption("The nearest to the threshold first.")
@@ -246,17 +260,17 @@ def _show_near(setting: Setting, name: str, ids: "pd.Series[str]", side: str) ->
         st.caption(f"No face is {side} the threshold.")
         return
     key = f"near_{name}_{side}"
-    shown = ids.iloc[pager(key, len(ids), _FACES_SHOWN)]
+    shown = ids.iloc[pager(f"{key}_{_threshold(setting.options)}", len(ids), _FACES_SHOWN)]
     removed_by = filtered_by(setting).table["removed_by"]
     captions = []
     for at, row in setting.faces.table.loc[shown.index].iterrows():
         fate = ""
         if side == "inside" and removed_by.loc[at]:
-            fate = f" · removed as {FILTER_TITLES[removed_by.loc[at]].lower()}"
+            fate = f" · removed as “{FILTER_TITLES[removed_by.loc[at]]}”"
         elif side == "outside" and not removed_by.loc[at] and _is_on(setting.options, name):
             fate = " · kept by hand"
         captions.append(f"**{_VALUES[name](row)}** · {_about(row)}{fate}")
-    show_faces(setting.workspace, setting.faces, shown.tolist(), captions, key=key, width=100)
+    show_faces(setting.workspace, setting.faces, shown.tolist(), captions, key=key, width=98)
 
 
 def _channel_means(row: "pd.Series[Any]") -> str:
@@ -272,6 +286,11 @@ _VALUES: Final[dict[str, Callable[["pd.Series[Any]"], str]]] = {
 }
 
 
+def _threshold(options: FilterOptions) -> int:
+    """Changes with the thresholds: each begins on its first page, where the nearest faces are."""
+    return abs(hash(options))
+
+
 def _is_on(options: FilterOptions, name: str) -> bool:
     return bool(getattr(options, "duplicates" if name == "duplicate" else name))
 
@@ -282,11 +301,9 @@ def _about(row: "pd.Series[Any]") -> str:
 
 
 def _fate(removed_by: str) -> str:
-    return (
-        "removed" + ("" if removed_by == "duplicate" else f" ({FILTER_TITLES[removed_by].lower()})")
-        if removed_by
-        else "stays"
-    )
+    if removed_by in ("", "duplicate"):
+        return "removed" if removed_by else "stays"
+    return f"removed as “{FILTER_TITLES[removed_by]}”"
 
 
 def _bits(distance: int) -> str:
