@@ -52,7 +52,7 @@ def decision_buttons(workspace: Workspace, face_id: str) -> None:
                     help="Whatever the filters say." if decision else "Let the filters decide.",
                 ):  # fmt: skip
                     change(workspace, decide(decisions, [face_id], decision))
-                    st.rerun(scope="fragment")
+                    now = decision
             st.caption(f"Now {DECISION_TITLES[now]}." if now else "The filters decide.")
     except MaskDetError as error:
         st.error(str(error), icon=":material/error:")
