@@ -69,7 +69,7 @@ def show_numbers(filtered: Filtered) -> None:
     ]
     for row in removed_of_label(filtered).itertuples():
         if row.label != INCORRECT_MASK or filtered.options.incorrect_mask == "class":
-            title = f"Removed {LABEL_TITLES[row.label].lower()}"
+            title = f"{LABEL_TITLES[row.label]}: removed"
             numbers.append((title, f"{row.removed_percent:.2f} %", f"{row.removed:,} of {row.faces:,}"))
     with st.container(horizontal=True):
         for title, value, note in numbers:

@@ -197,7 +197,7 @@ def test_removals_and_leaks_are_those_of_the_shell(
         line.removeprefix("Look twice: ") for line in out.splitlines() if line.startswith("Look twice: ")
     ]
     removed = sum(int(line.split()[-2]) for line in out.splitlines()[1:] if " with_mask " in line)
-    assert f"{removed:,} of " in next(m.delta for m in app.metric if m.label == "Removed with mask")
+    assert f"{removed:,} of " in next(m.delta for m in app.metric if m.label == "With mask: removed")
 
     show(app, "Leaks")
     fine(app.slider(key="leak_distance").set_value(8).run())
