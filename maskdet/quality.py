@@ -65,8 +65,8 @@ class FilterOptions:
         Whether the study's filters are on.
     exact, conflicts, small, blur : bool
         Whether further filters are on, which the study had not: exact duplicates (same size, same normalised pixels),
-        clusters whose faces have different labels (all of them go, since one label must be wrong), small faces, and
-        blurred ones.
+        clusters whose faces have different labels (all of them go, since one label must be wrong, unless the wrong ones
+        are dropped by hand), small faces, and blurred ones.
     hash_kind : {"phash", "dhash", "ahash", "whash"}
         Which hash tells duplicates. The study names a perceptual hash (phash).
     hash_distance : int
@@ -189,8 +189,9 @@ def apply_filters(
         "by_hand": by_hand_drop,
     }
     counted = ~(fails["missing"] | fails["incorrect_mask"])
+    by_hand_keep = by_hand_keep & counted  # else it would take the place of a copy that stays
     label_code = pd.factorize(label)[0]
-    fails["conflict"] = conflicting(cluster, label_code, counted) & options.conflicts
+    fails["conflict"] = conflicting(cluster, label_code, counted & ~by_hand_drop) & options.conflicts
     on = dict(zip(MEASURED, (options.aspect_ratio, options.rgb, options.small, options.blur), strict=True))
     margin = margins(table, options)
     fails |= {name: (margin[name] < 0).to_numpy() & on[name] for name in MEASURED}
@@ -202,6 +203,7 @@ def apply_filters(
     for name, group, is_on in (("exact", identical, options.exact), ("duplicate", cluster, options.duplicates)):
         best = surviving_copy(table, group, spoiled, by_hand_keep, label_code) if is_on else np.arange(count)
         fails[name] = (best != np.arange(count)) & ~by_hand_keep
+        spoiled = spoiled | fails[name]  # the two filters may prefer different copies, but never remove them all
         survivor = np.where(fails[name], best, survivor)
     first = np.argmax(np.stack([*(fails[name] for name in FILTERS), np.ones(count, bool)]), axis=0)
     removed_by = np.array([*FILTERS, ""], dtype=object)[first]
@@ -466,10 +468,10 @@ def decision_effects(faces: Faces, filtered: Filtered) -> tuple[pd.DataFrame, in
 def _survivors(faces: Faces, filtered: Filtered) -> Positions:
     """Position of the copy that the rule prefers, for each face, whether the filter of duplicates is on or off."""
     table = filtered.table
-    spoiled = np.logical_or.reduce([table[name].to_numpy() for name in FILTERS if name not in ("exact", "duplicate")])
-    kept = table["face_id"].map(filtered.decisions).eq("keep").to_numpy()
+    spoiled = np.logical_or.reduce([table[name].to_numpy() for name in FILTERS if name != "duplicate"])
+    kept = table["face_id"].map(filtered.decisions).eq("keep") & ~(table["missing"] | table["incorrect_mask"])
     label = pd.factorize(table["label"])[0]
-    return surviving_copy(faces.table, table["cluster"].to_numpy(), spoiled, kept, label)
+    return surviving_copy(faces.table, table["cluster"].to_numpy(), spoiled, kept.to_numpy(), label)
 
 
 def _bits_apart(faces: Faces, kind: HashKind, first: Positions, second: Positions) -> Positions:

@@ -187,6 +187,22 @@ def test_exact_duplicates_are_counted_apart() -> None:
     assert alone["removed_by"].to_dict() == {"x": "exact", "y": "", "z": ""}
 
 
+def test_exact_and_near_duplicates_never_remove_every_copy() -> None:
+    """By label, the exact copies prefer x and their cluster prefers y: one of the three has to stay all the same."""
+    same = {"pixels_digest": "d", "phash": COPY}
+    faces = make_faces(
+        {"face_id": "x", **same},
+        {"face_id": "y", **same, "label": "without_mask"},
+        {"face_id": "z", "phash": NEAR_COPY, "label": "without_mask"},
+    )
+    filtered = apply_filters(faces, FilterOptions(exact=True))
+    table = filtered.table.set_index("face_id")
+    assert table["removed_by"].to_dict() == {"x": "duplicate", "y": "exact", "z": ""}
+    assert table["kept_face"].to_dict() == {"x": "z", "y": "z", "z": ""}
+    shown = duplicate_clusters(faces, filtered).set_index("face_id")
+    assert shown["survives"].to_dict() == {"x": False, "y": False, "z": True}
+
+
 @pytest.mark.parametrize("kind", ["phash", "dhash", "ahash", "whash"])
 def test_the_hash_kind_decides(kind: Any) -> None:
     rows = [{kind: COPY}, {kind: NEAR_COPY}]
@@ -215,6 +231,17 @@ def test_conflicting_labels_go_altogether() -> None:
     apart = decide(*rows, conflicts=True, incorrect_mask="class")["removed_by"].to_dict()
     assert apart == dict.fromkeys("xyzvw", "conflict")
     assert set(decide(*rows, conflicts=True, incorrect_mask="class", duplicates=False)["removed_by"]) == {"conflict"}
+
+
+def test_a_conflict_is_settled_by_dropping_the_wrong_label_by_hand() -> None:
+    faces = make_faces(
+        {"face_id": "x", "phash": COPY},
+        {"face_id": "y", "phash": COPY, "label": "without_mask"},
+        {"face_id": "z", "phash": COPY},
+    )
+    options = FilterOptions(conflicts=True)
+    assert apply_filters(faces, options).table["removed_by"].tolist() == ["conflict"] * 3
+    assert apply_filters(faces, options, {"y": "drop"}).table["removed_by"].tolist() == ["", "by_hand", "duplicate"]
 
 
 def test_small_and_blurred_faces() -> None:
@@ -264,6 +291,21 @@ def test_faces_of_a_dataset_that_is_gone_are_kept_out(tmp_path: Path) -> None:
     assert apply_filters(faces).table["removed_by"].tolist() == ["", "missing"]
     (tmp_path / "b").mkdir()
     assert apply_filters(faces).table["removed_by"].tolist() == ["duplicate", ""]
+
+
+def test_a_copy_kept_by_hand_that_does_not_count_takes_no_place(tmp_path: Path) -> None:
+    """Its dataset is gone, or its label does not count: then the copy that is there stays."""
+    table = make_faces(
+        {"face_id": "gone", "dataset": "b", "phash": COPY, "width": 300}, {"face_id": "here", "phash": COPY},
+        {"face_id": "wrong", "phash": hexadecimal(7), "label": "incorrect_mask"},
+        {"face_id": "right", "phash": hexadecimal(7), "label": "without_mask", "width": 50},
+    ).table  # fmt: skip
+    faces = Faces(table, pd.DataFrame(), {"a": tmp_path, "b": tmp_path / "b"}, {})
+    filtered = apply_filters(faces, None, {"gone": "keep", "wrong": "keep"})
+    assert filtered.table["removed_by"].tolist() == ["missing", "", "incorrect_mask", ""]
+    assert duplicate_clusters(faces, filtered).set_index("face_id")["survives"].to_dict() == {
+        "gone": False, "here": True, "wrong": False, "right": True
+    }  # fmt: skip
 
 
 def test_clusters_that_are_known_are_taken() -> None:
