@@ -103,13 +103,21 @@ def clip_box(box: tuple[float, float, float, float], width: int, height: int) ->
     return clipped
 
 
-def normalise(face: Image.Image) -> RgbImage:
-    """Resize a face to `FACE_SIZE` x `FACE_SIZE` RGB (study, 4.2.2).
+def resize_face(face: Image.Image) -> Image.Image:
+    """Resize a face to `FACE_SIZE` x `FACE_SIZE` (study, 4.2.2), which stretches it to a square.
 
-    Pixels stay uint8 in 0..255 in the store; every model scales them to [0, 1] inside its own graph, so that the two
-    steps cannot drift apart. The filter is Pillow's bilinear one, which averages when it shrinks (our choice).
+    The filter is Pillow's bilinear one, which averages when it shrinks (our choice).
     """
-    return np.asarray(face.resize((FACE_SIZE, FACE_SIZE), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return face.resize((FACE_SIZE, FACE_SIZE), Image.Resampling.BILINEAR)
+
+
+def normalise(face: Image.Image) -> RgbImage:
+    """The pixels of a resized RGB face: uint8, shape (150, 150, 3).
+
+    Pixels stay in 0..255 in the store; every model scales them to [0, 1] (study, 4.2.2) inside its own graph, so that
+    the two steps cannot drift apart.
+    """
+    return np.asarray(resize_face(face), dtype=np.uint8)
 
 
 def list_photos(folder: Path) -> list[Path]:

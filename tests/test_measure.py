@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -24,7 +25,7 @@ from maskdet.measure import (
     measure_shard,
     read_rows,
 )
-from maskdet.photos import FACE_SIZE, normalise
+from maskdet.photos import FACE_SIZE, normalise, resize_face
 from maskdet.readers import AnnotatedFace
 
 
@@ -35,15 +36,19 @@ def half_and_half() -> Image.Image:
     return crop
 
 
+def measured(crop: Image.Image) -> dict[str, Any]:
+    return measure_face(crop, resize_face(crop).convert("L"), normalise(crop))
+
+
 def reasons(path: Path, *boxes: tuple[float, float, float, float]) -> list[str | None]:
-    measured = measure_photo(path, [AnnotatedFace(path.name, "with_mask", box) for box in boxes])
-    assert all((face is None) == ("reason" in row) for row, face in measured)
-    return [row.get("reason") for row, _ in measured]
+    results = measure_photo(path, [AnnotatedFace(path.name, "with_mask", box) for box in boxes])
+    assert all((face is None) == ("reason" in row) for row, face in results)
+    return [row.get("reason") for row, _ in results]
 
 
 def test_a_face_by_hand() -> None:
     crop = half_and_half()
-    row = measure_face(crop, normalise(crop))
+    row = measured(crop)
     assert (row["width"], row["height"]) == (9, 16)
     assert row["aspect_ratio"] == 16 / 9
     assert row["sqrt_size"] == 12
@@ -54,17 +59,17 @@ def test_a_face_by_hand() -> None:
 
 
 def test_the_laplacian_of_one_bright_pixel_by_hand() -> None:
-    pixels = np.zeros((5, 5, 3), np.uint8)
-    assert laplacian_variance(pixels) == 0
-    pixels[2, 2] = 10
+    image = Image.new("L", (5, 5))
+    assert laplacian_variance(image) == 0
+    image.putpixel((2, 2), 10)
     # Inside the border: -40 at the pixel, 10 at its four neighbours, 0 in the corners; mean 0.
-    assert laplacian_variance(pixels) == pytest.approx((40**2 + 4 * 10**2) / 9)
+    assert laplacian_variance(image) == pytest.approx((40**2 + 4 * 10**2) / 9)
 
 
 def test_blur_lowers_the_sharpness() -> None:
-    face = blotches(3, (150, 150))
-    noisy = np.asarray(face) ^ np.random.default_rng(0).integers(0, 32, (150, 150, 3), dtype=np.uint8)
-    blurred = np.asarray(Image.fromarray(noisy).filter(ImageFilter.GaussianBlur(3)))
+    face = np.asarray(blotches(3, (150, 150)).convert("L"))
+    noisy = Image.fromarray(face ^ np.random.default_rng(0).integers(0, 32, (150, 150), dtype=np.uint8))
+    blurred = noisy.filter(ImageFilter.GaussianBlur(3))
     assert laplacian_variance(blurred) < laplacian_variance(noisy) / 10
 
 
@@ -90,7 +95,7 @@ def test_hashes_are_those_of_imagehash() -> None:
 
 def test_the_digest_is_of_pixels_and_size() -> None:
     def digest(image: Image.Image) -> str:
-        return str(measure_face(image, normalise(image))["pixels_digest"])
+        return str(measured(image)["pixels_digest"])
 
     face = blotches(1)
     assert digest(face) == digest(face.copy())
