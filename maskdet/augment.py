@@ -17,6 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from maskdet.errors import MaskDetError
+from maskdet.labels import CLASSES
 from maskdet.photos import RgbImage
 
 Method = Literal["flip", "rotate", "brightness", "crop", "noise"]
@@ -215,8 +216,9 @@ def set_sizes(split_table: pd.DataFrame, options: AugmentOptions) -> pd.DataFram
     Parameters
     ----------
     split_table : DataFrame
-        Columns pool, dataset and train (number of training faces), as of `maskdet.split.split_table`; rows of one
-        dataset are summed up.
+        Columns pool, dataset, label and train (number of training faces), as of `maskdet.split.split_table`. Rows of
+        one dataset are summed up; masks worn incorrectly, where they are a class of their own, count as none, since no
+        model is trained on them.
 
     Returns
     -------
@@ -226,7 +228,8 @@ def set_sizes(split_table: pd.DataFrame, options: AugmentOptions) -> pd.DataFram
         of its face, so the total is the number of variants; else it is the sum of the two.
     """
     rows: list[dict[str, str | int]] = []
-    for pool, counts in split_table.groupby("pool"):
+    trained = split_table.assign(train=split_table["train"].where(split_table["label"].isin(CLASSES), 0))
+    for pool, counts in trained.groupby("pool"):
         faces = counts.groupby("dataset")["train"].sum()
         pool_rows = [_size_row(str(pool), str(dataset), int(count), options) for dataset, count in faces.items()]
         sums = pd.DataFrame(pool_rows)[["original", "augmented", "total"]].sum()

@@ -363,6 +363,17 @@ def test_set_sizes_count_what_an_epoch_shows(plan: Any) -> None:
     assert total["augmented"] == sum(copy != "original" for _, copy in copies)
 
 
+def test_set_sizes_leave_out_a_label_that_no_model_is_trained_on() -> None:
+    table = counts(
+        ("main", "3.2", "with_mask", 3), ("main", "3.2", "incorrect_mask", 9), ("main", "x", "incorrect_mask", 2)
+    )
+    assert set_sizes(table, STUDY).to_dict("records") == [
+        {"pool": "main", "dataset": "3.2", "original": 3, "augmented": 15, "total": 18},
+        {"pool": "main", "dataset": "x", "original": 0, "augmented": 0, "total": 0},
+        {"pool": "main", "dataset": "Total", "original": 3, "augmented": 15, "total": 18},
+    ]
+
+
 def test_set_sizes_without_faces() -> None:
     sizes = set_sizes(counts(), STUDY)
     assert sizes.empty
