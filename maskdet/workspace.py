@@ -12,6 +12,7 @@ or the new one and a cut leaves the old.
 
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ def replacing(path: Path) -> Iterator[Path]:
     WorkspaceError
         If the disk is full, the folder is read-only, or the like; ``path`` is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A name of its own: two threads, or machines that share the folder, may write the same file at once.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

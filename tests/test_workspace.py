@@ -68,6 +68,17 @@ def test_replacing_puts_the_new_file_in_place_at_the_end(tmp_path: Path) -> None
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_two_threads_that_write_one_file_at_once(tmp_path: Path) -> None:
+    """As two visitors of the app do: each writes a whole file, the last one stays."""
+    path = tmp_path / "file.txt"
+    with replacing(path) as first, replacing(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("raised", "seen"),
     [
