@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -121,7 +122,7 @@ def scan(
             rejects = faces.rejects[faces.rejects["dataset"].isin(found)]
             reasons = "; ".join(f"{r.photo}: {r.reason}" for r in rejects.head(3).itertuples())
             raise MaskDetError(f"No usable face in {root}" + (f" ({reasons})." if reasons else "."))
-        _write(workspace, faces, {shard.key for shard in shards})
+        _write(workspace, before, faces, {shard.key for shard in shards})
         return load_faces(workspace)
 
 
@@ -141,7 +142,7 @@ def forget(workspace: Workspace, dataset_id: str) -> Faces:
         rejects = faces.rejects[faces.rejects["dataset"] != dataset_id]
         others = {dataset: root for dataset, root in faces.roots.items() if dataset != dataset_id}
         if others:
-            _write(workspace, Faces(kept, rejects, others, faces.photos, faces.signatures), set())
+            _write(workspace, faces, Faces(kept, rejects, others, faces.photos, faces.signatures), set())
             return load_faces(workspace)
         for name in ("faces.parquet", "rejects.parquet", "datasets.json"):  # the first says that there are faces
             workspace.path(name).unlink(missing_ok=True)
@@ -157,9 +158,13 @@ def load_faces(workspace: Workspace) -> Faces:
     """The face table of a workspace. Raises WorkspaceError if nothing was scanned yet or a file is damaged."""
     if not has_faces(workspace):
         raise WorkspaceError("No faces yet: run `python -m maskdet scan DIR` on a folder of datasets first.")
-    datasets = read_json(workspace.path("datasets.json"))
+    for _ in range(2):  # a second time if a scan ended between the two files
+        datasets = read_json(workspace.path("datasets.json"))
+        table = read_table(workspace.path("faces.parquet"))
+        if table["dataset"].isin(datasets).all():
+            break
     return Faces(
-        table=read_table(workspace.path("faces.parquet")),
+        table=table,
         rejects=read_table(workspace.path("rejects.parquet")),
         roots={key: Path(entry["path"]) for key, entry in datasets.items()},
         photos={key: int(entry["photos"]) for key, entry in datasets.items()},
@@ -279,15 +284,26 @@ def _merge(
     )
 
 
-def _write(workspace: Workspace, faces: Faces, scanned: set[str]) -> None:
-    datasets = {
-        key: {"path": str(path), "photos": faces.photos[key], "signature": faces.signatures.get(key, "")}
-        for key, path in faces.roots.items()
+def _write(workspace: Workspace, before: Faces | None, faces: Faces, scanned: set[str]) -> None:
+    old, new = _entries(before) if before else {}, _entries(faces)
+    # Until all is written, what changes has no signature: after a cut, the next scan reads it again. And no face is
+    # ever in the table whose dataset is not in the list.
+    changing = {
+        key: entry | ({} if old.get(key) == new.get(key) else {"signature": ""}) for key, entry in (old | new).items()
     }
-    write_json(workspace.path("datasets.json"), datasets)
+    write_json(workspace.path("datasets.json"), changing)
     write_table(workspace.path("rejects.parquet"), faces.rejects)
     write_table(workspace.path("faces.parquet"), faces.table)
+    write_json(workspace.path("datasets.json"), new)
     used = scanned.union(faces.table["shard"])  # a scanned shard may hold rejects alone
     for path in workspace.path("shards").iterdir():
         if path.stem not in used:
             path.unlink()
+
+
+def _entries(faces: Faces) -> dict[str, dict[str, Any]]:
+    """The datasets as ``datasets.json`` lists them."""
+    return {
+        key: {"path": str(path), "photos": faces.photos[key], "signature": faces.signatures.get(key, "")}
+        for key, path in faces.roots.items()
+    }

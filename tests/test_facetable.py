@@ -295,6 +295,79 @@ def test_a_folder_that_vanishes_is_reported_and_kept(workspace: Workspace, datas
     assert load_faces(workspace).missing == ()
 
 
+FILES = ("datasets.json", "rejects.parquet", "faces.parquet", "datasets.json again")
+
+
+def cut_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the process die as it is about to write this file of the workspace."""
+    written: list[str] = []
+
+    def guard(write):
+        def cut(path: Path, content: object) -> None:
+            written.append(f"{path.name} again" if path.name in written else path.name)
+            if written[-1] == name:
+                raise KeyboardInterrupt
+            write(path, content)
+
+        return cut
+
+    for function in ("write_json", "write_table"):
+        monkeypatch.setattr(maskdet.facetable, function, guard(getattr(maskdet.facetable, function)))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_scan_killed_as_it_writes_is_made_good_by_the_next(
+    workspace: Workspace, datasets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (datasets / "web").rename(tmp_path / "web")
+    scan(workspace, datasets, jobs=1)
+    (tmp_path / "web").rename(datasets / "web")  # one dataset more, and one that is changed
+    (datasets / "group/annotations/b.xml").unlink()
+    with monkeypatch.context() as patch:
+        cut_at(patch, name)
+        with pytest.raises(KeyboardInterrupt):
+            scan(workspace, datasets, jobs=1)
+    between = load_faces(workspace)
+    assert set(between.table["dataset"]) <= set(between.roots)
+    after = scan(workspace, datasets, jobs=1)
+    assert after.table["dataset"].value_counts().to_dict() == {"web": 8, "medical": 5, "group": 4}
+    assert after.signatures == scan(Workspace(tmp_path / "other"), datasets, jobs=1).signatures
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.usefixtures("scanned")
+def test_forgetting_that_is_killed_as_it_writes(
+    workspace: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with monkeypatch.context() as patch:
+        cut_at(patch, name)
+        with pytest.raises(KeyboardInterrupt):
+            forget(workspace, "web")
+    between = load_faces(workspace)
+    assert set(between.table["dataset"]) <= set(between.roots) == {"group", "medical", "web"}
+    assert len(scan(workspace, datasets, jobs=1).table) == 18
+    assert set(forget(workspace, "web").roots) == {"group", "medical"}
+
+
+def test_a_table_is_never_read_half_old_half_new(
+    workspace: Workspace, datasets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan ends after the datasets were read, and before their faces are."""
+    scan(workspace, datasets / "web", jobs=1)
+    real, reads = maskdet.facetable.read_json, []
+
+    def scan_after(path: Path) -> object:
+        value = real(path)
+        reads.append(path)
+        if len(reads) == 1:
+            scan(workspace, datasets, jobs=1)
+        return value
+
+    monkeypatch.setattr(maskdet.facetable, "read_json", scan_after)
+    faces = load_faces(workspace)
+    assert set(faces.table["dataset"]) == set(faces.roots) == {"group", "medical", "web"}
+
+
 def test_odd_names_bombs_and_links_in_one_scan(workspace: Workspace, tmp_path: Path) -> None:
     names = ["two words.png", "Müller 口罩 😷.png", 'it\'s "quoted".png', "a,b;c@1,2.png", "=1+1.png"]
     folder = tmp_path / "my set (ü)/with_mask"
