@@ -65,12 +65,15 @@ def train(
     Raises
     ------
     MaskDetError
-        If there is no split, a split lacks a label, or an option is wrong: all before any work starts.
+        If there is no split, it was made of other filters, it lacks a label, or an option is wrong: all before any work
+        starts.
     """
     workspace.ensure_writable()
     model = create_model(model_name, options)
     faces = load_faces(workspace)
     filtered, split = load_filtered(workspace, faces), load_split(workspace, faces)
+    if _labels(filtered.kept) != _labels(split.table):  # the run would name filters that its faces never passed
+        raise MaskDetError("The faces were filtered again after they were split: run `python -m maskdet split` first.")
     table, apart = _main_pool(faces, split)
     if limit is not None:
         table = _limited(table, limit, seed)
@@ -177,6 +180,10 @@ def _judged_apart(workspace: Workspace, faces: Faces, apart: pd.DataFrame, model
         return {}
     logits = model.predict_logit(labelled_images(workspace, faces, test).images)
     return {"incorrect_mask": {"faces": len(test), "judged_without_mask": int((logits > 0).sum())}}
+
+
+def _labels(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["face_id"], table["label"], strict=True))
 
 
 def _assignment(table: pd.DataFrame) -> set[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ from factories import CATALOG, mean_network, prepared, resplit
 import maskdet.runs
 from maskdet.augment import METHODS, draw_copy
 from maskdet.errors import MaskDetError, RunError, WorkspaceError
+from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
 from maskdet.models import cnn
 from maskdet.models.cnn import Cnn
@@ -54,8 +55,6 @@ def test_evaluate_on_the_same_split_gives_the_same_figures(workspace: Workspace,
 
 
 def test_evaluate_on_another_split_leaves_out_what_the_run_saw(workspace: Workspace, trained: Run) -> None:
-    from maskdet.facetable import load_faces
-
     resplit(workspace, load_faces(workspace), SplitOptions(seed=5))
     evaluation = evaluate(workspace, trained)
     assert not evaluation.same_data
@@ -90,6 +89,20 @@ def test_a_dataset_that_is_gone_is_no_training_data(workspace: Workspace, traine
         evaluate(workspace, trained)
     (tmp_path / "data/away").rename(tmp_path / "data/tiny")
     assert evaluate(workspace, trained).metrics == trained.metrics
+
+
+def test_a_split_of_other_filters_is_no_training_data(workspace: Workspace, trained: Run) -> None:
+    """A run says which filters its faces passed: they must be those that the split was made of."""
+    faces = load_faces(workspace)
+    save_filtered(workspace, apply_filters(faces, FilterOptions(small=True, min_side=1)))  # keeps the very same faces
+    assert train(workspace, "svm", SMALL).record["data"]["filter"]["min_side"] == 1
+    for options, decisions in (
+        (FilterOptions(small=True, min_side=999), {}),
+        (None, {faces.table["face_id"][0]: "drop"}),
+    ):
+        save_filtered(workspace, apply_filters(faces, options, decisions))
+        with pytest.raises(MaskDetError, match="filtered again after they were split: run `python -m maskdet split`"):
+            train(workspace, "svm", SMALL)
 
 
 def test_find_run_by_id_by_model_and_without_a_name(workspace: Workspace, trained: Run) -> None:
