@@ -4,6 +4,7 @@ The positive class is *without mask*: a logit above 0, or a probability of at le
 """
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _PUBLISHERS_NAMES: Final[dict[str, Label]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def parse_label(name: str) -> Label | None:
     """The label that a publisher's folder or class name stands for, or None if it is not about masks.
 

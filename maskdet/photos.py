@@ -144,7 +144,8 @@ def _refuse_bomb(width: int, height: int) -> None:
 def _as_seen(opened: Image.Image) -> Image.Image:
     opened.seek(0)
     opened.load()
-    upright = ImageOps.exif_transpose(opened)
+    ImageOps.exif_transpose(opened, in_place=True)  # which copies nothing where there is nothing to turn
+    upright: Image.Image = opened
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
         upright = _to_8_bit(upright)
     if upright.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in upright.info:

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
@@ -36,7 +36,6 @@ _PUBLISHER_SPLITS: Final = {
     "test": "test",
     "testing": "test",
 }
-_LEADS_OUT: Final = "is a link that leads out of the dataset's folder"
 _BOX_BY_NAME: Final = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -144,9 +143,9 @@ def dataset_signature(folder: Path) -> str:
     files = []
     for parent, _, names in _walk(folder):
         for name in names:
-            path = os.path.join(parent, name)  # noqa: PTH118 - a Path for each of many thousand files takes as long as its stat
+            path = os.path.join(parent, name)
             try:
-                status = os.stat(path)  # noqa: PTH116
+                status = os.stat(path)
             except OSError:  # a link to nothing
                 continue
             files.append(f"{path[len(root) :]!r} {status.st_size} {status.st_mtime_ns}")
@@ -200,8 +199,8 @@ def read_voc(folder: Path) -> Reading:
     """PASCAL VOC: one XML file a photo, one ``<object>`` a face (Dataset 3.2)."""
     reading = Reading()
     photos = _PhotoIndex(_photos(folder, reading))
-    for path in _annotations(folder, ".xml", reading):
-        name = path.relative_to(folder).as_posix()
+    for name in _files(folder, {".xml"}, reading):
+        path = folder / name
         try:
             root = parse_xml(path.read_bytes(), forbid_dtd=True)
         except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:  # the last: its encoding
@@ -229,8 +228,8 @@ def read_json_csv(folder: Path) -> Reading:
     """
     reading = Reading()
     photos = _PhotoIndex(_photos(folder, reading))
-    for path in _annotations(folder, ".json", reading):
-        name = path.relative_to(folder).as_posix()
+    for name in _files(folder, {".json"}, reading):
+        path = folder / name
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             file_name, entries = str(record["FileName"]), list(record["Annotations"])
@@ -247,8 +246,8 @@ def read_json_csv(folder: Path) -> Reading:
             entry = entry if isinstance(entry, dict) else {}
             _add_face(reading, photo, number, str(entry.get("classname", "")), _parse_box(entry.get("BoundingBox")))
     described = set(photos.used)
-    for path in _annotations(folder, ".csv", reading):
-        _read_csv(path, path.relative_to(folder).as_posix(), photos, described, reading)
+    for name in _files(folder, {".csv"}, reading):
+        _read_csv(folder / name, name, photos, described, reading)
     _reject_unannotated(reading, photos)
     return reading
 
@@ -372,16 +371,12 @@ def _is_dataset_itself(root: Path, children: list[Path]) -> bool:
 
 
 def _photos(folder: Path, reading: Reading) -> list[str]:
-    root = folder.resolve()
     photos = []
-    for path in _files(folder, *PHOTO_SUFFIXES):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
-            reading.reject(name, _LEADS_OUT)
-        elif not _is_utf8(name):  # it could go into no table
-            reading.reject(name, "has a name that is not valid UTF-8")
-        else:
+    for name in _files(folder, PHOTO_SUFFIXES, reading):
+        if _is_utf8(name):
             photos.append(name)
+        else:  # it could go into no table
+            reading.reject(name, "has a name that is not valid UTF-8")
     reading.photos = len(photos)
     return photos
 
@@ -390,22 +385,22 @@ def _is_utf8(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _annotations(folder: Path, suffix: str, reading: Reading) -> Iterator[Path]:
+def _files(folder: Path, suffixes: Collection[str], reading: Reading) -> list[str]:
+    """Sorted names of the files that end so, below the folder and with forward slashes; none that links out of it."""
     root = folder.resolve()
-    for path in _files(folder, suffix):
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
-            reading.reject(path.relative_to(folder).as_posix(), _LEADS_OUT)
-        else:
-            yield path
-
-
-def _files(folder: Path, *suffixes: str) -> list[Path]:
-    return sorted(
-        Path(parent) / name
-        for parent, _, files in _walk(folder)
-        for name in files
-        if Path(name).suffix.lower() in suffixes
-    )
+    names = []
+    for parent, _, files in _walk(folder):
+        below = parent[len(str(folder)) :].replace(os.sep, "/").strip("/")
+        for file in files:
+            if os.path.splitext(file)[1].lower() not in suffixes:
+                continue
+            name = f"{below}/{file}" if below else file
+            path = os.path.join(parent, file)
+            if os.path.islink(path) and not Path(path).resolve().is_relative_to(root):
+                reading.reject(name, "is a link that leads out of the dataset's folder")
+            else:
+                names.append(name)
+    return sorted(names, key=lambda name: name.split("/"))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
