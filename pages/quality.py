@@ -6,7 +6,8 @@ from typing import Final
 import streamlit as st
 
 from maskdet.labels import INCORRECT_MASK
-from maskdet.quality import Filtered, concerns, removed_of_label
+from maskdet.quality import Filtered
+from maskdet.review import concerns, removed_of_label
 from maskdet.split import SplitOptions
 from ui.by_hand import show_by_hand
 from ui.cached import faces_of

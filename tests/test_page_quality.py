@@ -17,7 +17,8 @@ from maskdet.cli import main
 from maskdet.decisions import load_decisions, save_decisions, to_csv
 from maskdet.facetable import Faces, load_faces
 from maskdet.leaks import leak_table
-from maskdet.quality import FilterOptions, apply_filters, load_filtered, near_faces, near_threshold
+from maskdet.quality import FilterOptions, apply_filters, load_filtered, near_faces
+from maskdet.review import near_threshold
 from maskdet.split import SplitOptions, load_split
 from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace

@@ -7,7 +7,8 @@ import streamlit as st
 from maskdet.decisions import Decisions, decide, from_csv, load_decisions, to_csv
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces
-from maskdet.quality import FILTER_TITLES, Filtered, decision_effects
+from maskdet.quality import FILTER_TITLES, Filtered
+from maskdet.review import decision_effects
 from maskdet.workspace import Workspace
 from ui.cached import thumbnails
 from ui.decisions import DECISION_TITLES, change, history, undo

@@ -16,11 +16,8 @@ from maskdet.quality import (
     MEASURED,
     Filtered,
     FilterOptions,
-    duplicate_clusters,
-    near_threshold,
-    pairs_near_threshold,
-    removals,
 )
+from maskdet.review import duplicate_clusters, near_threshold, pairs_near_threshold, removals
 from maskdet.split import SplitOptions
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES
@@ -83,7 +80,7 @@ def show_removals(setting: Setting) -> None:
 
 
 def removal_table(counts: pd.DataFrame, *, in_percent: bool) -> pd.DataFrame:
-    """The counts of `maskdet.quality.removals` with labels for people, those of the filters perhaps in percent."""
+    """The counts of `maskdet.review.removals` with labels for people, those of the filters perhaps in percent."""
     filters = [name for name in counts if name in FILTER_TITLES]
     table = counts.assign(label=counts["label"].map(LABEL_TITLES))
     if in_percent:
