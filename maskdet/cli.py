@@ -186,7 +186,8 @@ def filter_faces(
     """Decide which faces stay: the study's duplicate, aspect-ratio and RGB filters, further ones, decisions by hand."""
     from maskdet.decisions import load_decisions
     from maskdet.facetable import load_faces
-    from maskdet.quality import FilterOptions, apply_filters, concerns, removals, save_filtered
+    from maskdet.quality import FilterOptions, apply_filters, save_filtered
+    from maskdet.review import concerns, removals
 
     workspace = _workspace(context, home)
     further = {"min_side": min_side, "min_sharpness": min_sharpness}
@@ -229,18 +230,19 @@ def decisions(
     home: HomeOption = None,
 ) -> None:
     """Show, import or export the decisions by hand: faces that are kept or dropped whatever the filters say."""
-    from maskdet.decisions import from_csv, load_decisions, save_decisions, to_csv
+    from maskdet.decisions import change_decisions, from_csv, load_decisions, save_decisions, to_csv
 
     workspace = _workspace(context, home)
-    decided = {} if clear else load_decisions(workspace)
-    if source is not None:
-        decided |= from_csv(source.read_bytes())
-    if clear or source is not None:
+    added = {} if source is None else from_csv(source.read_bytes())
+    if clear:
         workspace.ensure_writable()
-        save_decisions(workspace, decided)
+        save_decisions(workspace, added)
+    elif added:
+        change_decisions(workspace, added)
+    decided = load_decisions(workspace)
     if target is not None:
         with replacing(target) as temporary:
-            temporary.write_text(to_csv(decided), encoding="utf-8")
+            temporary.write_bytes(to_csv(decided).encode())
     kept = sum(decision == "keep" for decision in decided.values())
     print(f"{kept} kept and {len(decided) - kept} dropped by hand; `filter` takes them into account.")
     _done(workspace, f"{len(decided)} decisions")

@@ -9,14 +9,17 @@ from collections.abc import Iterable, Mapping
 from io import StringIO
 from typing import Final, Literal, get_args
 
+from filelock import FileLock, Timeout
+
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.export import inert, restored
+from maskdet.export import LINE_END, inert, restored
 from maskdet.workspace import Workspace, read_json, write_json
 
 Decision = Literal["keep", "drop"]
 Decisions = dict[str, Decision]
 DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
 _COLUMNS: Final = ["face_id", "decision"]
+_PATIENCE: Final = 10  # seconds; storing takes milliseconds
 
 
 def decide(decisions: Mapping[str, Decision], face_ids: Iterable[str], decision: Decision | None) -> Decisions:
@@ -46,10 +49,39 @@ def save_decisions(workspace: Workspace, decisions: Mapping[str, Decision]) -> N
     write_json(workspace.path("decisions.json"), dict(sorted(decisions.items())))
 
 
+def change_decisions(workspace: Workspace, changes: Mapping[str, Decision | None]) -> dict[str, Decision | None]:
+    """Store decisions on some faces, None to take one back; all others stay as they are stored now.
+
+    They are read, changed and written under a lock, so that of two sessions that decide at once neither undoes the
+    other.
+
+    Returns
+    -------
+    dict
+        What was decided before on each face that changed: the changes that undo this one.
+
+    Raises
+    ------
+    WorkspaceError
+        If they cannot be read or written, or another session does not let go.
+    """
+    workspace.ensure_writable()
+    try:
+        with FileLock(workspace.path(".decisions.lock"), timeout=_PATIENCE):
+            stored = load_decisions(workspace)
+            before = {face_id: stored.get(face_id) for face_id, now in changes.items() if stored.get(face_id) != now}
+            if before:
+                merged = {**stored, **changes}
+                save_decisions(workspace, {face_id: now for face_id, now in merged.items() if now is not None})
+            return before
+    except Timeout:
+        raise WorkspaceError("Another session is storing decisions by hand; try again in a moment.") from None
+
+
 def to_csv(decisions: Mapping[str, Decision]) -> str:
     """The decisions as CSV, sorted by face id."""
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator=LINE_END)
     writer.writerow(_COLUMNS)
     writer.writerows((inert(face_id), decision) for face_id, decision in sorted(decisions.items()))
     return text.getvalue()
@@ -69,7 +101,7 @@ def from_csv(data: bytes) -> Decisions:
             raise MaskDetError("The decisions need the columns face_id and decision.")
         decisions: Decisions = {}
         for row in rows:
-            face_id, decision = restored(row["face_id"]), (row["decision"] or "").strip()
+            face_id, decision = restored(row["face_id"] or ""), (row["decision"] or "").strip()
             if not face_id:
                 raise MaskDetError(f"Line {rows.line_num} of the decisions names no face.")
             if decision not in DECISIONS:

@@ -4,8 +4,11 @@ from typing import Final
 
 import pandas as pd
 
-#: A cell that begins with one of these is taken for a formula by spreadsheet programs.
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+#: A cell that begins with one of these is taken for a formula by spreadsheets, with a wide one in East Asian settings.
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+#: What ends a line (RFC 4180). The csv module puts text in quotes that holds one of these characters, and only then is
+#: a line break in a file's name no new row, whose first cell could be a formula.
+LINE_END: Final = "\r\n"
 
 
 def inert(text: str) -> str:
@@ -26,4 +29,4 @@ def to_csv(table: pd.DataFrame) -> str:
 
     text = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     safe = table.assign(**{name: table[name].map(cell) for name in text})
-    return safe.rename(columns=lambda name: inert(str(name))).to_csv(index=False, lineterminator="\n")
+    return safe.rename(columns=lambda name: inert(str(name))).to_csv(index=False, lineterminator=LINE_END)

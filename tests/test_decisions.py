@@ -1,9 +1,15 @@
 """Decisions by hand: taking and undoing them, the CSV there and back, and what is wrong with a file."""
 
+import csv
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+
 import pytest
 from factories import make_faces
+from filelock import FileLock
 
-from maskdet.decisions import decide, from_csv, load_decisions, save_decisions, to_csv
+import maskdet.decisions
+from maskdet.decisions import change_decisions, decide, from_csv, load_decisions, save_decisions, to_csv
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import forget, scan
 from maskdet.quality import apply_filters
@@ -24,6 +30,36 @@ def test_stored_in_the_workspace(workspace: Workspace) -> None:
     assert load_decisions(workspace) == {"a": "drop", "z": "keep"}
 
 
+def test_sessions_that_decide_at_once_do_not_undo_each_other(workspace: Workspace) -> None:
+    def session(name: str) -> None:
+        for number in range(20):
+            change_decisions(workspace, {f"{name}{number}": "drop"})
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(session, "abc"))
+    assert load_decisions(workspace) == {f"{name}{number}": "drop" for name in "abc" for number in range(20)}
+
+
+def test_changes_can_be_undone(workspace: Workspace) -> None:
+    assert change_decisions(workspace, {"x": "drop", "y": "keep"}) == {"x": None, "y": None}
+    before = change_decisions(workspace, {"x": None, "y": "keep", "z": "drop", "new": None})
+    assert before == {"x": "drop", "z": None}
+    assert load_decisions(workspace) == {"y": "keep", "z": "drop"}
+    change_decisions(workspace, {"other": "keep"})  # of another session
+    change_decisions(workspace, before)
+    assert load_decisions(workspace) == {"x": "drop", "y": "keep", "other": "keep"}
+
+
+def test_a_session_that_does_not_let_go_is_a_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maskdet.decisions, "_PATIENCE", 0)
+    workspace.ensure_writable()
+    with (
+        FileLock(workspace.path(".decisions.lock")),
+        pytest.raises(WorkspaceError, match="Another session is storing decisions by hand"),
+    ):
+        change_decisions(workspace, {"x": "drop"})
+
+
 @pytest.mark.parametrize("text", ["[]", '{"a": "maybe"}', "{", '{"a": ["keep"]}'])
 def test_a_damaged_file_is_named(workspace: Workspace, text: str) -> None:
     workspace.home.mkdir()
@@ -34,12 +70,14 @@ def test_a_damaged_file_is_named(workspace: Workspace, text: str) -> None:
 
 def test_csv_there_and_back() -> None:
     odd = {'a/b "c", d.jpg': "keep", "x/ü\nü.png@1,2,3,4": "drop", "=cmd/1.jpg": "keep", "'=quoted/1.jpg": "drop"}
+    odd |= {"x/a\r=1+1.png": "keep", "\n=1.png": "drop"}  # a line break, and behind it what looks like a formula
     text = to_csv(odd)  # type: ignore[arg-type]
-    assert text.splitlines()[0] == "face_id,decision"
+    assert text.startswith("face_id,decision\r\n")
     assert from_csv(text.encode()) == odd
     assert from_csv(("\ufeff" + text).encode()) == odd
-    cells = [line.split(",")[0].strip('"') for line in text.splitlines()]
-    assert not any(cell.startswith("=") for cell in cells)  # a spreadsheet would run it
+    cells = [row[0] for row in csv.reader(StringIO(text, newline=""))]
+    assert not any(cell.startswith(("=", "\n")) for cell in cells)  # a spreadsheet would run it
+    assert text.replace("\r\n", "").count("\r") == text.count('\r=1+1.png"') == 1  # within quotes: no cell of its own
 
 
 def test_csv_of_a_person() -> None:
@@ -55,6 +93,7 @@ def test_csv_of_a_person() -> None:
         (b"face_id,decision\nx,keep\ny,maybe\n", "Line 3 of the decisions: 'maybe' is neither keep nor drop"),
         (b"face_id,decision\nx\n", "Line 2 of the decisions: '' is neither"),
         (b"face_id,decision\n,keep\n", "Line 2 of the decisions names no face"),
+        (b"decision,face_id\nkeep\n", "Line 2 of the decisions names no face"),
         (b"\xff\xfe", "cannot be read as CSV"),
         (b'face_id,decision\n"x,keep\n', "cannot be read as CSV"),
     ],

@@ -1,5 +1,6 @@
 """CSV for spreadsheets: formulas are inert, numbers are not touched, and the text comes back."""
 
+import csv
 from io import StringIO
 
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from maskdet.export import inert, restored, to_csv
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''@x"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "'=1", "''@x"])
 def test_a_formula_is_inert(text: str) -> None:
     assert inert(text) == f"'{text}"
 
@@ -29,6 +30,13 @@ def test_what_is_inert_can_be_restored(text: str) -> None:
 def test_a_table() -> None:
     table = pd.DataFrame({"=name": ["=cmd|' /C calc'!A0", "plain"], "value": [-1.5, 2.0], "flag": [True, False]})
     text = to_csv(table)
-    assert text == "'=name,value,flag\n'=cmd|' /C calc'!A0,-1.5,True\nplain,2.0,False\n"
+    assert text == "'=name,value,flag\r\n'=cmd|' /C calc'!A0,-1.5,True\r\nplain,2.0,False\r\n"
     assert pd.read_csv(StringIO(text))["value"].tolist() == [-1.5, 2.0]
     assert table.columns[0] == "=name"  # the caller's table is not changed
+
+
+def test_a_line_break_begins_no_cell_of_its_own() -> None:
+    table = pd.DataFrame({"photo": ["a\r=1+1.png", "b\n=1+1.png", 'c"\r\n=1+1.png']})
+    text = to_csv(table)
+    assert text == 'photo\r\n"a\r=1+1.png"\r\n"b\n=1+1.png"\r\n"c""\r\n=1+1.png"\r\n'
+    assert [row for [row] in csv.reader(StringIO(text, newline=""))][1:] == table["photo"].tolist()
