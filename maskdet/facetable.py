@@ -122,7 +122,8 @@ def scan(
             rejects = faces.rejects[faces.rejects["dataset"].isin(found)]
             reasons = "; ".join(f"{r.photo}: {r.reason}" for r in rejects.head(3).itertuples())
             raise MaskDetError(f"No usable face in {root}" + (f" ({reasons})." if reasons else "."))
-        _write(workspace, before, faces, {shard.key for shard in shards})
+        in_use = set(before.table["shard"]) if before else set()  # by a training that began before this scan
+        _write(workspace, before, faces, in_use.union(shard.key for shard in shards))
         return load_faces(workspace)
 
 
@@ -284,7 +285,7 @@ def _merge(
     )
 
 
-def _write(workspace: Workspace, before: Faces | None, faces: Faces, scanned: set[str]) -> None:
+def _write(workspace: Workspace, before: Faces | None, faces: Faces, keep: set[str]) -> None:
     old, new = _entries(before) if before else {}, _entries(faces)
     # Until all is written, what changes has no signature: after a cut, the next scan reads it again. And no face is
     # ever in the table whose dataset is not in the list.
@@ -295,7 +296,7 @@ def _write(workspace: Workspace, before: Faces | None, faces: Faces, scanned: se
     write_table(workspace.path("rejects.parquet"), faces.rejects)
     write_table(workspace.path("faces.parquet"), faces.table)
     write_json(workspace.path("datasets.json"), new)
-    used = scanned.union(faces.table["shard"])  # a scanned shard may hold rejects alone
+    used = keep.union(faces.table["shard"])  # a scanned shard may hold rejects alone
     for path in workspace.path("shards").iterdir():
         if path.stem not in used:
             path.unlink()

@@ -1,4 +1,4 @@
-"""The normalised faces: 150x150 RGB, decoded once by the scan and read back from memory maps."""
+"""The normalised faces: 150x150 RGB, decoded once by the scan and read back from its shards."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,17 +42,24 @@ class ArrayImages:
 
 
 class StoredImages:
-    """Faces of a workspace, read from the memory maps of its shards as they are asked for."""
+    """Faces of a workspace, read from its shards as they are asked for.
+
+    No shard stays open: 40,000 faces lie in hundreds of them, and a process may open 256 files on some systems.
+
+    Raises
+    ------
+    WorkspaceError
+        On construction or when faces are taken, if a shard is missing or damaged.
+    """
 
     def __init__(self, folder: Path, shards: npt.NDArray[np.object_], rows: npt.NDArray[np.int64]) -> None:
         names, self._shard = np.unique(shards.astype(str), return_inverse=True)
-        self._rows = rows
+        self._folder, self._rows = folder, rows
+        self._paths = [folder / f"{name}.npy" for name in names]
         try:
-            self._maps = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in names]
+            self._begin = [np.load(path, mmap_mode="r").offset for path in self._paths]  # of the first face, in bytes
         except (OSError, ValueError) as error:
-            raise WorkspaceError(
-                f"The measured faces in {folder} are incomplete ({error}): run `python -m maskdet scan DIR` again."
-            ) from error
+            raise self._incomplete(error) from error
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -62,9 +69,20 @@ class StoredImages:
         wanted = np.asarray(positions, dtype=np.int64)
         images = np.empty((len(wanted), FACE_SIZE, FACE_SIZE, 3), dtype=np.uint8)
         for shard in np.unique(self._shard[wanted]):
-            at = np.flatnonzero(self._shard[wanted] == shard)
-            images[at] = self._maps[shard][self._rows[wanted[at]]]
+            try:
+                with self._paths[shard].open("rb", buffering=0) as file:
+                    for at in np.flatnonzero(self._shard[wanted] == shard):
+                        file.seek(self._begin[shard] + int(self._rows[wanted[at]]) * images[at].nbytes)
+                        if file.readinto(images[at]) < images[at].nbytes:
+                            raise EOFError(f"{self._paths[shard].name} is cut short")
+            except (OSError, EOFError) as error:
+                raise self._incomplete(error) from error
         return images
+
+    def _incomplete(self, error: Exception) -> WorkspaceError:
+        return WorkspaceError(
+            f"The measured faces in {self._folder} are incomplete ({error}): run `python -m maskdet scan DIR` again."
+        )
 
 
 def stored_images(workspace: Workspace, faces: Faces, face_ids: "pd.Series[str]") -> StoredImages:

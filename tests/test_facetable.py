@@ -20,6 +20,7 @@ import maskdet.measure
 from maskdet import measure
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, forget, has_faces, label_percent, label_split, load_faces, scan
+from maskdet.images import stored_images
 from maskdet.workspace import Workspace
 
 
@@ -64,7 +65,22 @@ def test_a_rescan_replaces_its_datasets_and_keeps_others(workspace: Workspace, t
     write_photo(tmp_path / "x/a/without_mask/3.png", seed=3)
     faces = scan(workspace, tmp_path / "x", jobs=1)
     assert faces.table["face_id"].tolist() == ["a/with_mask/1.png", "a/without_mask/3.png", "b/with_mask/2.png"]
-    assert {path.stem for path in workspace.path("shards").iterdir()} == set(faces.table["shard"])
+
+
+def test_a_rescan_leaves_the_last_pixels_to_those_who_read_them(workspace: Workspace, tmp_path: Path) -> None:
+    """A training that began before the scan goes on; pixels of the scan before the last are gone."""
+    photo = write_photo(tmp_path / "a/with_mask/1.png", seed=1)
+    first = scan(workspace, tmp_path / "a", jobs=1)
+    images = stored_images(workspace, first, first.table["face_id"])
+    expected = images.take([0])
+    write_photo(photo, seed=2)
+    second = scan(workspace, tmp_path / "a", jobs=1)
+    np.testing.assert_array_equal(images.take([0]), expected)
+    write_photo(photo, seed=3)
+    third = scan(workspace, tmp_path / "a", jobs=1)
+    kept = {*second.table["shard"], *third.table["shard"]}
+    assert {path.stem for path in workspace.path("shards").iterdir()} == kept
+    assert set(first.table["shard"]).isdisjoint(kept)
 
 
 def test_a_scan_that_is_cut_leaves_the_old_table_and_can_go_on(workspace: Workspace, tmp_path) -> None:

@@ -99,6 +99,29 @@ def test_damaged_shard(workspace: Workspace, two_datasets: Faces, damage: str) -
         stored_images(workspace, two_datasets, two_datasets.table["face_id"])
 
 
+def test_no_shard_stays_open(workspace: Workspace, two_datasets: Faces) -> None:
+    """40,000 faces lie in hundreds of shards, and a process may open 256 files on some systems."""
+    open_files = Path("/proc/self/fd")
+    if not open_files.is_dir():
+        pytest.skip("no /proc here")
+    before = len(list(open_files.iterdir()))
+    images = stored_images(workspace, two_datasets, two_datasets.table["face_id"])
+    images.take([0, 13])
+    assert len(list(open_files.iterdir())) == before
+
+
+def test_a_shard_that_goes_while_it_is_in_use(workspace: Workspace, two_datasets: Faces) -> None:
+    images = stored_images(workspace, two_datasets, two_datasets.table["face_id"])
+    for path in workspace.path("shards").glob("*.npy"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WorkspaceError, match=r"incomplete .*: run `python -m maskdet scan DIR`"):
+        images.take(range(14))
+    for path in workspace.path("shards").glob("*.npy"):
+        path.unlink()
+    with pytest.raises(WorkspaceError, match=r"incomplete .*: run `python -m maskdet scan DIR`"):
+        images.take([0])
+
+
 def test_batches() -> None:
     assert [b.tolist() for b in batches(7, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
     assert [b.tolist() for b in batches(6, 3)] == [[0, 1, 2], [3, 4, 5]]
