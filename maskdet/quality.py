@@ -17,7 +17,7 @@ import pandas as pd
 from maskdet.decisions import Decision
 from maskdet.duplicates import FLAT_HASHES, MAX_DISTANCE, NearPairs, clusters, near_pairs_of, parse_hashes
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.facetable import Faces
+from maskdet.facetable import Faces, table_fingerprint
 from maskdet.labels import INCORRECT_MASK, IncorrectMask, treat_incorrect
 from maskdet.measure import HASH_KINDS, HashKind
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
@@ -291,6 +291,7 @@ def save_filtered(workspace: Workspace, filtered: Filtered) -> None:
         "options": asdict(filtered.options),
         "faces_fingerprint": filtered.faces_fingerprint,
         "decisions": filtered.decisions,
+        "fingerprint": _fingerprint(filtered.table),
     }
     write_json(workspace.path("filter.json"), description)
 
@@ -301,7 +302,8 @@ def load_filtered(workspace: Workspace, faces: Faces) -> Filtered:
     Raises
     ------
     WorkspaceError
-        If there is none, or it was made for other faces than the workspace holds now.
+        If there is none, it was made for other faces than the workspace holds now, or the two files don't belong
+        together.
     """
     if not workspace.path("filter.json").is_file():
         raise WorkspaceError("The faces are not filtered yet: run `python -m maskdet filter` first.")
@@ -314,7 +316,13 @@ def load_filtered(workspace: Workspace, faces: Faces) -> Filtered:
     )
     if filtered.faces_fingerprint != faces.fingerprint:
         raise WorkspaceError("The faces changed since they were filtered: run `python -m maskdet filter` again.")
+    if description.get("fingerprint", "") not in ("", _fingerprint(filtered.table)):  # older versions wrote none
+        raise WorkspaceError("The filtered set is incomplete: run `python -m maskdet filter` again.")
     return filtered
+
+
+def _fingerprint(table: pd.DataFrame) -> str:
+    return table_fingerprint(table, ["face_id", "label", "removed_by"])
 
 
 def options_from(kind: type[Options], values: dict[str, Any]) -> Options:

@@ -36,7 +36,7 @@ class SplitOptions:
     group_distance : int
         Faces whose hashes differ in at most this many of 64 bits stay together, also those that the duplicate filter
         left. 6 is the widest distance at which unrelated faces of the study's datasets don't chain into one large
-        group (our choice; at 8 the largest group has 328 faces).
+        group (our choice; at 8 the largest group has 324 faces).
     grouped : bool
         False splits face by face at random, as the study does, and parts photos and duplicates: only to see what that
         leaks (see `maskdet.leaks`).
@@ -107,9 +107,8 @@ def split_faces(
     stratum = table.groupby(["dataset", "label"]).ngroup().to_numpy().astype(np.int64)
     assigned = assign_groups(table["group"].to_numpy(), stratum, options.shares, np.random.default_rng(options.seed))
     table["split"] = np.array(SPLITS)[assigned]
-    fingerprint = table_fingerprint(table, ["face_id", "label", "phash", "split"])
     columns = ["face_id", "dataset", "label", "pool", "group", "split"]
-    return Split(table[columns], options, filtered.faces_fingerprint, fingerprint)
+    return Split(table[columns], options, filtered.faces_fingerprint, _fingerprint(faces, table[columns]))
 
 
 def assign_groups(
@@ -181,7 +180,8 @@ def load_split(workspace: Workspace, faces: Faces) -> Split:
     Raises
     ------
     WorkspaceError
-        If there is none, or it was made for other faces than the workspace holds now.
+        If there is none, it was made for other faces than the workspace holds now, or the two files don't belong
+        together.
     """
     if not workspace.path("split.json").is_file():
         raise WorkspaceError("The faces are not split yet: run `python -m maskdet split` first.")
@@ -192,12 +192,19 @@ def load_split(workspace: Workspace, faces: Faces) -> Split:
         )
     table = read_table(workspace.path("split.parquet"))
     options = options_from(SplitOptions, description["options"])
+    if _fingerprint(faces, table) != description["fingerprint"]:
+        raise WorkspaceError("The split is incomplete: run `python -m maskdet split` again.")
     return Split(table, options, description["faces_fingerprint"], description["fingerprint"])
 
 
 def pool_table(split: Split, pool: Pool) -> pd.DataFrame:
     """The rows of one pool."""
     return split.table[split.table["pool"] == pool].reset_index(drop=True)
+
+
+def _fingerprint(faces: Faces, table: pd.DataFrame) -> str:
+    phash = faces.table.set_index("face_id")["phash"].reindex(table["face_id"]).to_numpy()
+    return table_fingerprint(table.assign(phash=phash), ["face_id", "label", "phash", "split"])
 
 
 def _groups(table: pd.DataFrame, distance: int) -> npt.NDArray[np.int64]:

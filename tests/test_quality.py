@@ -1,5 +1,6 @@
 """The three filters: each threshold by hand, the order in which removals count, and which copy survives."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -403,6 +404,16 @@ def test_other_faces_than_were_filtered(workspace: Workspace) -> None:
         load_filtered(workspace, make_faces({}, {}, {}))
     with pytest.raises(WorkspaceError, match="faces changed since they were filtered"):
         load_filtered(workspace, make_faces({}, {"label": "without_mask"}))
+
+
+def test_a_decision_beside_the_options_of_another(workspace: Workspace, tmp_path: Path) -> None:
+    """A cut between the two files, or two sessions that save at once, leave the table of one and the options of one."""
+    faces = make_faces({"phash": COPY}, {"phash": COPY})
+    save_filtered(Workspace(tmp_path / "other"), apply_filters(faces, FilterOptions(duplicates=False)))
+    save_filtered(workspace, apply_filters(faces))
+    shutil.copy(tmp_path / "other/filtered.parquet", workspace.path("filtered.parquet"))
+    with pytest.raises(WorkspaceError, match="filtered set is incomplete: run `python -m maskdet filter` again"):
+        load_filtered(workspace, faces)
 
 
 def test_options_of_another_version(workspace: Workspace) -> None:

@@ -1,7 +1,9 @@
 """The split: exact shares where faces stand alone, whole groups always, the same from the same seed."""
 
+import shutil
 from collections import Counter, defaultdict
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -267,6 +269,16 @@ def test_other_faces_than_were_split(workspace: Workspace) -> None:
     save_split(workspace, split(lone_faces(("a", "with_mask", 10))))
     with pytest.raises(WorkspaceError, match="faces changed since they were split"):
         load_split(workspace, lone_faces(("a", "with_mask", 11)))
+
+
+def test_a_split_beside_the_fingerprint_of_another(workspace: Workspace, tmp_path: Path) -> None:
+    """A cut between the two files, or two sessions that save at once: no run may carry the wrong fingerprint."""
+    faces = grouped_faces()
+    save_split(Workspace(tmp_path / "other"), split(faces, seed=1))
+    save_split(workspace, split(faces))
+    shutil.copy(tmp_path / "other/split.parquet", workspace.path("split.parquet"))
+    with pytest.raises(WorkspaceError, match="split is incomplete: run `python -m maskdet split` again"):
+        load_split(workspace, faces)
 
 
 def test_options_of_another_version(workspace: Workspace) -> None:
