@@ -63,8 +63,9 @@ class Faces:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Datasets whose folder is gone, as of now. Their faces are kept out of filtering, splitting and training."""
-        return tuple(sorted(dataset for dataset, root in self.roots.items() if not root.is_dir()))
+        """Datasets whose folder is gone or closed, as of now: kept out of filtering, splitting and training."""
+        # Path.is_dir would raise for a folder that one may not enter.
+        return tuple(sorted(dataset for dataset, root in self.roots.items() if not os.path.isdir(root)))  # noqa: PTH112
 
 
 def table_fingerprint(table: pd.DataFrame, columns: list[str]) -> str:

@@ -311,6 +311,18 @@ def test_a_folder_that_vanishes_is_reported_and_kept(workspace: Workspace, datas
     assert load_faces(workspace).missing == ()
 
 
+def test_a_folder_that_is_closed_is_missing(scanned: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.stat
+
+    def closed(path, *args, **kwargs):
+        if str(path) == str(scanned.roots["web"]):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", closed)
+    assert scanned.missing == ("web",)
+
+
 FILES = ("datasets.json", "rejects.parquet", "faces.parquet", "datasets.json again")
 
 
