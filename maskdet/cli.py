@@ -306,7 +306,7 @@ def leaks(
     seed: SeedOption = 0,
     home: HomeOption = None,
 ) -> None:
-    """Count the validation and test faces that resemble a training face, in the publisher's and in our splits."""
+    """Count the validation and test faces that resemble a training face, in the publisher's splits and in ours."""
     from maskdet.catalog import load_catalog
     from maskdet.facetable import load_faces
     from maskdet.leaks import compare_splits, leak_table
@@ -408,6 +408,7 @@ def predict(
     home: HomeOption = None,
 ) -> None:
     """Say of each photo whether the face wears a mask, as CSV. A file that cannot be read is a row that says why."""
+    from maskdet.export import to_csv
     from maskdet.predict import OK, collect_photos, predict_photos
     from maskdet.runs import find_run
 
@@ -417,10 +418,10 @@ def predict(
     with progress_bar() as progress:
         table = predict_photos([(str(path), path) for path in photos], loaded, run.id, progress)
     if csv is None:
-        table.to_csv(sys.stdout, index=False)
+        print(to_csv(table), end="")
     else:
         with replacing(csv) as temporary:
-            table.to_csv(temporary, index=False)
+            temporary.write_bytes(to_csv(table).encode())
     unread = int((table["status"] != OK).sum())
     note(f"{len(table) - unread} photos predicted, {unread} not readable" + (f", written to {csv}" if csv else ""))
 

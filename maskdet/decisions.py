@@ -5,7 +5,7 @@ while. As CSV they have the columns ``face_id`` and ``decision``.
 """
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from io import StringIO
 from typing import Final, Literal, get_args
 
@@ -22,17 +22,6 @@ _COLUMNS: Final = ["face_id", "decision"]
 _PATIENCE: Final = 10  # seconds; storing takes milliseconds
 
 
-def decide(decisions: Mapping[str, Decision], face_ids: Iterable[str], decision: Decision | None) -> Decisions:
-    """The decisions with some more; None takes those on the given faces back."""
-    changed = dict(decisions)
-    for face_id in face_ids:
-        if decision is None:
-            changed.pop(face_id, None)
-        else:
-            changed[face_id] = decision
-    return changed
-
-
 def load_decisions(workspace: Workspace) -> Decisions:
     """The decisions of a workspace, none if nobody decided yet. Raises WorkspaceError if the file is damaged."""
     path = workspace.path("decisions.json")
@@ -40,7 +29,7 @@ def load_decisions(workspace: Workspace) -> Decisions:
         return {}
     stored = read_json(path)
     if not isinstance(stored, dict) or any(value not in DECISIONS for value in stored.values()):
-        raise WorkspaceError(f"{path} holds no decisions; delete it, or import them again.")
+        raise WorkspaceError(f"{path} holds no decisions.")
     return dict(stored)
 
 

@@ -20,7 +20,7 @@ from joblib import Parallel, delayed, parallel_config
 
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
-from maskdet.measure import VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
+from maskdet.measure import HASH_KINDS, VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
 from maskdet.progress import Progress, silent
 from maskdet.readers import Reading, dataset_signature, find_datasets, read_dataset
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
@@ -85,8 +85,9 @@ def scan(
 ) -> Faces:
     """Read the datasets found in a folder, measure every face, and write the face table.
 
-    A dataset that the workspace knows already is replaced, others are kept. Unchanged datasets and photos are not read
-    again, and a scan that was cut goes on where it was.
+    A dataset that the workspace knows already is replaced, others are kept, unless the table is damaged or an older
+    version's: then it is begun anew. Unchanged datasets and photos are not read again, and a scan that was cut goes on
+    where it was.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def scan(
     """
     found = find_datasets(root, dataset_id)
     with workspace.lock():
-        before = load_faces(workspace) if has_faces(workspace) else None
+        before = _faces_before(workspace)
         progress(0, 0, f"looking for changes in {len(found)} datasets")
         signatures = {dataset: f"{VERSION} {dataset_signature(folder)}" for dataset, folder in found.items()}
         unchanged = _unchanged(workspace, before, found, signatures)
@@ -123,7 +124,12 @@ def scan(
             rejects = faces.rejects[faces.rejects["dataset"].isin(found)]
             reasons = "; ".join(f"{r.photo}: {r.reason}" for r in rejects.head(3).itertuples())
             raise MaskDetError(f"No usable face in {root}" + (f" ({reasons})." if reasons else "."))
-        in_use = set(before.table["shard"]) if before else set()  # by a training that began before this scan
+        if before is not None:
+            in_use = set(before.table["shard"])  # by a training that began before this scan
+        elif has_faces(workspace):  # damaged: datasets that are scanned next need not be measured again
+            in_use = {path.stem for path in workspace.path("shards").iterdir()}
+        else:
+            in_use = set()
         _write(workspace, before, faces, in_use.union(shard.key for shard in shards))
         return load_faces(workspace)
 
@@ -157,21 +163,33 @@ def has_faces(workspace: Workspace) -> bool:
 
 
 def load_faces(workspace: Workspace) -> Faces:
-    """The face table of a workspace. Raises WorkspaceError if nothing was scanned yet or a file is damaged."""
+    """The face table of a workspace.
+
+    Raises
+    ------
+    WorkspaceError
+        If nothing was scanned yet, or a file is damaged or of an older version; the sentence says what to do.
+    """
     if not has_faces(workspace):
         raise WorkspaceError("No faces yet: run `python -m maskdet scan DIR` on a folder of datasets first.")
-    for _ in range(2):  # a second time if a scan ended between the two files
-        datasets = read_json(workspace.path("datasets.json"))
-        table = read_table(workspace.path("faces.parquet"))
-        if table["dataset"].isin(datasets).all():
-            break
-    return Faces(
-        table=table,
-        rejects=read_table(workspace.path("rejects.parquet")),
-        roots={key: Path(entry["path"]) for key, entry in datasets.items()},
-        photos={key: int(entry["photos"]) for key, entry in datasets.items()},
-        signatures={key: str(entry.get("signature", "")) for key, entry in datasets.items()},
-    )
+    try:
+        for _ in range(2):  # a second time if a scan ended between the two files
+            datasets = read_json(workspace.path("datasets.json"))
+            table = read_table(workspace.path("faces.parquet"))
+            if table["dataset"].isin(datasets).all():
+                break
+        faces = Faces(
+            table=table,
+            rejects=read_table(workspace.path("rejects.parquet")),
+            roots={key: Path(entry["path"]) for key, entry in datasets.items()},
+            photos={key: int(entry["photos"]) for key, entry in datasets.items()},
+            signatures={key: str(entry.get("signature", "")) for key, entry in datasets.items()},
+        )
+    except (WorkspaceError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise WorkspaceError(f"The face table is damaged: scan all datasets again to make it anew. {error}") from error
+    if not {*HASH_KINDS, "sharpness", "pixels_digest"} <= set(table):
+        raise WorkspaceError("The face table is of an older version of MaskDet: scan all datasets again.")
+    return faces
 
 
 def label_split(faces: Faces, incorrect_mask: IncorrectMask = "class") -> pd.DataFrame:
@@ -203,6 +221,14 @@ def label_percent(split: pd.DataFrame) -> dict[str, float]:
     """The last line of the study's Table 2: each label's share of all faces in percent, from `label_split`."""
     total = split.iloc[-1]
     return {label: 100 * total[label] / max(1, total["faces"]) for label in LABELS}
+
+
+def _faces_before(workspace: Workspace) -> Faces | None:
+    """What the workspace holds, or None where there is nothing that can be kept."""
+    try:
+        return load_faces(workspace) if has_faces(workspace) else None
+    except WorkspaceError:  # this scan is what mends it
+        return None
 
 
 def _unchanged(

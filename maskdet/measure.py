@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, BinaryIO, Final, Literal, get_args
 
 import imagehash
 import numpy as np
@@ -87,19 +87,19 @@ def measure_shard(shard: Shard, folder: Path) -> int:
     if is_measured(shard.key, folder):
         return len(shard.faces)
     rows: list[dict[str, Any]] = []
-    pixels: list[RgbImage] = []
-    for photo, faces in shard.faces:
-        for row, face in measure_photo(shard.root / photo, faces):
-            if face is not None:
-                row["shard_row"] = len(pixels)
-                pixels.append(face)
-                row["face_id"] = f"{shard.dataset}/{photo}{_box_suffix(row)}"
-            rows.append({"dataset": shard.dataset, "photo": photo, "shard": shard.key, **row})
+    count = 0
     with replacing(folder / f"{shard.key}.npy") as temporary, temporary.open("wb") as file:
-        header = header_data_from_array_1_0(np.empty((0, FACE_SIZE, FACE_SIZE, 3), np.uint8))
-        write_array_header_1_0(file, header | {"shape": (len(pixels), FACE_SIZE, FACE_SIZE, 3)})
-        for face in pixels:  # one after the other: stacking them first would copy all once more
-            file.write(face.data)
+        _write_header(file, 0)
+        for photo, faces in shard.faces:
+            for row, face in measure_photo(shard.root / photo, faces):
+                if face is not None:
+                    row["shard_row"] = count
+                    row["face_id"] = f"{shard.dataset}/{photo}{_box_suffix(row)}"
+                    file.write(face.data)  # at once: photos of crowds would fill the memory
+                    count += 1
+                rows.append({"dataset": shard.dataset, "photo": photo, "shard": shard.key, **row})
+        file.seek(0)
+        _write_header(file, count)
     with replacing(folder / f"{shard.key}.json") as temporary:
         temporary.write_text(json.dumps(rows), encoding="utf-8")
     return len(shard.faces)
@@ -241,6 +241,12 @@ def face_hashes(grey: Image.Image) -> dict[str, str]:
 def _counts(image: Image.Image) -> npt.NDArray[np.uint32]:
     """The histogram of an image, 256 levels a channel. An array of the standard library is a quick way to NumPy."""
     return np.frombuffer(array("I", image.histogram()), dtype=np.uint32)
+
+
+def _write_header(file: BinaryIO, count: int) -> None:
+    """The header of a .npy file of faces. NumPy leaves room in it, so its length does not depend on their number."""
+    header = header_data_from_array_1_0(np.empty((0, FACE_SIZE, FACE_SIZE, 3), np.uint8))
+    write_array_header_1_0(file, header | {"shape": (count, FACE_SIZE, FACE_SIZE, 3)})
 
 
 def _box_suffix(row: dict[str, Any]) -> str:

@@ -131,6 +131,8 @@ def find_datasets(root: Path, dataset_id: str | None = None) -> dict[str, Path]:
             f"No dataset found in {root}: expected folders such as with_mask/ and without_mask/, or images/ with "
             "annotations/ (XML or JSON) or a CSV of boxes, in it or in a folder below it."
         )
+    if "Total" in found:
+        raise MaskDetError("Rename the dataset Total: tables have their sum under that name.")
     for folder in found.values():
         if not _is_utf8(str(folder.resolve())):
             raise MaskDetError(f"Rename the folder {str(folder)!r}: its name is not valid UTF-8.")

@@ -72,10 +72,17 @@ def removed_of_label(filtered: Filtered) -> pd.DataFrame:
 def concerns(faces: Faces, filtered: Filtered) -> list[str]:
     """What a person should look at before they apply these filters, a sentence or two each; usually nothing.
 
-    Two things are looked for: labels that lose very different shares (more than `WIDE_GAP` points apart), and a
-    duplicate cluster so large (`LARGE_CLUSTER`) and so spread that the distance must have chained unrelated faces.
+    Three things are looked for: datasets whose folder is gone; labels that lose very different shares (more than
+    `WIDE_GAP` points apart); and a duplicate cluster so large (`LARGE_CLUSTER`) and so spread that the distance must
+    have chained unrelated faces.
     """
     found = []
+    for dataset in faces.missing:
+        count = int((faces.table["dataset"] == dataset).sum())
+        found.append(
+            f"The folder of {dataset} is gone ({faces.roots[dataset]}): its {count:,} faces are left out. Bring it "
+            "back, scan it elsewhere under the same name, or forget it."
+        )
     shares = removed_of_label(filtered).set_index("label")["removed_percent"]
     if set(CLASSES) <= set(shares.index) and abs(shares[CLASSES[0]] - shares[CLASSES[1]]) > WIDE_GAP:
         by_filter = pd.crosstab(filtered.table["label"], filtered.table["removed_by"], normalize="index")

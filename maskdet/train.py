@@ -74,7 +74,7 @@ def train(
     filtered, split = load_filtered(workspace, faces), load_split(workspace, faces)
     if _labels(filtered.kept) != _labels(split.table):  # the run would name filters that its faces never passed
         raise MaskDetError("The faces were filtered again after they were split: run `python -m maskdet split` first.")
-    table, apart = _main_pool(faces, split)
+    table, apart = main_pool(faces, split)
     if limit is not None:
         table = _limited(table, limit, seed)
     parts = {name: table[table["split"] == name].reset_index(drop=True) for name in SPLITS}
@@ -134,7 +134,7 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     """
     faces = load_faces(workspace)
     split = load_split(workspace, faces)
-    table, apart = _main_pool(faces, split)
+    table, apart = main_pool(faces, split)
     test = table[table["split"] == "test"]
     seen = run.predictions.loc[run.predictions["split"] != "test", "face_id"]
     fresh = test[~test["face_id"].isin(seen)].reset_index(drop=True)
@@ -157,7 +157,7 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     )
 
 
-def _main_pool(faces: Faces, split: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+def main_pool(faces: Faces, split: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The main pool's faces that models tell apart, and those whose mask is worn incorrectly, where they are a class.
 
     Raises MaskDetError if the folder of one of its datasets is gone.

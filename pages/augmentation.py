@@ -56,7 +56,7 @@ def main() -> None:
         "Only training faces are ever changed; validation and test faces stay as they are."
     )
     faces = faces_of(workspace)
-    split, reason = _split_or_reason(workspace, faces)
+    split = _split_in_force(workspace, faces)
     table = faces.table if split is None else split.table[split.table["split"] == "train"]
 
     options, seed = _controls(sorted(faces.table["dataset"].unique()))
@@ -81,18 +81,22 @@ def main() -> None:
 
     st.subheader("Set sizes")
     if split is None:
-        st.info(f"The sizes follow from the split. {reason}", icon=":material/info:")
+        st.info(
+            "The sizes follow from the split, and none is in force for these faces: press *Apply and split* on the "
+            "Quality page.",
+            icon=":material/info:",
+        )
         st.page_link("pages/quality.py", label="Filter and split", icon=":material/filter_alt:")
     else:
         _show_sizes(split, options)
 
 
-def _split_or_reason(workspace: Workspace, faces: Faces) -> tuple[Split | None, str]:
-    """The split in force, or why there is none."""
+def _split_in_force(workspace: Workspace, faces: Faces) -> Split | None:
+    """The split in force; none if nothing was applied yet, or the faces have changed since."""
     try:
-        return load_split(workspace, faces), ""
-    except WorkspaceError as error:
-        return None, str(error)
+        return load_split(workspace, faces)
+    except WorkspaceError:
+        return None
 
 
 def _controls(datasets: list[str]) -> tuple[AugmentOptions | None, int]:

@@ -12,6 +12,7 @@ from maskdet.split import SplitOptions
 from ui.by_hand import show_by_hand
 from ui.cached import faces_of
 from ui.charts import LABEL_TITLES
+from ui.decisions import readable
 from ui.quality_controls import choose_options
 from ui.quality_data import Setting, filtered_by, setting_of
 from ui.quality_split import choose_split, show_apply, show_split, status
@@ -40,6 +41,8 @@ def main() -> None:
     st.title("Quality")
     workspace = current_workspace()
     faces_of(workspace)  # says so where there are none, before any control is shown
+    if not readable(workspace):
+        return
     st.html(_STYLE)
     above = st.container()
     left, right = st.columns([2, 5], gap="medium")

@@ -2,9 +2,12 @@
 
 import streamlit as st
 
+from maskdet.errors import WorkspaceError
 from maskdet.models import MODELS
 from maskdet.models.cnn import CnnOptions
-from maskdet.split import SPLITS, load_split, pool_table
+from maskdet.split import SPLITS, Split, load_split
+from maskdet.train import main_pool
+from maskdet.workspace import Workspace
 from ui.augmentation import arguments, chosen_options, chosen_seed, summary
 from ui.cached import faces_of
 from ui.jobs import show_jobs, start
@@ -14,12 +17,31 @@ from ui.session import current_workspace, show
 def main() -> None:
     st.title("Training")
     workspace = current_workspace()
-    split = load_split(workspace, faces_of(workspace))
-    table = pool_table(split, "main")
+    try:
+        split = load_split(workspace, faces_of(workspace))
+    except WorkspaceError:
+        st.info(
+            "Models are trained on the faces that you apply, and nothing is applied yet, or the faces have changed "
+            "since. Look at the filters on the Quality page, and press *Apply and split* there.",
+            icon=":material/filter_alt:",
+        )
+        st.page_link("pages/quality.py", label="Filter and split", icon=":material/filter_alt:")
+    else:
+        choose_and_start(workspace, split)
+
+    st.subheader("Trainings")
+    st.caption("They go on when you leave this page, reload it or close the browser.")
+    show_jobs(workspace, "train")
+
+
+def choose_and_start(workspace: Workspace, split: Split) -> None:
+    """Choose a model and its options, and start training it on a split."""
+    table, apart = main_pool(faces_of(workspace), split)
     counts = table["split"].value_counts()
     st.caption(
         f"Data in force: {', '.join(f'{counts.get(name, 0):,} {name}' for name in SPLITS)} faces, fingerprint "
         f"`{split.fingerprint}`. Datasets with simulated masks are left out, as in the study."
+        + (f" So are {len(apart):,} faces whose mask is worn incorrectly: a class of their own." if len(apart) else "")
     )
     st.page_link("pages/quality.py", label="Change the data", icon=":material/filter_alt:")
 
@@ -56,10 +78,6 @@ def main() -> None:
             command += _augmentation(seed)
     if st.button("Start training", type="primary", icon=":material/play_arrow:"):
         start(workspace, command)
-
-    st.subheader("Trainings")
-    st.caption("They go on when you leave this page, reload it or close the browser.")
-    show_jobs(workspace, "train")
 
 
 def _augmentation(seed: int) -> list[str]:

@@ -15,11 +15,11 @@ from maskdet.augment import METHODS, AugmentOptions, augment, random_variant
 from maskdet.catalog import load_catalog
 from maskdet.cli import main
 from maskdet.errors import MaskDetError
-from maskdet.facetable import scan
+from maskdet.facetable import scan, table_fingerprint
 from maskdet.images import stored_images
 from maskdet.models.cnn import CnnOptions
 from maskdet.quality import apply_filters, save_filtered
-from maskdet.split import load_split, save_split, split_faces
+from maskdet.split import Split, SplitOptions, load_split, save_split, split_faces
 from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace
 from ui.augment_charts import set_size_bars
@@ -180,7 +180,7 @@ def test_without_a_split_the_galleries_work_and_the_sizes_say_what_to_do(
     prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
     home.path("split.json").unlink()
     app = visit(home.home, monkeypatch)
-    assert any("not split yet" in info.value for info in app.info)
+    assert any("press *Apply and split*" in info.value for info in app.info)
     assert not app.dataframe
     assert len(shown[-3][0]) == 6
     assert any("Face 1 of 20" in caption.value for caption in app.caption)
@@ -188,9 +188,11 @@ def test_without_a_split_the_galleries_work_and_the_sizes_say_what_to_do(
 
 def test_a_split_without_training_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Workspace(tmp_path / "home")
-    prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
-    table = pd.read_parquet(home.path("split.parquet"))
-    table.assign(split="test").to_parquet(home.path("split.parquet"), index=False)
+    faces = prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
+    all_test = load_split(home, faces).table.assign(split="test")
+    columns = ["face_id", "label", "phash", "split"]
+    fingerprint = table_fingerprint(all_test.merge(faces.table[["face_id", "phash"]]), columns)
+    save_split(home, Split(all_test, SplitOptions(), faces.fingerprint, fingerprint))
     app = visit(home.home, monkeypatch)
     assert any("no training face" in info.value for info in app.info)
     assert rows_of(app) == [["tiny", "0", "0", "0"], ["Total", "0", "0", "0"]]

@@ -9,19 +9,11 @@ from factories import make_faces
 from filelock import FileLock
 
 import maskdet.decisions
-from maskdet.decisions import change_decisions, decide, from_csv, load_decisions, save_decisions, to_csv
+from maskdet.decisions import change_decisions, from_csv, load_decisions, save_decisions, to_csv
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import forget, scan
 from maskdet.quality import apply_filters
 from maskdet.workspace import Workspace
-
-
-def test_deciding_and_taking_back() -> None:
-    first = decide({}, ["x", "y"], "drop")
-    second = decide(first, ["y"], "keep")
-    assert first == {"x": "drop", "y": "drop"}
-    assert second == {"x": "drop", "y": "keep"}
-    assert decide(second, ["x", "z"], None) == {"y": "keep"}
 
 
 def test_stored_in_the_workspace(workspace: Workspace) -> None:

@@ -201,8 +201,24 @@ def test_no_usable_face_keeps_what_was_there(scanned: Faces, tmp_path: Path, wor
 @pytest.mark.usefixtures("scanned")
 def test_a_damaged_table_is_named(workspace: Workspace, name: str) -> None:
     workspace.path(name).write_bytes(b"\xff{")
-    with pytest.raises(WorkspaceError, match=name):
+    with pytest.raises(WorkspaceError, match=f"The face table is damaged: scan all datasets again.*{name}"):
         load_faces(workspace)
+
+
+@pytest.mark.parametrize("name", ["faces.parquet", "rejects.parquet", "datasets.json"])
+def test_a_scan_mends_a_damaged_table(workspace: Workspace, datasets: Path, scanned: Faces, name: str) -> None:
+    for damage in (lambda path: path.write_bytes(b"\xff{"), lambda path: path.unlink()):
+        damage(workspace.path(name))
+        assert scan(workspace, datasets, jobs=1).fingerprint == scanned.fingerprint
+        pd.testing.assert_frame_equal(load_faces(workspace).table, scanned.table)
+
+
+def test_a_table_of_an_older_version_is_made_anew(workspace: Workspace, datasets: Path, scanned: Faces) -> None:
+    older = scanned.table.drop(columns=["dhash", "sharpness"])
+    older.to_parquet(workspace.path("faces.parquet"), index=False)
+    with pytest.raises(WorkspaceError, match=r"of an older version of MaskDet: scan all datasets again\."):
+        load_faces(workspace)
+    assert "sharpness" in scan(workspace, datasets, jobs=1).table
 
 
 def test_a_home_that_is_a_file(tmp_path: Path, datasets: Path) -> None:

@@ -1,6 +1,7 @@
 """Measuring: values by hand on drawn crops, what cannot be used, and that a measured shard is found again."""
 
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,11 @@ def test_photos_are_dealt_by_their_path_and_none_is_lost(tmp_path: Path) -> None
     assert all(len(own) == 2 for shard in shards for _, own in shard.faces)
     assert [shard.key for shard in deal_shards("d", tmp_path, faces)] == [shard.key for shard in shards]
     assert deal_shards("d", tmp_path, []) == []
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 12_345_678])
+def test_the_header_of_a_shard_is_as_long_for_any_number_of_faces(count: int) -> None:
+    empty, full = BytesIO(), BytesIO()
+    measure._write_header(empty, 0)
+    measure._write_header(full, count)
+    assert len(full.getvalue()) == len(empty.getvalue())

@@ -77,11 +77,14 @@ def shell(capfd: pytest.CaptureFixture[str]) -> Shell:
     return run
 
 
-def visit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+def opened_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     home = workspace.home.parent if workspace.home.name == "sample" else workspace.home
     monkeypatch.setenv("MASKDET_HOME", str(home))
-    app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/quality.py").run()
-    return fine(app)
+    return AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/quality.py").run()
+
+
+def visit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    return fine(opened_page(workspace, monkeypatch))
 
 
 def fine(app: AppTest) -> AppTest:
@@ -430,6 +433,15 @@ def test_a_decision_that_cannot_be_stored_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the workspace should be")
     app = decide(Workspace(tmp_path / "home"), "a/1.jpg", "Keep")
     assert "cannot be written" in app.error[0].value
+
+
+def test_damaged_decisions_can_be_given_up(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample.path("decisions.json").write_text('{"a": "maybe"}')
+    app = opened_page(sample, monkeypatch)
+    assert "holds no decisions" in app.error[0].value
+    app.button(key="decisions_mend").click().run()
+    assert load_decisions(sample) == {}
+    assert numbers(fine(app))["Faces"] == "143"
 
 
 def by_hand(app: AppTest) -> list[str]:

@@ -97,6 +97,26 @@ def test_an_unwritable_workspace_is_a_sentence_with_ways_on(
     assert "cannot be written" in app.error[0].value
 
 
+def test_training_without_a_split_says_where_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Workspace(tmp_path / "home")
+    prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
+    home.path("split.json").unlink()
+    app = visit("training", home.home, monkeypatch)
+    assert_fine(app, "training")
+    assert "press *Apply and split* there" in app.info[0].value
+    assert not app.button
+
+
+def test_training_and_quality_report_a_dataset_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Workspace(tmp_path / "home")
+    prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
+    (tmp_path / "data/tiny").rename(tmp_path / "away")
+    assert "The folder of tiny is gone" in visit("training", home.home, monkeypatch).error[0].value
+    quality = visit("quality", home.home, monkeypatch)
+    assert "The folder of tiny is gone" in quality.warning[0].value
+    assert {metric.label: metric.value for metric in quality.metric}["Kept"] == "0"
+
+
 CORE_CALLS = {
     "home": "maskdet.runs.list_runs",
     "datasets": "ui.cached.load_faces",

@@ -1,5 +1,6 @@
 """Reviews of a decision: counts and shares by hand, what is at a threshold, clusters, and what should worry."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -195,3 +196,11 @@ def test_effects_of_decisions() -> None:
         ["spoiled", "drop", True, "rgb", "by_hand"],
     ]
     assert changed == 3  # the anomaly, the dropped face, and its copy, which stays in its place
+
+
+def test_a_dataset_whose_folder_is_gone_is_a_concern(tmp_path: Path) -> None:
+    table = make_faces({}, {}, {"dataset": "b"}).table
+    (tmp_path / "b").mkdir()
+    faces = Faces(table, pd.DataFrame(), {"a": tmp_path / "a", "b": tmp_path / "b"}, {})
+    [sentence] = concerns(faces, apply_filters(faces))
+    assert sentence.startswith(f"The folder of a is gone ({tmp_path / 'a'}): its 2 faces are left out.")

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from maskdet.decisions import Decisions, decide, from_csv, load_decisions, to_csv
+from maskdet.decisions import Decisions, from_csv, load_decisions, to_csv
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces
 from maskdet.quality import FILTER_TITLES, Filtered
@@ -49,7 +49,7 @@ def show_by_hand(workspace: Workspace, faces: Faces, filtered: Filtered) -> None
                 st.markdown(f"**{DECISION_TITLES[row.decision].capitalize()}** · {effect(row)}")
                 st.caption(row.face_id)
             if st.button("Take back", key=f"take_back_{row.Index}", icon=":material/undo:"):
-                change(workspace, decide(decisions, [row.face_id], None))
+                change(workspace, {row.face_id: None})
                 st.rerun()
 
 
@@ -80,7 +80,7 @@ def _show_actions(workspace: Workspace, faces: Faces, decisions: Decisions) -> N
         with st.popover("Clear all", icon=":material/delete:", disabled=not decisions):
             st.markdown(f"Take all {len(decisions):,} decisions back? *Undo the last step* brings them again.")
             if st.button("Clear all decisions", type="primary", key="decisions_clear"):
-                change(workspace, {})
+                change(workspace, dict.fromkeys(decisions))
                 st.rerun()
 
 
@@ -101,7 +101,7 @@ def _show_import(workspace: Workspace, faces: Faces, decisions: Decisions) -> No
         f"another one, {unknown:,} on faces that are not in this workspace (kept for when they are)."
     )
     if st.button("Add them", type="primary", key="decisions_import", disabled=not added):
-        change(workspace, decisions | added)
+        change(workspace, added)
         st.session_state[_UPLOADS] += 1
         st.rerun()
 

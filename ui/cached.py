@@ -24,17 +24,18 @@ _THUMBNAIL_QUALITY: Final = 88
 
 def faces_of(workspace: Workspace) -> Faces:
     """The face table of a workspace: one copy for all visitors, to be read only."""
-    return _faces(workspace, _stamp(workspace.path("faces.parquet")))
+    return _faces(workspace, stamp_of(workspace))
 
 
 def table_of(workspace: Workspace) -> pd.DataFrame:
     """The face table with the number of faces in each photo; to be read only, rows as in `faces_of`."""
-    return _table(workspace, _stamp(workspace.path("faces.parquet")))
+    return _table(workspace, stamp_of(workspace))
 
 
 def stamp_of(workspace: Workspace) -> str:
     """Changes whenever the face table does."""
-    return f"{workspace.home} {_stamp(workspace.path('faces.parquet'))}"
+    stamps = [_stamp(workspace.path(name)) for name in ("faces.parquet", "datasets.json")]
+    return f"{workspace.home} {stamps}"
 
 
 def thumbnails(workspace: Workspace, faces: pd.DataFrame) -> list[bytes]:
@@ -83,12 +84,12 @@ def grad_cam_of(folder: Path) -> GradCam | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _faces(workspace: Workspace, stamp: float) -> Faces:
+def _faces(workspace: Workspace, stamp: str) -> Faces:
     return load_faces(workspace)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _table(workspace: Workspace, stamp: float) -> pd.DataFrame:
+def _table(workspace: Workspace, stamp: str) -> pd.DataFrame:
     return with_faces_in_photo(faces_of(workspace).table)
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import streamlit as st
 
-from maskdet.decisions import Decision, decide, load_decisions, save_decisions
-from maskdet.errors import MaskDetError
+from maskdet.decisions import Decision, change_decisions, load_decisions, save_decisions
+from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.workspace import Workspace
 
 DECISION_TITLES: Final[dict[Decision, str]] = {"keep": "kept by hand", "drop": "dropped by hand"}
@@ -15,30 +15,36 @@ _HISTORY: Final = "decisions_history"
 Step = dict[str, Decision | None]
 
 
-def change(workspace: Workspace, decisions: Mapping[str, Decision]) -> None:
-    """Store other decisions, and remember what they replaced, so that the step can be undone in this visit."""
-    before = load_decisions(workspace)
-    step = {face_id: before.get(face_id) for face_id, _ in before.items() ^ decisions.items()}
-    if step:
-        workspace.ensure_writable()
-        save_decisions(workspace, decisions)
-        history(workspace).append(step)
+def readable(workspace: Workspace) -> bool:
+    """Whether the stored decisions can be read; if not, say so and offer to begin without them."""
+    try:
+        load_decisions(workspace)
+    except WorkspaceError as error:
+        st.error(str(error), icon=":material/error:")
+        if st.button("Take all decisions back", icon=":material/undo:", key="decisions_mend"):
+            save_decisions(workspace, {})
+            st.rerun()
+        return False
+    return True
+
+
+def change(workspace: Workspace, changes: Mapping[str, Decision | None]) -> None:
+    """Store decisions on some faces, None to take one back; the step can be undone in this visit."""
+    before = change_decisions(workspace, changes)
+    if before:
+        history(workspace).append(before)
 
 
 def undo(workspace: Workspace) -> None:
     """Take the last step of this visit back; what others decided since, from a shell perhaps, stays."""
-    decisions = load_decisions(workspace)
-    for face_id, before in history(workspace)[-1].items():
-        decisions = decide(decisions, [face_id], before)
-    save_decisions(workspace, decisions)
+    change_decisions(workspace, history(workspace)[-1])
     history(workspace).pop()
 
 
 def decision_buttons(workspace: Workspace, face_id: str) -> None:
     """Keep or drop one face, whatever the filters say, or take that back; an error becomes a sentence."""
     try:
-        decisions = load_decisions(workspace)
-        now = decisions.get(face_id)
+        now = load_decisions(workspace).get(face_id)
         chosen: dict[str, tuple[Decision | None, str]] = {
             "Keep": ("keep", ":material/check_circle:"),
             "Drop": ("drop", ":material/cancel:"),
@@ -51,7 +57,7 @@ def decision_buttons(workspace: Workspace, face_id: str) -> None:
                     title, key=f"decide_{title}", icon=icon,
                     help="Whatever the filters say." if decision else "Let the filters decide.",
                 ):  # fmt: skip
-                    change(workspace, decide(decisions, [face_id], decision))
+                    change(workspace, {face_id: decision})
                     now = decision
             st.caption(f"Now {DECISION_TITLES[now]}." if now else "The filters decide.")
     except MaskDetError as error:
