@@ -19,6 +19,7 @@ from ui.cached import faces_of
 from ui.charts import LABEL_TITLES
 from ui.gallery import pager, show_images
 from ui.session import current_workspace, show
+from ui.text import code, plain
 
 _STUDY: Final = AugmentOptions(plan="study")
 _SHOWN: Final = 6
@@ -187,7 +188,7 @@ def _show_one(workspace: Workspace, faces: Faces, table: pd.DataFrame, options: 
         st.button("Next face", icon=":material/chevron_right:", on_click=step_to, args=(at + 1,))
         other = int(np.random.default_rng().integers(len(ids)))
         st.button("Shuffle", icon=":material/shuffle:", on_click=step_to, args=(other,))
-        st.caption(f"Face {at + 1:,} of {len(ids):,}: `{ids[at]}`")
+        st.caption(f"Face {at + 1:,} of {len(ids):,}: {code(ids[at])}")
     image = stored_images(workspace, faces, pd.Series([ids[at]], dtype="str")).take([0])[0]
 
     def copy(kind: Copy, epoch: int = 0) -> RgbImage:
@@ -214,7 +215,7 @@ def _show_many(
         np.concatenate([image, gap, draw_copy(image, kind, seed=seed, face_id=face_id, epoch=0, options=options)])
         for image, face_id in zip(images, shown["face_id"], strict=True)
     ]
-    show_images(pairs, [f"{row.dataset} · {LABEL_TITLES[row.label].lower()}" for row in shown.itertuples()])
+    show_images(pairs, [f"{plain(row.dataset)} · {LABEL_TITLES[row.label].lower()}" for row in shown.itertuples()])
     st.caption("Above each face as it is, below its copy.")
 
 

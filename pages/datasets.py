@@ -15,6 +15,7 @@ from ui.choices import choose_incorrect_mask
 from ui.explorer import explore
 from ui.session import current_workspace, home_workspace, show
 from ui.sources import show_sources
+from ui.text import code, plain
 
 _COUNTS = ["photos", "faces", *LABELS]
 _COLUMNS = ["dataset", "name", "type", *_COUNTS, "licence", "source"]
@@ -24,8 +25,8 @@ _TITLES = {name: name.capitalize() for name in _COLUMNS} | LABEL_TITLES
 def show_missing(faces: Faces) -> None:
     for dataset in faces.missing:
         st.warning(
-            f"The folder of {dataset} is gone: `{faces.roots[dataset]}`. Its faces are kept out of filters, splits and "
-            "training until it is back. You can scan it elsewhere under the same name, or remove it.",
+            f"The folder of {plain(dataset)} is gone: {code(faces.roots[dataset])}. Its faces are kept out of filters, "
+            "splits and training until it is back. You can scan it elsewhere under the same name, or remove it.",
             icon=":material/folder_off:",
         )
 

@@ -12,6 +12,7 @@ from maskdet.runs import Run, find_run
 from ui.cached import csv_bytes, grad_cam_of, model_of, run_title, runs_of
 from ui.charts import LABEL_TITLES
 from ui.session import home_workspace, show, workspace_in_sight
+from ui.text import plain
 
 MOST_DETAILED = 12
 
@@ -57,14 +58,14 @@ def show_photo(name: str, data: bytes, run: Run, opacity: float, label: str) -> 
     try:
         photo = read_photo(data)
     except PhotoError as error:
-        st.error(f"{name}: {error}.", icon=":material/broken_image:")
+        st.error(f"{plain(name)}: {plain(error)}.", icon=":material/broken_image:")
         return
     face = whole_face(photo)
     verdict = judge(model_of(run.folder), [face])[0]
     photo.image.thumbnail((800, 800))
     pixels = np.asarray(photo.image)
     picture, heat, words = st.columns([2, 2, 5], vertical_alignment="center")
-    picture.image(pixels, caption=name, width="stretch")
+    picture.image(pixels, caption=plain(name), width="stretch")
     grad_cam = grad_cam_of(run.folder)
     if grad_cam is None:
         heat.caption(f"{run.title} has no convolutional layer, so there is no Grad-CAM heatmap for it.")

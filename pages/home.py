@@ -63,7 +63,7 @@ def main() -> None:
             help=f"On {top.metrics['faces']:,} test faces; 95 % interval {low:.3f} to {high:.3f}.",
         )
     if not has_faces(workspace):
-        st.caption("No dataset was scanned yet. Datasets and Quality show a small synthetic sample set until then.")
+        st.caption("No dataset was scanned yet. The other pages show a small synthetic sample set until then.")
     st.page_link("pages/datasets.py", label="Scan a dataset of your own", icon=":material/add_photo_alternate:")
 
 

@@ -18,6 +18,7 @@ from ui.quality_data import Setting, filtered_by, setting_of
 from ui.quality_split import choose_split, show_apply, show_split, status
 from ui.quality_views import show_clusters, show_leaks, show_removals, show_threshold
 from ui.session import current_workspace, show
+from ui.text import sentence
 
 #: The controls stay in sight beside long galleries, where the window is wide enough for two columns.
 _STYLE: Final = """<style>
@@ -54,11 +55,11 @@ def main() -> None:
         show_numbers(filtered)
         split = show_bar(setting)
     with right:
-        for sentence in concerns(setting.faces, filtered):
-            st.warning(sentence, icon=":material/warning:")
+        for concern in concerns(setting.faces, filtered):
+            st.warning(sentence(concern), icon=":material/warning:")
         view = st.segmented_control(
             "View", list(VIEWS), default="Removals", required=True, key="quality_view", persist_state="session",
-            label_visibility="collapsed",
+            label_visibility="collapsed", wrap=True,
         )  # fmt: skip
         VIEWS[view](setting, split)
 
@@ -83,11 +84,11 @@ def show_numbers(filtered: Filtered) -> None:
 def show_bar(setting: Setting) -> SplitOptions | None:
     """What is in force, how to split, and the buttons to apply; returns how to split."""
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        sentence = st.container(width="stretch")
+        words = st.container(width="stretch")
         split = choose_split()
         if split is not None:
             show_apply(setting, split)
-        sentence.markdown(status(setting, split))
+        words.markdown(status(setting, split))
     return split
 
 

@@ -10,6 +10,7 @@ from ui.cached import csv_bytes, faces_of, is_synthetic, run_title, runs_of
 from ui.charts import LABEL_TITLES, confusion_heatmap, grid_scores, learning_curves
 from ui.gallery import pager, show_faces
 from ui.session import show, workspace_in_sight
+from ui.text import plain
 
 STUDY_MACRO_F1 = "The study reports 0.981 for its CNN and 0.927 for its SVM, on other photos."
 
@@ -85,7 +86,7 @@ def show_record(run: Run) -> None:
     data, seconds = run.record["data"], run.record["seconds"]
     faces = ", ".join(f"{count:,} {name}" for name, count in data["faces"].items())
     st.markdown(
-        f"Trained on {', '.join(data['datasets'])} ({faces} faces; split `{run.fingerprint}`), "
+        f"Trained on {plain(', '.join(data['datasets']))} ({faces} faces; split `{run.fingerprint}`), "
         f"seed {run.record['seed']}. "
         f"Fit {seconds['fit']:.0f} s; predicting the test faces {seconds['predict_test']:.1f} s; "
         f"{run.record['environment']['cores']} cores."

@@ -264,7 +264,7 @@ def test_summaries() -> None:
         "dataset 2.1 left as it is.",
         "Study plan: flip, noise of 0 levels.",
         "Study plan: flip, rotate by up to 30°, brightness ±30%, crop keeping 65%, noise of 8 levels; "
-        "dataset -odd name, 2.1 left as it is.",
+        r"dataset \-odd name, 2.1 left as it is.",
         "On the fly: crop keeping 80%; each with a chance of 100%.",
     ]
 

@@ -27,6 +27,8 @@ from ui.selection import Selection, picked
 from ui.sources import folder_named
 
 APP = str(Path(__file__).resolve().parents[1] / "app.py")
+ODD = "![x](y) `c` <b> _u_"
+ODD_SHOWN = r"\!\[x\](y) \`c\` \<b\> \_u\_"
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +143,23 @@ def test_the_treatment_holds_on_other_pages(own: Workspace, monkeypatch: pytest.
     assert "Incorrect mask" in app.dataframe[0].value.columns
 
 
+@pytest.fixture
+def oddly_named(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """A workspace with a dataset whose name is Markdown and HTML."""
+    write_class_folders(tmp_path / "odd" / ODD, {"with_mask": 2, "without_mask": 2})
+    scan(workspace, tmp_path / "odd", jobs=1)
+    return workspace
+
+
+def test_a_name_is_shown_as_it_is(oddly_named: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = visit(oddly_named.home, monkeypatch)
+    assert cards(app)[0] == rf"Open: {ODD_SHOWN} · with mask"
+    assert any(widget.label == f"Yes, remove {ODD_SHOWN}" for widget in app.checkbox)
+    assert any(f"`` {oddly_named.home.parent / 'odd' / ODD} ``" in text.value for text in app.markdown)
+    cards_open = button(app, "open_explorer_0").click().run()
+    assert any(text.value == f"**With mask** · dataset {ODD_SHOWN}" for text in cards_open.markdown)
+
+
 # Filters and picked faces
 
 
@@ -160,6 +179,11 @@ def test_filters_combine_and_are_taken_back(real_home: Path, monkeypatch: pytest
     assert any(f"of {expected:,}" in caption.value for caption in app.caption)
     button(app, "filter_reset").click().run()
     assert count_shown(app) == f"**{total:,}** of {total:,} faces"
+    # A new widget: the browser does not clear one in a closed popover, and would send its old value again.
+    assert "filter_sqrt_size_low" not in [widget.key for widget in app.number_input]
+    app.number_input(key="filter_sqrt_size_low 1").set_value(50.0).run()
+    assert count_shown(app) != f"**{total:,}** of {total:,} faces"
+    button(app, "filter_reset").click().run()
     app.text_input(key="filter_name").set_value("no such file").run()
     assert any("No face meets all of these filters" in info.value for info in app.info)
 

@@ -6,6 +6,7 @@ from typing import Final
 import streamlit as st
 
 from maskdet.augment import METHODS, AugmentOptions, Method, Plan
+from ui.text import plain
 
 PLAN_TITLES: Final[dict[Plan, str]] = {"on-the-fly": "On the fly", "study": "Study plan", "none": "None"}
 PLAN_TEXTS: Final[dict[Plan, str]] = {
@@ -52,7 +53,7 @@ def summary(options: AugmentOptions) -> str:
     if options.plan == "on-the-fly":
         parts.append(f"each with a chance of {options.probability:.0%}")
     elif options.not_augmented:
-        parts.append(f"dataset {', '.join(options.not_augmented)} left as it is")
+        parts.append(f"dataset {plain(', '.join(options.not_augmented))} left as it is")
     return f"{'; '.join(parts)}."
 
 

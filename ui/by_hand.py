@@ -13,6 +13,7 @@ from maskdet.workspace import Workspace
 from ui.cached import thumbnails
 from ui.decisions import DECISION_TITLES, change, history, undo
 from ui.gallery import pager
+from ui.text import plain, sentence
 
 _UPLOADS: Final = "decisions_uploads"
 _PAGE: Final = 8
@@ -47,7 +48,7 @@ def show_by_hand(workspace: Workspace, faces: Faces, filtered: Filtered) -> None
                 st.image(images[row.face_id], width=72, alt=row.face_id)
             with st.container(width="stretch", gap=None):
                 st.markdown(f"**{DECISION_TITLES[row.decision].capitalize()}** · {effect(row)}")
-                st.caption(row.face_id)
+                st.caption(plain(row.face_id))
             if st.button("Take back", key=f"take_back_{row.Index}", icon=":material/undo:"):
                 change(workspace, {row.face_id: None})
                 st.rerun()
@@ -92,7 +93,7 @@ def _show_import(workspace: Workspace, faces: Faces, decisions: Decisions) -> No
     try:
         added = from_csv(file.getvalue())
     except MaskDetError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         return
     unknown = len(set(added) - set(faces.table["face_id"]))
     other = sum(face_id in decisions and decisions[face_id] != decision for face_id, decision in added.items())

@@ -13,15 +13,16 @@ from maskdet.explore import MEASUREMENTS, Bars, Positions
 from maskdet.labels import LABELS
 from ui.charts import LABEL_COLOURS, LABEL_TITLES
 from ui.selection import Chart, picked
+from ui.text import TITLE, chart_name
 
 _COLOURS: Final = LABEL_COLOURS | {
     "mean_red": "#D62728", "mean_green": "#2CA02C", "mean_blue": "#1F77B4", "photos": "#2A9DBB",
 }  # fmt: skip
 _TITLES: Final = LABEL_TITLES | {"mean_red": "Red", "mean_green": "Green", "mean_blue": "Blue", "photos": "Photos"}
 _ABREAST: Final = 3
-#: Ticks of a logarithmic axis: coarse ones for small panels.
-_FINE_TICKS: Final = [mantissa * 10.0**power for power in range(-2, 8) for mantissa in (1, 2, 5)]
-_COARSE_TICKS: Final = [mantissa * 10.0**power for power in range(-2, 8) for mantissa in (1, 3)]
+#: Ticks of a logarithmic axis, within each power of ten: the fewer, the smaller the panel and the wider its range.
+_MANTISSAS: Final = ((1, 2, 5), (1, 3), (1,))
+_WIDE_RANGE: Final = 2.2  # powers of ten
 Stacking = Literal["overlay", "stack"]
 
 
@@ -61,8 +62,8 @@ def scatter_chart(
                 )  # fmt: skip
                 _add(figure, trace, place)
                 keys.append(positions[at])
-    figure.update_xaxes(matches="x", **_scale(axes[0].log, len(names)))
-    figure.update_yaxes(matches="y", **_scale(axes[1].log, 1))
+    figure.update_xaxes(matches="x", **_scale(axes[0].log, across, len(names)))
+    figure.update_yaxes(matches="y", **_scale(axes[1].log, up))
     figure.update_layout(dragmode="lasso")
     return Chart(figure, lambda points: picked(points, keys))
 
@@ -113,8 +114,9 @@ def bar_chart(
     # Streamlit lets a click select only while dragging does not; fixed axes let a phone scroll past the chart.
     figure.update_layout(barmode=stacking, dragmode="pan", selectdirection="h")
     figure.update_yaxes(rangemode="tozero", fixedrange=True)
-    ticks = {"tickvals": list(range(len(bars.ticks))), "ticktext": list(bars.ticks)}
-    figure.update_xaxes(matches="x", fixedrange=True, **(ticks if bars.ticks else _scale(log, len(names))))
+    ticks = {"tickvals": list(range(len(bars.ticks))), "ticktext": [chart_name(tick) for tick in bars.ticks]}
+    edges = rows[["left", "right"]].to_numpy()
+    figure.update_xaxes(matches="x", fixedrange=True, **(ticks if bars.ticks else _scale(log, edges, len(names))))
     return Chart(figure, lambda points: positions[bars.faces_in(picked(points, keys))])
 
 
@@ -144,10 +146,12 @@ def _add(figure: go.Figure, trace: go.Scattergl | go.Bar, place: dict[str, int])
     figure.add_trace(trace.update(showlegend=is_first), **place)
 
 
-def _scale(log: bool, panels: int) -> dict[str, object]:
+def _scale(log: bool, values: np.ndarray, panels: int = 1) -> dict[str, object]:
     if not log:
         return {}
-    ticks = _FINE_TICKS if panels == 1 else _COARSE_TICKS
+    is_wide = bool(values.size and values.max() > values.min() * 10**_WIDE_RANGE)
+    mantissas = _MANTISSAS[(panels > 1) + is_wide]
+    ticks = [mantissa * 10.0**power for power in range(-2, 8) for mantissa in mantissas]
     return {"type": "log", "tickvals": ticks, "ticktext": [_short(tick) for tick in ticks], "tickangle": 0}
 
 
@@ -160,5 +164,5 @@ def _short(number: float) -> str:
 
 def _span(bars: Bars, left: np.ndarray, right: np.ndarray) -> list[str]:
     if bars.ticks:
-        return [bars.ticks[round(middle)] for middle in (left + right) / 2]
+        return [chart_name(bars.ticks[round(middle)], TITLE) for middle in (left + right) / 2]
     return [f"{low:.3g} to {high:.3g}" for low, high in zip(left, right, strict=True)]

@@ -8,6 +8,7 @@ import streamlit as st
 from maskdet.decisions import Decision, change_decisions, load_decisions, save_decisions
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.workspace import Workspace
+from ui.text import sentence
 
 DECISION_TITLES: Final[dict[Decision, str]] = {"keep": "kept by hand", "drop": "dropped by hand"}
 _HISTORY: Final = "decisions_history"
@@ -20,7 +21,7 @@ def readable(workspace: Workspace) -> bool:
     try:
         load_decisions(workspace)
     except WorkspaceError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         if st.button("Take all decisions back", icon=":material/undo:", key="decisions_mend"):
             save_decisions(workspace, {})
             st.rerun()
@@ -61,7 +62,7 @@ def decision_buttons(workspace: Workspace, face_id: str) -> None:
                     now = decision
             st.caption(f"Now {DECISION_TITLES[now]}." if now else "The filters decide.")
     except MaskDetError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
 
 
 def history(workspace: Workspace) -> list[Step]:

@@ -30,6 +30,7 @@ from ui.filters import choose_filter
 from ui.gallery import show_gallery
 from ui.selection import clear_selection, current_selection, show_chart
 from ui.session import show
+from ui.text import TITLE, chart_name, plain, sentence
 
 SCATTER: Final = "Size and shape"
 DISTRIBUTIONS: Final = "Distributions"
@@ -61,7 +62,7 @@ def _explore(workspace: Workspace, catalog: Mapping[str, Dataset], incorrect_mas
     try:
         matching = narrow(table, choose_filter(table, incorrect_mask))
     except MaskDetError as error:
-        st.warning(f"{error} Set it right, or reset the filters.")
+        st.warning(f"{sentence(error)} Set it right, or reset the filters.")
         return
     total = len(narrow(table, FaceFilter(incorrect_mask=incorrect_mask)))
     chosen, charted = _show_selection(matching, total, stamp)
@@ -137,7 +138,7 @@ def _show_charts(
         crowded = faces.loc[faces["faces_in_photo"] > 1, "dataset"].unique()
         alone = [name for name in names if name not in crowded]
         if len(crowded) and alone:
-            st.caption(f"No photo of these holds more than one face: {', '.join(alone)}.")
+            st.caption(f"No photo of these holds more than one face: {plain(', '.join(alone))}.")
             names = {name: title for name, title in names.items() if name in crowded}
         bars = photo_bars(faces)
         chart = bar_chart(bars, positions, names, axis="faces in the photo", counted="photos", stacking="stack")
@@ -180,4 +181,4 @@ def _measurement(title: str, default: str, key: str) -> str:
 
 def _panel_title(catalog: Mapping[str, Dataset], dataset: str) -> str:
     name = lookup(catalog, dataset).name
-    return dataset if name == dataset else f"{dataset} · {name}"
+    return chart_name(dataset if name == dataset else f"{dataset} · {name}", TITLE)

@@ -16,10 +16,13 @@ from maskdet.workspace import Workspace
 from ui.cached import jpeg, thumbnails
 from ui.charts import LABEL_COLOURS, LABEL_TITLES
 from ui.decisions import decision_buttons
+from ui.quality_controls import KIND_TITLES
+from ui.text import plain
 
 _AT: Final = "large_face_at"
 _ASIDE: Final = "large_face_aside"
 _LONGEST_SIDE: Final = 1200
+_ENLARGED: Final = 3.0
 _MOST_NEIGHBOURS: Final = 24
 
 
@@ -36,7 +39,7 @@ def _dialog(workspace: Workspace, faces: Faces, positions: Positions) -> None:
     position = int(positions[at]) if aside is None else aside
     face = faces.table.iloc[position]
     _show_way(at, len(positions), aside is not None)
-    st.markdown(f"**{LABEL_TITLES[face['label']]}** · dataset {face['dataset']}")
+    st.markdown(f"**{LABEL_TITLES[face['label']]}** · dataset {plain(face['dataset'])}")
     decision_buttons(workspace, face["face_id"])
     together = _in_photo(faces.table, face)
     photo_place, face_place = st.columns([3, 2])
@@ -90,7 +93,7 @@ def _show_photo(faces: Faces, face: "pd.Series[Any]", together: pd.DataFrame) ->
     try:
         photo = read_photo(faces.roots[face["dataset"]] / face["photo"])
     except PhotoError as error:
-        st.warning(f"The photo cannot be shown: {error}. What the scan stored of the face is beside this.")
+        st.warning(f"The photo cannot be shown: {plain(error)}. What the scan stored of the face is beside this.")
         return None
     if (photo.width, photo.height, photo.bytes) != (face["photo_width"], face["photo_height"], face["bytes"]):
         st.warning("The photo has changed since it was scanned; scan its dataset again to measure it anew.")
@@ -104,12 +107,14 @@ def _show_photo(faces: Faces, face: "pd.Series[Any]", together: pd.DataFrame) ->
 
 
 def _with_boxes(photo: Image.Image, face: "pd.Series[Any]", together: pd.DataFrame) -> Image.Image:
-    scale = min(1.0, _LONGEST_SIDE / max(photo.size))
-    small = photo.resize((max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))
+    most = 1.0 if face["whole_photo"] else _ENLARGED  # so that boxes leave small faces in sight
+    scale = min(most, _LONGEST_SIDE / max(photo.size))
+    size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
+    small = photo.resize(size, reducing_gap=2.0)
     if face["whole_photo"]:
         return small
     draw = ImageDraw.Draw(small)
-    width = max(2, round(max(small.size) / 250))
+    width = max(2, round(max(small.size) / 400))
     for other in [*(row for _, row in together.iterrows() if row["face_id"] != face["face_id"]), face]:
         is_this = other["face_id"] == face["face_id"]
         left, top, right, bottom = (round(other[side] * scale) for side in ("left", "top", "right", "bottom"))
@@ -145,15 +150,16 @@ def _measured(face: "pd.Series[Any]") -> pd.DataFrame:
     if not face["whole_photo"]:
         rows["Box"] = "left {left}, top {top}, right {right}, bottom {bottom}".format_map(face)
     rows["Publisher's split"] = face["publisher_split"] or "none"
-    rows |= {kind: f"`{face[kind]}`" for kind in HASH_KINDS}
+    rows |= {KIND_TITLES[kind]: f"`{face[kind]}`" for kind in HASH_KINDS}
     return pd.DataFrame({"value": rows.values()}, index=list(rows))
 
 
 def _show_neighbours(workspace: Workspace, others: pd.DataFrame) -> None:
     if others.empty:
         return
-    st.caption(f"Other faces of the photo: {len(others)}")
-    shown = others.head(_MOST_NEIGHBOURS)
+    shown = others.nlargest(_MOST_NEIGHBOURS, "sqrt_size")
+    few = f", the {len(shown)} largest" if len(shown) < len(others) else ""
+    st.caption(f"Other faces of the photo: {len(others)}{few}")
     with st.container(horizontal=True, gap="small"):
         for image, (position, row) in zip(thumbnails(workspace, shown), shown.iterrows(), strict=True):
             with st.container(width=72, gap="xxsmall", key=f"card_neighbour_{position}"):

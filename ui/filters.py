@@ -9,6 +9,7 @@ import streamlit as st
 from maskdet.explore import MEASUREMENTS, NO_SPLIT, FaceFilter, bounds
 from maskdet.labels import INCORRECT_MASK, LABELS, IncorrectMask
 from ui.charts import LABEL_TITLES
+from ui.popover import key_of, put
 
 _RANGES: Final = ("sqrt_size", "aspect_ratio", "brightness", "sharpness")
 _LISTS: Final = ("filter_datasets", "filter_labels", "filter_splits")
@@ -47,7 +48,8 @@ def reset_filter() -> None:
         st.session_state[key] = []
     st.session_state[_NAME] = ""
     for column in _RANGES:
-        st.session_state[f"filter_{column}_low"] = st.session_state[f"filter_{column}_high"] = None
+        for end in ("low", "high"):
+            put(f"filter_{column}_{end}", None)
 
 
 def _several(
@@ -69,8 +71,9 @@ def _range(table: pd.DataFrame, column: str) -> tuple[str, float | None, float |
     least, largest = st.columns(2)
     low, high = (
         place.number_input(
-            f"{measurement.title} {word}", value=None, step=step, key=f"filter_{column}_{end}", persist_state="session",
-            placeholder=f"{word} {number:,.{measurement.digits}f}", label_visibility="collapsed",
+            f"{measurement.title} {word}", value=None, step=step, format=f"%.{measurement.digits}f",
+            key=key_of(f"filter_{column}_{end}"), persist_state="session", label_visibility="collapsed",
+            placeholder=f"{word} {number:,.{measurement.digits}f}",
         )
         for place, word, end, number in ((least, "from", "low", values.min()), (largest, "to", "high", values.max()))
     )  # fmt: skip
@@ -79,6 +82,7 @@ def _range(table: pd.DataFrame, column: str) -> tuple[str, float | None, float |
 
 def _ranges_title() -> str:
     active = sum(
-        any(st.session_state.get(f"filter_{column}_{end}") is not None for end in ("low", "high")) for column in _RANGES
+        any(st.session_state.get(key_of(f"filter_{column}_{end}")) is not None for end in ("low", "high"))
+        for column in _RANGES
     )
     return f"Measurements ({active})" if active else "Measurements"

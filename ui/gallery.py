@@ -15,6 +15,7 @@ from maskdet.workspace import Workspace
 from ui.cached import thumbnails
 from ui.charts import LABEL_TITLES
 from ui.face import open_face
+from ui.text import plain
 
 #: Width of a face in a gallery, in pixels.
 SIZES: Final = {"Small": 96, "Medium": 150, "Large": 224}
@@ -114,14 +115,14 @@ def show_cards(
     with st.container(horizontal=True, gap="small"):
         for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
             with st.container(width=width, gap="xxsmall", key=key and f"card_{key}_{number}"):
-                st.image(image, caption=caption, width="stretch", alt=caption)
+                st.image(image, caption=caption, width="stretch", alt=caption.replace("**", "").replace("\\", ""))
                 if key is not None and st.button(f"Open: {caption}", key=f"open_{key}_{number}"):
                     clicked = number
     return clicked
 
 
 def _caption(row: "pd.core.frame.Pandas", column: str) -> str:
-    about = f"{row.dataset} · {LABEL_TITLES[row.label].lower()}"
+    about = f"{plain(row.dataset)} · {LABEL_TITLES[row.label].lower()}"
     if column in MEASUREMENTS:
         measurement = MEASUREMENTS[column]
         return f"{about} · {getattr(row, column):,.{measurement.digits}f}"

@@ -6,6 +6,7 @@ import streamlit as st
 
 from maskdet.jobs import Job, cancel, launch, list_jobs
 from maskdet.workspace import Workspace
+from ui.text import code, plain, sentence
 
 _ICONS = {
     "running": ":material/progress_activity:",
@@ -39,7 +40,7 @@ def _show(job: Job) -> None:
     with st.container(border=True):
         line, button = st.columns([6, 1], vertical_alignment="center")
         line.markdown(
-            f"{_ICONS[job.state]} **`{' '.join(part for part in job.command if part != '--')}`** — {_status(job)}"
+            f"{_ICONS[job.state]} **{code(' '.join(part for part in job.command if part != '--'))}** — {_status(job)}"
         )
         if job.state == "running":
             if button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
@@ -48,7 +49,7 @@ def _show(job: Job) -> None:
             share = job.done / job.total if job.total else 0.0
             st.progress(min(1.0, share), text=_progress_text(job))
         elif job.state == "failed":
-            st.error(job.reason or "It ended without saying why; the log may.")
+            st.error(sentence(job.reason) or "It ended without saying why; the log may.")
         elif job.state == "finished" and job.result:
             st.page_link("pages/results.py", label=f"Results of {job.result}", icon=":material/monitoring:")
         if job.state in ("failed", "interrupted") and job.log.strip():
@@ -62,7 +63,7 @@ def _status(job: Job) -> str:
 
 def _progress_text(job: Job) -> str:
     left = job.seconds_left
-    return f"{job.text or 'starting'}" + (f" · about {_duration(left)} left" if left is not None else "")
+    return (plain(job.text) or "starting") + (f" · about {_duration(left)} left" if left is not None else "")
 
 
 def _duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from maskdet.quality import FILTER_TITLES, FILTERS
 from ui.charts import LABEL_TITLES
+from ui.text import chart_names
 
 #: Okabe and Ito's colours and greys, none of which stands for a label in `ui.charts`.
 _FILTER_COLOURS: Final = {
@@ -26,7 +27,7 @@ _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanc
 def removed_shares(removals: pd.DataFrame) -> go.Figure:
     """Share of each dataset's label that is removed, a bar a label and a colour a filter, from `removals`."""
     figure = go.Figure()
-    places = [removals["dataset"], removals["label"].map(LABEL_TITLES)]
+    places = [removals["dataset"].map(chart_names(removals["dataset"])), removals["label"].map(LABEL_TITLES)]
     for name in FILTERS:
         if name in removals and removals[name].any():
             figure.add_bar(

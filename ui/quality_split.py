@@ -12,6 +12,7 @@ from maskdet.quality import Filtered, FilterOptions, save_filtered
 from maskdet.split import Split, SplitOptions, save_split, split_faces, split_table
 from maskdet.workspace import Workspace
 from ui.charts import LABEL_TITLES
+from ui.popover import key_of, put
 from ui.quality_controls import differences, set_controls
 from ui.quality_data import Setting, catalog_of_home, filtered_by, in_force, setting_of
 
@@ -34,20 +35,20 @@ class Applied:
 def choose_split() -> SplitOptions | None:
     """Shares, seed and what stays together, in a popover; None where the shares leave a part empty."""
     for key, value in _values(STUDY_SPLIT).items():
-        st.session_state.setdefault(key, value)
-    first, second = st.session_state[_BOUNDS]
-    title = f"Split {first}/{second - first}/{100 - second}, seed {st.session_state[_SEED]}"
+        st.session_state.setdefault(key_of(key), value)
+    first, second = st.session_state[key_of(_BOUNDS)]
+    title = f"Split {first}/{second - first}/{100 - second}, seed {st.session_state[key_of(_SEED)]}"
     with st.popover(title, icon=":material/call_split:"):
         first, second = st.slider(
-            "Training | validation | test (study: 60/20/20 %)", 1, 99, key=_BOUNDS, persist_state="session",
+            "Training | validation | test (study: 60/20/20 %)", 1, 99, key=key_of(_BOUNDS), persist_state="session",
             help="Left of the first handle: training. Between the two: validation. The rest: test.",
         )  # fmt: skip
         st.caption(f"{first} % training, {second - first} % validation, {100 - second} % test")
         seed = st.number_input(
-            "Seed", 0, 2**31 - 1, key=_SEED, persist_state="session", help="Same faces and seed, same split."
+            "Seed", 0, 2**31 - 1, key=key_of(_SEED), persist_state="session", help="Same faces and seed, same split."
         )
         distance = st.slider(
-            "Keep look-alikes together up to (our default: 6 bits)", 0, MAX_DISTANCE, key=_DISTANCE,
+            "Keep look-alikes together up to (our default: 6 bits)", 0, MAX_DISTANCE, key=key_of(_DISTANCE),
             persist_state="session",
             help="Faces whose pHashes differ in at most this many bits go into the same part of the split, and so do "
             "faces of one photo. The study splits face by face at random.",
@@ -108,7 +109,11 @@ def show_split(setting: Setting, options: SplitOptions | None) -> None:
     """The split in force, and how the controls differ from it."""
     current = current_split(setting.workspace)
     if isinstance(current, str):
-        st.info(f"{current} Or press *Apply and split* above.", icon=":material/info:")
+        st.info(
+            "Nothing is in force for these faces: nothing was applied yet, or the faces have changed since. Press "
+            "*Apply and split* above.",
+            icon=":material/info:",
+        )
         return
     made_of, split = applied(*current), current[1]
     shares = "/".join(f"{100 * share:g}" for share in split.options.shares)
@@ -189,7 +194,7 @@ def _values(options: SplitOptions) -> dict[str, object]:
 def _take(then: Applied) -> None:
     set_controls(then.filters)
     for key, value in _values(replace(then.split, grouped=True)).items():
-        st.session_state[key] = value
+        put(key, value)
 
 
 def _history(workspace: Workspace) -> list[Applied]:

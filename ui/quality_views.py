@@ -27,6 +27,7 @@ from ui.quality_charts import leak_lines, removed_shares
 from ui.quality_controls import KIND_TITLES
 from ui.quality_data import Setting, filtered_by, pairs_of, splits_of
 from ui.quality_split import current_split
+from ui.text import plain
 
 _FACES_SHOWN: Final = 6
 _PAIRS_SHOWN: Final = 4
@@ -71,7 +72,8 @@ def show_removals(setting: Setting) -> None:
             )
             for name, title in zip(table, titles, strict=True)
             if name not in ("dataset", "label")
-        },
+        }
+        | {"dataset": st.column_config.TextColumn(width=105)},
     )  # fmt: skip
     st.download_button(
         "Every face with what removes it (CSV)", partial(_fates_csv, setting), "filtered.csv", "text/csv",
@@ -85,14 +87,14 @@ def removal_table(counts: pd.DataFrame, *, in_percent: bool) -> pd.DataFrame:
     table = counts.assign(label=counts["label"].map(LABEL_TITLES))
     if in_percent:
         table[filters] = (100 * table[filters].div(table["faces"], axis=0)).round(2)
-    return table[["dataset", "label", "faces", *filters, "removed", "removed_percent"]]
+    return table[["dataset", "label", "faces", "removed", "removed_percent", *filters]]
 
 
 def show_threshold(setting: Setting) -> None:
     """Faces, or pairs of them, just outside and just inside a threshold."""
     name = st.segmented_control(
         "Threshold", ["duplicate", *MEASURED], default="duplicate", required=True, key="threshold_of",
-        persist_state="session", format_func=FILTER_TITLES.__getitem__, label_visibility="collapsed",
+        persist_state="session", format_func=FILTER_TITLES.__getitem__, label_visibility="collapsed", wrap=True,
     )  # fmt: skip
     if not _is_on(setting.options, name):
         st.caption("This filter is off. Shown is what it would do with the threshold on the left.")
@@ -122,7 +124,7 @@ def show_clusters(setting: Setting) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         which = st.segmented_control(
             "Clusters", list(_CLUSTERS), default="size", required=True, key="clusters_which", persist_state="session",
-            format_func=lambda name: f"{_CLUSTERS[name]} ({counts[name]:,})", label_visibility="collapsed",
+            format_func=lambda name: f"{_CLUSTERS[name]} ({counts[name]:,})", label_visibility="collapsed", wrap=True,
         )  # fmt: skip
         st.download_button(
             "Clusters (CSV)", partial(csv_bytes, members), "clusters.csv", "text/csv", icon=":material/download:",
@@ -199,8 +201,8 @@ def _show_leaking_faces(setting: Setting, splits: dict[str, Names], leaks: pd.Da
     groups = []
     for row in examples.iloc[pager("leaks_page", len(examples), _PAIRS_SHOWN)].itertuples():
         captions = [
-            f"**{splits[name][at]}** · {table['dataset'].iloc[at]} · {LABEL_TITLES[table['label'].iloc[at]].lower()} · "
-            f"{PurePath(table['photo'].iloc[at]).name}"
+            f"**{splits[name][at]}** · {plain(table['dataset'].iloc[at])} · "
+            f"{LABEL_TITLES[table['label'].iloc[at]].lower()} · {plain(PurePath(table['photo'].iloc[at]).name)}"
             for at in (row.face, row.train_face)
         ]
         groups.append(Group(_bits(row.distance), [row.face, row.train_face], captions))
@@ -294,7 +296,7 @@ def _is_on(options: FilterOptions, name: str) -> bool:
 
 def _about(row: "pd.Series[Any]") -> str:
     published = f" · {row['publisher_split']}" if row["publisher_split"] else ""
-    return f"{row['dataset']}{published} · {LABEL_TITLES[row['label']].lower()}"
+    return f"{plain(row['dataset'])}{published} · {LABEL_TITLES[row['label']].lower()}"
 
 
 def _fate(removed_by: str) -> str:
@@ -322,7 +324,7 @@ def _cluster_title(copies: pd.DataFrame, shown: int) -> str:
 def _copy_caption(row: Any) -> str:
     fate = f"**{_fate(row.removed_by)}**" if row.survives else f"{_fate(row.removed_by)} · {_bits(row.hash_distance)}"
     published = f" · {row.publisher_split}" if row.publisher_split else ""
-    return f"{fate} · {row.dataset}{published} · {LABEL_TITLES[row.label].lower()} · {row.width}×{row.height}"
+    return f"{fate} · {plain(row.dataset)}{published} · {LABEL_TITLES[row.label].lower()} · {row.width}×{row.height}"
 
 
 def _fates_csv(setting: Setting) -> bytes:

@@ -10,6 +10,7 @@ from maskdet.errors import MaskDetError
 from maskdet.facetable import has_faces
 from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace
+from ui.text import plain, sentence
 
 OWN: Final = "My datasets"
 SAMPLE: Final = "Synthetic sample"
@@ -63,11 +64,12 @@ def show(page: Callable[[], None]) -> None:
     try:
         page()
     except MaskDetError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         _ways_on()
     except Exception as error:  # the log has the traceback; the visitor needs a way on
         logging.getLogger("maskdet").exception("a page failed")
-        st.error(f"Something is wrong in MaskDet itself ({type(error).__name__}: {error}). The server's log has more.")
+        bug = f"{type(error).__name__}: {plain(error)}"
+        st.error(f"Something is wrong in MaskDet itself ({bug}). The server's log has more.")
         _ways_on()
 
 

@@ -14,6 +14,7 @@ from maskdet.readers import check_folder
 from ui.cached import faces_of
 from ui.jobs import show_jobs, start
 from ui.session import home_workspace
+from ui.text import code, plain, sentence
 
 _JOBS = ("scan", "download")
 
@@ -54,7 +55,7 @@ def _from_folder() -> None:
                 called = ["--as", name] if name else []
                 start(home_workspace(), ["scan", *called, "--", str(folder_named(path))])
             except MaskDetError as error:
-                st.error(str(error))
+                st.error(sentence(error))
 
 
 def _from_kaggle(catalog: Mapping[str, Dataset], own: Faces | None) -> None:
@@ -77,12 +78,13 @@ def _offer(dataset: Dataset, own: Faces | None) -> None:
     loaded = " · :green[loaded]" if here else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{dataset.id}** [{dataset.name}]({dataset.source}){size} · licence: {dataset.licence}{loaded}",
+            f"**{plain(dataset.id)}** [{plain(dataset.name)}]({dataset.source}){size} · "
+            f"licence: {plain(dataset.licence)}{loaded}",
             width="stretch",
         )
         if st.button(
             "Download", key=f"download_{dataset.id}", icon=":material/cloud_download:",
-            help=f"Takes the place of {dataset.id} in {here}; that folder is not touched." if here else None,
+            help=f"Takes the place of what {code(here)} holds; that folder is not touched." if here else None,
         ):  # fmt: skip
             _start_download(dataset.kaggle)
 
@@ -92,7 +94,7 @@ def _start_download(text: str) -> None:
         handle = parse_handle(text)
         start(home_workspace(), ["download", handle])
     except MaskDetError as error:
-        st.error(str(error))
+        st.error(sentence(error))
     else:
         st.caption(f"{page_of(handle)} states its licence.")
 
@@ -101,18 +103,18 @@ def _remove(own: Faces) -> None:
     dataset = st.selectbox("Dataset to remove", sorted(own.roots), width=300)
     folder = own.roots[dataset]
     st.markdown(
-        f"Its faces leave MaskDet's table; the photos in `{folder}` are not touched. The way back: scan that folder "
-        "again."
+        f"Its faces leave MaskDet's table; the photos in {code(folder)} are not touched. The way back: scan that "
+        "folder again."
     )
-    sure = st.checkbox(f"Yes, remove {dataset}", key=f"remove_sure_{dataset}")
+    sure = st.checkbox(f"Yes, remove {plain(dataset)}", key=f"remove_sure_{dataset}")
     if st.button("Remove", icon=":material/delete:", disabled=not sure):
         try:
-            with st.spinner(f"Removing {dataset}"):
+            with st.spinner(f"Removing {plain(dataset)}"):
                 forget(home_workspace(), dataset)
         except MaskDetError as error:
-            st.error(str(error))
+            st.error(sentence(error))
         else:
-            st.toast(f"{dataset} is removed; its photos are still in {folder}.", icon=":material/delete:")
+            st.toast(f"{plain(dataset)} is removed; its photos are still in {code(folder)}.", icon=":material/delete:")
             st.rerun()
 
 

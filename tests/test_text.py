@@ -1,0 +1,45 @@
+"""Names in Markdown and charts: nothing that a folder may be called has a meaning there."""
+
+import pytest
+
+from ui.text import TITLE, chart_name, chart_names, code, plain, sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("2.1", "2.1"),
+        ("with_mask/a b.jpg", "with_mask/a b.jpg"),
+        ("![x](https://example.org/x.png)", r"\!\[x\](https://example.org/x.png)"),
+        ("**b** $x$ :red[a] `c`", r"\*\*b\*\* \$x\$ \:red\[a\] \`c\`"),
+        ("_a_b_", r"\_a_b\_"),
+        ("<script>", r"\<script\>"),
+        ("- a\n# b", r"\- a \# b"),
+        ("1. a", r"1\. a"),
+        ("size: 5 (2) to 3.", "size: 5 (2) to 3."),
+    ],
+)
+def test_a_name_has_no_meaning(name: str, shown: str) -> None:
+    assert plain(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"), [("/a/**b**", "`/a/**b**`"), ("/a`b", "`` /a`b ``"), ("``", "``` `` ```"), ("a\nb", "`a b`")]
+)
+def test_a_path_stays_in_its_code(path: str, shown: str) -> None:
+    assert code(path) == shown
+
+
+def test_commands_of_a_sentence_stay_code() -> None:
+    assert sentence("No *faces*: run `python -m maskdet scan DIR` first.") == (
+        r"No \*faces\*: run `python -m maskdet scan DIR` first."
+    )
+    assert sentence("There is no folder /a`b.") == r"There is no folder /a\`b."
+
+
+def test_names_in_charts() -> None:
+    assert chart_name("<b>a</b> & b") == "&lt;b&gt;a&lt;/b&gt; &amp; b"
+    assert chart_name("x" * 50, TITLE) == "x" * 35 + "…"
+    assert chart_names(["a", "x" * 30, "a"]) == {"a": "a", "x" * 30: "x" * 23 + "…"}
+    same_beginning = ["x" * 30 + "1", "x" * 30 + "2"]
+    assert list(chart_names(same_beginning).values()) == same_beginning
