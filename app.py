@@ -4,6 +4,16 @@ import streamlit as st
 
 from ui.session import choose_data
 
+#: On a small screen, little room is given to margins.
+STYLE = """<style>
+@media (max-width: 1280px) {
+  [data-testid="stMainBlockContainer"] { padding: 3.5rem 2rem 5rem; }
+}
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 5rem; }
+}
+</style>"""
+
 st.set_page_config(page_title="MaskDet", page_icon="😷", layout="wide")
 page = st.navigation(
     [
@@ -16,5 +26,6 @@ page = st.navigation(
         st.Page("pages/explain.py", title="Explain", icon=":material/face:"),
     ]
 )
+st.html(STYLE)
 choose_data()
 page.run()

@@ -25,7 +25,12 @@ _STYLE: Final = """<style>
 @media (min-width: 641px) {
   [data-testid="stColumn"]:has(.st-key-quality_controls) {
     position: sticky; top: 4rem; align-self: flex-start; max-height: calc(100vh - 5rem); overflow-y: auto;
+    min-width: 232px;
   }
+  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] .st-key-quality_controls) {
+    flex-wrap: nowrap;
+  }
+  [data-testid="stColumn"]:has(.st-key-quality_controls) + [data-testid="stColumn"] { min-width: 0; }
 }
 </style>"""
 VIEWS: Final[dict[str, Callable[[Setting, SplitOptions | None], None]]] = {
