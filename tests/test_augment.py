@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from factories import draw_faces
+from PIL import Image
+from scipy.stats import norm
 
 from maskdet.augment import (
     AUGMENTATIONS,
     METHODS,
     AugmentOptions,
+    _noise_levels,
     augment,
     brightness,
     copies_of,
@@ -99,6 +102,16 @@ def test_rotation_by_hand() -> None:
     assert rotate(image, Told(-90.0), DEFAULT)[..., 0].tolist() == [[0, 0, 10], [0, 0, 20], [40, 0, 30]]
 
 
+@pytest.mark.parametrize("angle", [-30.0, -7.5, 12.0, 30.0])
+def test_rotation_is_that_of_pillow(face: np.ndarray, angle: float) -> None:
+    """But for the outermost pixels of the turned face, which OpenCV blends with the fill."""
+    turned = rotate(face, Told(angle), DEFAULT).astype(int)
+    fill = tuple(int(value) for value in face.mean(axis=(0, 1)))
+    other = np.asarray(Image.fromarray(face).rotate(angle, Image.Resampling.BILINEAR, fillcolor=fill)).astype(int)
+    assert (abs(turned - other).max(axis=-1) <= 2).mean() > 0.97
+    assert abs(turned - other)[40:110, 40:110].max() <= 1
+
+
 def test_rotation_by_0_is_none(face: np.ndarray) -> None:
     np.testing.assert_array_equal(rotate(face, generator(), AugmentOptions(rotation=0)), face)
 
@@ -172,17 +185,44 @@ def test_crop_keeps_its_share_at_the_place_drawn() -> None:
     assert max(lefts) > 11  # up to 150 x (1 - side) = 15.8
 
 
+@pytest.mark.parametrize("place", [(0.0, 0.0), (3.25, 11.5), (15.8, 0.4)])
+def test_crop_is_that_of_pillow(face: np.ndarray, place: tuple[float, float]) -> None:
+    side = 150 * np.sqrt(0.8)
+    box = (*place, place[0] + side, place[1] + side)
+    other = np.asarray(Image.fromarray(face).resize((150, 150), Image.Resampling.BILINEAR, box=box)).astype(int)
+    assert abs(crop(face, Told(*place), DEFAULT) - other).max() <= 1
+
+
 def test_crop_that_keeps_all_is_none(face: np.ndarray) -> None:
     np.testing.assert_array_equal(crop(face, generator(), AugmentOptions(crop_keep=1)), face)
 
 
-def test_noise_by_hand() -> None:
-    """Of 65,536 equally likely draws, a normal value lies below +1 deviation for 55,138, below -2 for 1,491."""
-    draws = np.array([[[32767, 32768, 55138], [1491, 0, 65535]]], np.uint16)
+def test_noise_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece of the table from the place drawn on, added with nothing wrapped around."""
+    up, down = np.array([9, 0, 10, 0, 43, 0, 1], np.uint8), np.array([0, 0, 0, 20, 0, 7, 0], np.uint8)
+    monkeypatch.setattr("maskdet.augment._noise_levels", lambda deviation, count: (up, down))
     image = np.array([[[100, 100, 100], [100, 100, 100]]], np.uint8)
-    assert noise(image, Told(draws), AugmentOptions(noise=10)).ravel().tolist() == [100, 100, 110, 80, 57, 143]
-    assert noise(image * 0, Told(draws), AugmentOptions(noise=10)).ravel().tolist() == [0, 0, 10, 0, 0, 43]
-    assert noise(image + 150, Told(draws), AugmentOptions(noise=10)).ravel().tolist() == [250, 250, 255, 230, 207, 255]
+    assert noise(image, Told(0), DEFAULT).ravel().tolist() == [109, 100, 110, 80, 143, 93]
+    assert noise(image, Told(1), DEFAULT).ravel().tolist() == [100, 110, 80, 143, 93, 101]
+    assert noise(image * 0, Told(1), DEFAULT).ravel().tolist() == [0, 10, 0, 43, 0, 1]
+    assert noise(image + 150, Told(1), DEFAULT).ravel().tolist() == [250, 255, 230, 255, 243, 251]
+
+
+@pytest.mark.parametrize("deviation", [1, 8, 60])
+def test_noise_is_gaussian(deviation: float) -> None:
+    """Of a normal variable, 68.3 % lie within one deviation, 95.4 % within two, 99.7 % within three."""
+    levels = np.subtract(*(part.astype(int) for part in _noise_levels(deviation, 200_000)))
+    for deviations, share in ((1, 0.683), (2, 0.954), (3, 0.997)):
+        inside = norm.cdf((deviations * deviation + 0.5) / deviation) * 2 - 1  # a rounded level stands for +-0.5
+        assert (abs(levels) <= deviations * deviation).mean() == pytest.approx(inside, abs=0.004)
+        assert deviation < 8 or inside == pytest.approx(share, abs=0.03)
+    neighbours = np.corrcoef(levels[:-1], levels[1:])[0, 1]
+    assert neighbours == pytest.approx(0, abs=0.01)  # four standard errors, 4 / sqrt(200,000)
+
+
+def test_noise_of_two_faces_differs() -> None:
+    first, second = (noise(grey(128), generator(seed), DEFAULT).astype(float) for seed in (0, 1))
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] == pytest.approx(0, abs=0.02)
 
 
 def test_noise_has_its_standard_deviation_and_no_drift() -> None:
