@@ -3,10 +3,16 @@
 The study splits 60/20/20 at random, Dataset 1 alone and the others together (4.2.2). Here, in addition, faces of one
 photo and faces of one duplicate cluster form a *group*, and a group lies in one split as a whole; within that rule,
 every split gets its share of each dataset and label.
+
+The split in force lies in ``split.parquet`` and ``split.json``; each that was ever saved stays under its fingerprint in
+``splits/``, so that a model can be trained on an earlier one.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Final, Literal
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +22,18 @@ from maskdet.catalog import Dataset, Pool, lookup
 from maskdet.duplicates import MAX_DISTANCE, clusters, join, parse_hashes
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
-from maskdet.quality import Filtered, options_from
+from maskdet.labels import CLASSES
+from maskdet.quality import Filtered, load_filtered, options_from
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[SplitName, ...]] = ("train", "validation", "test")
+#: Where saved splits stay, in the workspace.
+FOLDER: Final = "splits"
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{6,64}")
+_CHANGED: Final = (
+    "The faces changed since they were split: run `python -m maskdet filter`, then `python -m maskdet split`."
+)
 
 
 @dataclass(frozen=True)
@@ -73,12 +86,64 @@ class Split:
         A row a kept face: ``face_id, dataset, label, pool, group, split``.
     fingerprint : str
         Digest of the faces, labels, pixels' hashes and splits; every run carries it.
+    filter_options : dict or None
+        Options of the filters that its faces passed; None where that is not known any more.
+    created : str
+        When it was saved, UTC as ISO 8601; "" before.
     """
 
     table: pd.DataFrame
     options: SplitOptions
     faces_fingerprint: str
     fingerprint: str
+    filter_options: dict[str, Any] | None = None
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class SavedSplit:
+    """What is known of a saved split without reading its table.
+
+    Attributes
+    ----------
+    created : str
+        When it was saved, UTC as ISO 8601; "" for one of a version that did not note it.
+    counts : DataFrame
+        Faces by dataset, label and split, as `split_table` gives them.
+    filter_options : dict or None
+        Options of the filters that its faces passed; None where that is not known any more.
+    split_options : dict
+        Options of the split.
+    in_force : bool
+        True for the one that was saved last.
+    reason : str
+        Why nothing can be trained on it any more, in a sentence; "" where one can.
+    """
+
+    fingerprint: str
+    created: str
+    counts: pd.DataFrame
+    filter_options: dict[str, Any] | None
+    split_options: dict[str, Any]
+    in_force: bool
+    reason: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """True where a model can be trained on it."""
+        return not self.reason
+
+    def faces(self, pool: Pool = "main", labels: tuple[str, ...] = CLASSES) -> dict[SplitName, int]:
+        """Faces of a pool in each split, of those labels that models tell apart."""
+        rows = self._rows(pool, labels)
+        return {name: int(rows[name].sum()) for name in SPLITS}
+
+    def datasets(self, pool: Pool = "main", labels: tuple[str, ...] = CLASSES) -> list[str]:
+        """Ids of a pool's datasets."""
+        return sorted(self._rows(pool, labels)["dataset"].unique())
+
+    def _rows(self, pool: Pool, labels: tuple[str, ...]) -> pd.DataFrame:
+        return self.counts[(self.counts["pool"] == pool) & self.counts["label"].isin(labels)]
 
 
 def split_faces(
@@ -108,7 +173,8 @@ def split_faces(
     assigned = assign_groups(table["group"].to_numpy(), stratum, options.shares, np.random.default_rng(options.seed))
     table["split"] = np.array(SPLITS)[assigned]
     columns = ["face_id", "dataset", "label", "pool", "group", "split"]
-    return Split(table[columns], options, filtered.faces_fingerprint, _fingerprint(faces, table[columns]))
+    fingerprint = _fingerprint(faces, table[columns])
+    return Split(table[columns], options, filtered.faces_fingerprint, fingerprint, asdict(filtered.options))
 
 
 def assign_groups(
@@ -164,18 +230,29 @@ def split_table(split: Split) -> pd.DataFrame:
 
 
 def save_split(workspace: Workspace, split: Split) -> None:
-    """Write the split, its options and fingerprint to the workspace."""
-    write_table(workspace.path("split.parquet"), split.table)
+    """Write the split to the workspace: as the one in force, and to stay under its fingerprint.
+
+    Raises
+    ------
+    WorkspaceError
+        If the workspace cannot be written.
+    """
+    _keep_earlier(workspace)
     description = {
         "options": asdict(split.options),
         "faces_fingerprint": split.faces_fingerprint,
         "fingerprint": split.fingerprint,
+        "filter": split.filter_options,
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "counts": _counts(split.table),
     }
-    write_json(workspace.path("split.json"), description)
+    for table_path, path in (_archived(workspace, split.fingerprint), _current(workspace)):
+        write_table(table_path, split.table)
+        write_json(path, description)
 
 
-def load_split(workspace: Workspace, faces: Faces) -> Split:
-    """The split that was last written.
+def load_split(workspace: Workspace, faces: Faces, fingerprint: str | None = None) -> Split:
+    """A saved split by its fingerprint, or the one in force.
 
     Raises
     ------
@@ -183,18 +260,102 @@ def load_split(workspace: Workspace, faces: Faces) -> Split:
         If there is none, it was made for other faces than the workspace holds now, or the two files don't belong
         together.
     """
-    if not workspace.path("split.json").is_file():
+    table_path, path = _current(workspace)
+    if fingerprint is not None and _archived(workspace, fingerprint)[1].is_file():
+        table_path, path = _archived(workspace, fingerprint)
+    if not path.is_file():
         raise WorkspaceError("The faces are not split yet: run `python -m maskdet split` first.")
-    description = read_json(workspace.path("split.json"))
+    description = _description(path)
+    if fingerprint not in (None, description["fingerprint"]):
+        known = ", ".join(saved.fingerprint for saved in saved_splits(workspace, faces))
+        raise WorkspaceError(f"There is no split {fingerprint}; there is {known}.")
     if description["faces_fingerprint"] != faces.fingerprint:
-        raise WorkspaceError(
-            "The faces changed since they were split: run `python -m maskdet filter`, then `python -m maskdet split`."
-        )
-    table = read_table(workspace.path("split.parquet"))
+        raise WorkspaceError(_CHANGED)
+    table = read_table(table_path)
     options = options_from(SplitOptions, description["options"])
     if _fingerprint(faces, table) != description["fingerprint"]:
         raise WorkspaceError("The split is incomplete: run `python -m maskdet split` again.")
-    return Split(table, options, description["faces_fingerprint"], description["fingerprint"])
+    split = Split(
+        table, options, description["faces_fingerprint"], description["fingerprint"], description.get("filter"),
+        description.get("created", ""),
+    )  # fmt: skip
+    return split if "filter" in description else replace(split, filter_options=_filters_of(workspace, faces, split))
+
+
+def saved_splits(workspace: Workspace, faces: Faces) -> list[SavedSplit]:
+    """All saved splits, newest first; the one in force is the first. Damaged ones are passed over."""
+    now = faces.fingerprint
+    in_force = _known(_current(workspace)[1], now, in_force=True)
+    known = [_known(path, now, in_force=False) for path in workspace.path(FOLDER).glob("*.json")]
+    earlier = [saved for saved in known if saved and not (in_force and saved.fingerprint == in_force.fingerprint)]
+    earlier.sort(key=lambda saved: (saved.created, saved.fingerprint), reverse=True)
+    return [in_force, *earlier] if in_force else earlier
+
+
+def _known(path: Path, faces_fingerprint: str, *, in_force: bool) -> SavedSplit | None:
+    """What a description and, for one of an older version, its table say; None if they are missing or damaged."""
+    try:
+        description = _description(path)
+        counts = description.get("counts") or _counts(read_table(path.with_suffix(".parquet")))
+        return SavedSplit(
+            fingerprint=description["fingerprint"],
+            created=description.get("created", ""),
+            counts=pd.DataFrame(counts, columns=["pool", "dataset", "label", *SPLITS, "faces"]),
+            filter_options=description.get("filter"),
+            split_options=description["options"],
+            in_force=in_force,
+            reason="" if description["faces_fingerprint"] == faces_fingerprint else _CHANGED,
+        )
+    except (WorkspaceError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _description(path: Path) -> dict[str, Any]:
+    description = read_json(path)
+    if not isinstance(description, dict) or not {"options", "faces_fingerprint", "fingerprint"} <= description.keys():
+        raise WorkspaceError(f"{path} describes no split: run `python -m maskdet split` again.")
+    return description
+
+
+def _current(workspace: Workspace) -> tuple[Path, Path]:
+    return workspace.path("split.parquet"), workspace.path("split.json")
+
+
+def _archived(workspace: Workspace, fingerprint: str) -> tuple[Path, Path]:
+    if not _FINGERPRINT.fullmatch(fingerprint):  # it becomes a file's name
+        raise WorkspaceError(f"{fingerprint!r} is no fingerprint of a split.")
+    return workspace.path(FOLDER, f"{fingerprint}.parquet"), workspace.path(FOLDER, f"{fingerprint}.json")
+
+
+def _counts(table: pd.DataFrame) -> list[dict[str, Any]]:
+    counts = split_table(Split(table, SplitOptions(), "", ""))
+    return [{str(name): value for name, value in row.items()} for row in counts.to_dict("records")]
+
+
+def _keep_earlier(workspace: Workspace) -> None:
+    """Keep the split in force under its fingerprint too, where an older version wrote it."""
+    table_path, path = _current(workspace)
+    try:
+        description = _description(path)
+        archived_table, archived = _archived(workspace, description["fingerprint"])
+        if archived.is_file():
+            return
+        table = read_table(table_path)
+        counts = _counts(table)
+    except (WorkspaceError, KeyError, TypeError):  # there is none, or it is damaged: nothing to keep
+        return
+    write_table(archived_table, table)
+    write_json(archived, {"filter": None, "created": ""} | description | {"counts": counts})
+
+
+def _filters_of(workspace: Workspace, faces: Faces, split: Split) -> dict[str, Any] | None:
+    """The options of the filters in force, if it was these that a split's faces passed."""
+    try:
+        filtered = load_filtered(workspace, faces)
+    except WorkspaceError:
+        return None
+    kept, table = (rows.set_index("face_id")["label"].to_dict() for rows in (filtered.kept, split.table))
+    return asdict(filtered.options) if kept == table else None
 
 
 def pool_table(split: Split, pool: Pool) -> pd.DataFrame:

@@ -1,7 +1,9 @@
 """The split: exact shares where faces stand alone, whole groups always, the same from the same seed."""
 
+import re
 import shutil
 from collections import Counter, defaultdict
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces
-from maskdet.quality import FilterOptions, apply_filters
+from maskdet.quality import FilterOptions, apply_filters, save_filtered
 from maskdet.split import (
     SPLITS,
     Split,
@@ -24,6 +26,7 @@ from maskdet.split import (
     load_split,
     pool_table,
     save_split,
+    saved_splits,
     split_faces,
     split_table,
 )
@@ -289,3 +292,97 @@ def test_options_of_another_version(workspace: Workspace) -> None:
     write_json(workspace.path("split.json"), stored)
     with pytest.raises(WorkspaceError, match=r"options are of another version of MaskDet .*folds"):
         load_split(workspace, faces)
+
+
+def test_every_saved_split_stays_under_its_fingerprint(workspace: Workspace) -> None:
+    faces = grouped_faces()
+    first, second = split(faces, seed=1), split(faces)
+    save_split(workspace, first)
+    save_split(workspace, second)
+    assert load_split(workspace, faces).fingerprint == second.fingerprint
+    again = load_split(workspace, faces, first.fingerprint)
+    pd.testing.assert_frame_equal(again.table, first.table, check_dtype=False)
+    assert (again.options.seed, again.filter_options) == (1, asdict(FilterOptions()))
+    saved = saved_splits(workspace, faces)
+    assert [(one.fingerprint, one.in_force, one.usable) for one in saved] == [
+        (second.fingerprint, True, True), (first.fingerprint, False, True)
+    ]  # fmt: skip
+    assert saved[1].split_options["seed"] == 1
+    save_split(workspace, first)  # applied again: in force, and still there once
+    assert [one.fingerprint for one in saved_splits(workspace, faces)] == [first.fingerprint, second.fingerprint]
+
+
+def test_a_saved_split_counts_its_faces(workspace: Workspace) -> None:
+    rows = [{"label": "incorrect_mask", "dataset": "b"}] * 10
+    faces = make_faces(*rows, *lone_faces(*STRATA).table[["dataset", "label"]].to_dict("records"))
+    filtered = apply_filters(faces, FilterOptions(incorrect_mask="class"))
+    save_split(workspace, split_faces(faces, filtered, CATALOG))
+    saved = saved_splits(workspace, faces)[0]
+    assert saved.faces() == {"train": 30 + 18 + 4, "validation": 10 + 6 + 2, "test": 10 + 6 + 1}
+    assert saved.faces("pre-training") == {"train": 12, "validation": 4, "test": 4}
+    assert (saved.datasets(), saved.datasets("pre-training")) == (["a", "b"], ["sim"])
+    assert saved.faces(labels=("incorrect_mask",)) == {"train": 6, "validation": 2, "test": 2}
+    assert saved.filter_options is not None
+    assert saved.filter_options["incorrect_mask"] == "class"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", saved.created)
+
+
+def test_splits_of_other_faces_are_listed_with_the_reason(workspace: Workspace) -> None:
+    save_split(workspace, split(grouped_faces()))
+    others = lone_faces(("a", "with_mask", 12), ("a", "without_mask", 12))
+    made = split(others)
+    save_split(workspace, made)
+    saved = saved_splits(workspace, others)
+    assert [one.usable for one in saved] == [True, False]
+    assert "faces changed" in saved[1].reason
+    with pytest.raises(WorkspaceError, match="faces changed"):
+        load_split(workspace, others, saved[1].fingerprint)
+
+
+def without_history(workspace: Workspace) -> None:
+    """Leave of a saved split what earlier versions wrote."""
+    shutil.rmtree(workspace.path("splits"))
+    stored = read_json(workspace.path("split.json"))
+    kept = {name: stored[name] for name in ("options", "faces_fingerprint", "fingerprint")}
+    write_json(workspace.path("split.json"), kept)
+
+
+def test_a_workspace_of_an_older_version(workspace: Workspace) -> None:
+    faces = grouped_faces()
+    filtered, made = apply_filters(faces), split(faces)
+    save_filtered(workspace, filtered)
+    save_split(workspace, made)
+    without_history(workspace)
+    (saved,) = saved_splits(workspace, faces)
+    assert (saved.fingerprint, saved.in_force, saved.created) == (made.fingerprint, True, "")
+    assert sum(saved.faces().values()) + sum(saved.faces("pre-training").values()) == len(made.table)
+    assert load_split(workspace, faces, made.fingerprint).filter_options == asdict(FilterOptions())
+
+    save_filtered(workspace, apply_filters(faces, decisions={faces.table["face_id"][0]: "drop"}))
+    assert load_split(workspace, faces).filter_options is None  # these filters are not those of the split
+    save_split(workspace, split(faces, seed=1))
+    assert load_split(workspace, faces, made.fingerprint).table["split"].tolist() == made.table["split"].tolist()
+    assert [one.fingerprint for one in saved_splits(workspace, faces)][1:] == [made.fingerprint]
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "message"),
+    [("0123456789abcdef", "There is no split 0123456789abcdef; there is"), ("../split", "is no fingerprint")],
+)
+def test_a_fingerprint_that_is_not_there(workspace: Workspace, fingerprint: str, message: str) -> None:
+    faces = grouped_faces()
+    save_split(workspace, split(faces))
+    with pytest.raises(WorkspaceError, match=message):
+        load_split(workspace, faces, fingerprint)
+
+
+def test_a_damaged_earlier_split_hides_no_other(workspace: Workspace) -> None:
+    faces = grouped_faces()
+    made = split(faces)
+    save_split(workspace, made)
+    workspace.path("splits", "0123456789abcdef.json").write_text("{")
+    workspace.path("splits", "0123456789abcdee.json").write_text("[]")
+    assert [one.fingerprint for one in saved_splits(workspace, faces)] == [made.fingerprint]
+    workspace.path("split.json").write_text("{")
+    assert [one.in_force for one in saved_splits(workspace, faces)] == [False]
+    assert load_split(workspace, faces, made.fingerprint).fingerprint == made.fingerprint
