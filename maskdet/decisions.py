@@ -1,25 +1,64 @@
-"""Decisions by hand: faces that a person keeps whatever the filters say, or drops.
+"""Decisions by hand on single faces: keep or drop one whatever the filters say, confirm its label, or relabel it.
 
-They are kept by face id (dataset, photo and box), so they survive a rescan, also one of a dataset that is away for a
-while. As CSV they have the columns ``face_id`` and ``decision``.
+A face holds one decision:
+
+keep        it passes every filter, as it is labelled; who keeps a face vouches for it, so it is no suspect any more
+drop        it is removed
+confirm     its label was looked at and is right; the filters judge it as before
+with_mask, without_mask, incorrect_mask
+            its label is this one, whatever the publisher says; the filters judge it as any other face of that label
+
+A later decision takes the place of an earlier one. So a face that was kept and is then relabelled is judged by the
+filters again. Relabelling does not keep a face too: else the second copy of a face would stay beside the first, only
+because its label was mended.
+
+Decisions are kept by face id (dataset, photo and box), so they survive a rescan, also one of a dataset that is away
+for a while. The face table is never changed: `maskdet.quality.apply_filters` reads them. As CSV they have the columns
+``face_id`` and ``decision``.
 """
 
 import csv
 from collections.abc import Mapping
 from io import StringIO
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeGuard, get_args
 
 from filelock import FileLock, Timeout
 
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.export import LINE_END, inert, restored
+from maskdet.labels import INCORRECT_MASK, LABELS, Label
 from maskdet.workspace import Workspace, read_json, write_json
 
-Decision = Literal["keep", "drop"]
+Decision = Literal["keep", "drop", "confirm", "with_mask", "without_mask", "incorrect_mask"]
 Decisions = dict[str, Decision]
 DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
 _COLUMNS: Final = ["face_id", "decision"]
 _PATIENCE: Final = 10  # seconds; storing takes milliseconds
+
+
+def is_label(decision: Decision | None) -> TypeGuard[Label]:
+    """True for a decision that gives the face a label."""
+    return decision in LABELS
+
+
+def label_decision(published: str, label: Label) -> Decision:
+    """The decision that a face has this label: to confirm it where the publisher says the same, else to relabel it."""
+    return "confirm" if label == published else label
+
+
+def confirmation(published: str, given: Label) -> Decision:
+    """The decision that the label a run was trained with is right.
+
+    That is the publisher's, or how a mask worn incorrectly counted, which is confirmed; or else the label of a decision
+    that has been taken back since, which is decided again.
+    """
+    return "confirm" if published in (given, INCORRECT_MASK) else given
+
+
+def differing(one: Mapping[str, Decision], other: Mapping[str, Decision]) -> set[str]:
+    """The faces that two sets of decisions treat otherwise; a label that was confirmed changes nothing."""
+    left, right = ({item for item in decisions.items() if item[1] != "confirm"} for decisions in (one, other))
+    return {face_id for face_id, _ in left ^ right}
 
 
 def load_decisions(workspace: Workspace) -> Decisions:
@@ -82,8 +121,9 @@ def from_csv(data: bytes) -> Decisions:
     Raises
     ------
     MaskDetError
-        If it is no UTF-8 text, a column is missing, or a decision is neither keep nor drop; names the line.
+        If it is no UTF-8 text, a column is missing, or a decision is none of `DECISIONS`; names the line.
     """
+    known: dict[str, Decision] = {decision: decision for decision in DECISIONS}
     try:
         rows = csv.DictReader(StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         if not set(_COLUMNS) <= set(rows.fieldnames or ()):
@@ -93,9 +133,11 @@ def from_csv(data: bytes) -> Decisions:
             face_id, decision = restored(row["face_id"] or ""), (row["decision"] or "").strip()
             if not face_id:
                 raise MaskDetError(f"Line {rows.line_num} of the decisions names no face.")
-            if decision not in DECISIONS:
-                raise MaskDetError(f"Line {rows.line_num} of the decisions: {decision!r} is neither keep nor drop.")
-            decisions[face_id] = "keep" if decision == "keep" else "drop"
+            if decision not in known:
+                raise MaskDetError(
+                    f"Line {rows.line_num} of the decisions: {decision!r} is none of {', '.join(DECISIONS)}."
+                )
+            decisions[face_id] = known[decision]
     except (UnicodeDecodeError, csv.Error) as error:
         raise MaskDetError(f"The decisions cannot be read as CSV: {error}.") from error
     return decisions

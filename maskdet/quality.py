@@ -18,7 +18,7 @@ from maskdet.decisions import Decision
 from maskdet.duplicates import FLAT_HASHES, MAX_DISTANCE, NearPairs, clusters, near_pairs_of, parse_hashes
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
-from maskdet.labels import INCORRECT_MASK, IncorrectMask, treat_incorrect
+from maskdet.labels import INCORRECT_MASK, LABELS, IncorrectMask, treat_incorrect
 from maskdet.measure import HASH_KINDS, HashKind
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
@@ -134,9 +134,10 @@ class Filtered:
     Attributes
     ----------
     table : DataFrame
-        A row a face, in the order of the face table: ``face_id``; ``label`` as it counts; ``cluster`` of duplicates;
-        a column of bool a filter; ``removed_by``, the first filter it fails or ""; ``kept_face``, for a duplicate the
-        copy preferred to it, which stays unless every copy fails another filter, else "".
+        A row a face, in the order of the face table: ``face_id``; ``label`` as it counts, with the labels given by
+        hand; ``cluster`` of duplicates; a column of bool a filter; ``removed_by``, the first filter it fails or "";
+        ``kept_face``, for a duplicate the copy preferred to it, which stays unless every copy fails another filter,
+        else "".
     decisions : dict
         The decisions by hand that it took into account.
     """
@@ -163,8 +164,9 @@ def apply_filters(
     Parameters
     ----------
     decisions : dict, optional
-        Face id to "keep" or "drop". A face kept by hand passes every filter, except that its dataset must be there and
-        its label must be one that counts.
+        By face id, see `maskdet.decisions`. A face that is relabelled has its new label before anything looks at
+        labels. A face kept by hand passes every filter, except that its dataset must be there and its label must be one
+        that counts.
     cluster : array of int, optional
         Duplicate cluster of each face at the options' hash distance, where the caller knows it already.
     """
@@ -174,12 +176,13 @@ def apply_filters(
     if cluster is None:
         hashes = parse_hashes(table[options.hash_kind])
         cluster = clusters(hashes, options.hash_distance, FLAT_HASHES[options.hash_kind])
-    label = treat_incorrect(table["label"], options.incorrect_mask)
     decided = table["face_id"].map(decisions) if decisions else pd.Series(None, index=table.index, dtype=object)
+    own_label = table["label"].mask(decided.isin(LABELS), decided)
+    label = treat_incorrect(own_label, options.incorrect_mask)
     by_hand_keep, by_hand_drop = (decided == "keep").to_numpy(), (decided == "drop").to_numpy()
     fails = {
         "missing": table["dataset"].isin(faces.missing).to_numpy(),
-        "incorrect_mask": (table["label"] == INCORRECT_MASK).to_numpy() & (options.incorrect_mask == "drop"),
+        "incorrect_mask": (own_label == INCORRECT_MASK).to_numpy() & (options.incorrect_mask == "drop"),
         "by_hand": by_hand_drop,
     }
     counted = ~(fails["missing"] | fails["incorrect_mask"])

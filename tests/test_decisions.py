@@ -9,9 +9,22 @@ from factories import make_faces
 from filelock import FileLock
 
 import maskdet.decisions
-from maskdet.decisions import change_decisions, from_csv, load_decisions, save_decisions, to_csv
+from maskdet.decisions import (
+    DECISIONS,
+    Decision,
+    change_decisions,
+    confirmation,
+    differing,
+    from_csv,
+    is_label,
+    label_decision,
+    load_decisions,
+    save_decisions,
+    to_csv,
+)
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import forget, scan
+from maskdet.labels import Label
 from maskdet.quality import apply_filters
 from maskdet.workspace import Workspace
 
@@ -72,6 +85,47 @@ def test_csv_there_and_back() -> None:
     assert text.replace("\r\n", "").count("\r") == text.count('\r=1+1.png"') == 1  # within quotes: no cell of its own
 
 
+def test_every_decision_goes_there_and_back(workspace: Workspace) -> None:
+    every: dict[str, Decision] = {f"a/{number}.jpg": decision for number, decision in enumerate(DECISIONS)}
+    assert list(every.values()) == ["keep", "drop", "confirm", "with_mask", "without_mask", "incorrect_mask"]
+    assert from_csv(to_csv(every).encode()) == every
+    save_decisions(workspace, every)
+    assert load_decisions(workspace) == every
+
+
+def test_files_of_older_versions_still_read(workspace: Workspace) -> None:
+    workspace.home.mkdir()
+    workspace.path("decisions.json").write_text('{"a/1.jpg": "drop", "b/2.jpg": "keep"}')
+    assert load_decisions(workspace) == {"a/1.jpg": "drop", "b/2.jpg": "keep"}
+    assert from_csv(b"face_id,decision\na/1.jpg,drop\n") == {"a/1.jpg": "drop"}
+
+
+@pytest.mark.parametrize(
+    ("published", "label", "relabelled", "confirmed"),
+    [
+        ("with_mask", "with_mask", "confirm", "confirm"),
+        ("with_mask", "without_mask", "without_mask", "without_mask"),  # trained on a label of a decision taken back
+        ("incorrect_mask", "without_mask", "without_mask", "confirm"),  # it counted as without mask when trained
+        ("without_mask", "incorrect_mask", "incorrect_mask", "incorrect_mask"),
+    ],
+)
+def test_labels_as_decisions(published: Label, label: Label, relabelled: Decision, confirmed: Decision) -> None:
+    assert label_decision(published, label) == relabelled
+    assert confirmation(published, label) == confirmed
+
+
+def test_which_decisions_are_labels() -> None:
+    assert [decision for decision in DECISIONS if is_label(decision)] == ["with_mask", "without_mask", "incorrect_mask"]
+    assert not is_label(None)
+
+
+def test_a_confirmed_label_makes_no_difference() -> None:
+    one: dict[str, Decision] = {"a": "keep", "b": "confirm", "c": "with_mask", "d": "drop", "e": "confirm"}
+    other: dict[str, Decision] = {"a": "keep", "c": "without_mask", "e": "keep"}
+    assert differing(one, other) == differing(other, one) == {"c", "d", "e"}
+    assert differing(one, one) == set()
+
+
 def test_csv_of_a_person() -> None:
     data = b"note,decision,face_id\r\nblurred,drop,x\r\n,keep ,y\r\nbetter,keep,x\r\n"
     assert from_csv(data) == {"x": "keep", "y": "keep"}
@@ -82,8 +136,11 @@ def test_csv_of_a_person() -> None:
     [
         (b"face_id,verdict\nx,keep\n", "need the columns face_id and decision"),
         (b"", "need the columns"),
-        (b"face_id,decision\nx,keep\ny,maybe\n", "Line 3 of the decisions: 'maybe' is neither keep nor drop"),
-        (b"face_id,decision\nx\n", "Line 2 of the decisions: '' is neither"),
+        (
+            b"face_id,decision\nx,keep\ny,maybe\n",
+            "Line 3 of the decisions: 'maybe' is none of keep, drop, confirm, with_mask",
+        ),
+        (b"face_id,decision\nx\n", "Line 2 of the decisions: '' is none of"),
         (b"face_id,decision\n,keep\n", "Line 2 of the decisions names no face"),
         (b"decision,face_id\nkeep\n", "Line 2 of the decisions names no face"),
         (b"\xff\xfe", "cannot be read as CSV"),

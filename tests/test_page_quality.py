@@ -503,7 +503,7 @@ def test_a_bad_import_is_a_sentence(sample: Workspace, monkeypatch: pytest.Monke
     app = show(visit(sample, monkeypatch), "By hand")
     app.file_uploader[0].set_value(("decisions.csv", b"face_id,decision\na,perhaps\n", "text/csv")).run()
     assert not app.exception
-    assert "'perhaps' is neither keep nor drop" in app.error[0].value
+    assert "'perhaps' is none of keep, drop, confirm" in app.error[0].value
     assert load_decisions(sample) == {}
 
 

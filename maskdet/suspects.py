@@ -1,0 +1,135 @@
+"""Faces whose label is probably wrong, found by confident learning (Northcutt et al. 2021) from runs' predictions.
+
+Only predictions of faces count that a model was not trained on: one that has seen a wrong label may have learned it by
+heart, and would then agree with it. Cleanlab decides which faces are suspects; a person decides what becomes of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from maskdet.decisions import Decision
+from maskdet.errors import MaskDetError
+from maskdet.labels import CLASSES
+from maskdet.runs import Run
+from maskdet.workspace import read_table
+
+#: Where probabilities come from that a run gives faces it was not trained on.
+Source = Literal["cross-validation", "validation and test faces"]
+#: Least faces of each label: with fewer, nothing can be said of how often a label is wrong (our choice).
+LEAST_FACES: Final = 10
+_FILE: Final = "out_of_sample.parquet"
+_COLUMNS: Final = ["face_id", "dataset", "label", "split", "p_without_mask"]
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """The faces whose label is probably wrong, and what that was found from.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a suspect, the most suspicious first: face_id, dataset, label (as the runs were trained with it),
+        suggested (the label the runs agree on), self_confidence (0 to 1, the probability of the given label, which is
+        cleanlab's label quality score), p_without_mask (mean of the runs), split (of the newest run; "" if it had
+        none).
+    sources : dict
+        For each run's id, where its probabilities come from.
+    counts : DataFrame
+        How many faces were examined: a row a dataset, label and split, and faces.
+    """
+
+    table: pd.DataFrame
+    sources: dict[str, Source]
+    counts: pd.DataFrame
+
+    @property
+    def faces(self) -> int:
+        """How many faces were examined."""
+        return int(self.counts["faces"].sum())
+
+
+def out_of_sample(run: Run) -> tuple[pd.DataFrame, Source]:
+    """What a run says of faces it was not trained on.
+
+    That is its cross-validated predictions where it has them, which cover all its faces; else those of its validation
+    and test faces. The validation faces chose no weights, but perhaps the epoch or the scale of the logit.
+
+    Returns
+    -------
+    table : DataFrame
+        A row a face: face_id, dataset, label, split (of the run), p_without_mask.
+    source : str
+    """
+    split = run.predictions.set_index("face_id")["split"]
+    path = run.folder / _FILE
+    if path.is_file():
+        table = read_table(path)
+        table = table.assign(split=table["face_id"].map(split).fillna(""))
+        return table[_COLUMNS], "cross-validation"
+    table = run.predictions[run.predictions["split"] != "train"].reset_index(drop=True)
+    return table[_COLUMNS], "validation and test faces"
+
+
+def find_suspects(runs: Sequence[Run]) -> Suspects:
+    """The faces whose label is probably wrong, by the mean probability of some runs.
+
+    Examined are the faces for which every run has an out-of-sample probability, with the label that the newest of them
+    was trained with.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no run, or there are fewer than `LEAST_FACES` such faces of a label.
+    """
+    if not runs:
+        raise MaskDetError("Choose at least one run to look for label errors with.")
+    examined, sources = _examined(runs)
+    faces = examined["label"].value_counts()
+    few = [f"{faces.get(label, 0)} {label}" for label in CLASSES if faces.get(label, 0) < LEAST_FACES]
+    if few:
+        together = "that no chosen run was trained on" if len(runs) > 1 else f"that {runs[0].id} was not trained on"
+        raise MaskDetError(
+            f"Of the faces {together}, only {' and '.join(few)}: label errors are looked for among at least "
+            f"{LEAST_FACES} of each label."
+        )
+    given = (examined["label"] == CLASSES[1]).to_numpy().astype(np.int64)
+    p = examined["p_without_mask"].to_numpy()
+    at = _label_issues(given, p)
+    table = examined.take(at).reset_index(drop=True)
+    table.insert(3, "suggested", np.array(CLASSES)[1 - given[at]])
+    table.insert(4, "self_confidence", np.where(given[at] == 1, p[at], 1 - p[at]))
+    order = [*_COLUMNS[:3], "suggested", "self_confidence", "p_without_mask", "split"]
+    counts = examined.groupby(["dataset", "label", "split"]).size().rename("faces").reset_index()
+    return Suspects(table[order], sources, counts)
+
+
+def is_open(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> "pd.Series[bool]":
+    """True for the suspects that nobody has looked at: a person has decided nothing on them, of whatever kind."""
+    return ~table["face_id"].isin(list(decisions))
+
+
+def _examined(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[str, Source]]:
+    newest = max(runs, key=lambda run: str(run.record["created"]))
+    sources: dict[str, Source] = {}
+    tables = {}
+    for run in runs:
+        table, sources[run.id] = out_of_sample(run)
+        tables[run.id] = table.set_index("face_id")
+    p = pd.concat([table["p_without_mask"] for table in tables.values()], axis=1, join="inner").mean(axis=1)
+    examined = tables[newest.id].loc[p.index, ["dataset", "label", "split"]].assign(p_without_mask=p)
+    return examined.sort_index().rename_axis("face_id").reset_index()[_COLUMNS], sources
+
+
+def _label_issues(given: npt.NDArray[np.int64], p: npt.NDArray[np.float64]) -> list[int]:
+    """Positions of the probable label errors, the least self-confident first, ties by position."""
+    from cleanlab.filter import find_label_issues  # takes a second and a half
+
+    probabilities = np.stack([1 - p, p], axis=1)
+    is_issue = find_label_issues(given, probabilities, n_jobs=1)  # more jobs would fork a server with threads
+    at = np.flatnonzero(is_issue)
+    return list(at[np.argsort(probabilities[at, given[at]], kind="stable")])
