@@ -1,23 +1,67 @@
-"""Metrics of the study (4.4) from confusion matrices, and their intervals.
+"""Metrics of the study (4.4), ROC and calibration, each with its interval.
 
-Everything is computed from the four counts of a confusion matrix, for one matrix or for thousands of resampled ones
-at once. Rows are actual labels, columns predicted ones, both in the order of `maskdet.labels.CLASSES`.
+Everything is computed from how often each face counts: once for a figure, as often as it was drawn for its interval.
+Confusion matrices have actual labels as rows and predicted ones as columns, both in the order of
+`maskdet.labels.CLASSES`; the positive class is *without mask*.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, RESAMPLES, Measure, Values, bootstrap, measured, percentiles
+from maskdet.curves import BINS, Counts, actual_of, bin_of, probability_of, reliability
+from maskdet.duplicates import join
+from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 
-#: Confidence level of all intervals.
-LEVEL: Final = 0.95
-_RESAMPLES: Final = 1000
+#: Figures of both labels together, in the order in which they are shown, with their names for people.
+FIGURE_TITLES: Final = {
+    "macro_f1": "macro F1",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "accuracy": "accuracy",
+    "roc_auc": "ROC-AUC",
+    "ece": "expected calibration error",
+    "brier": "Brier score",
+}
+#: Figures of each label.
+BY_LABEL: Final = ("precision", "recall", "f1")
+#: Where more than this share of the resamples lack a label, those left say little.
+_MOST_LACKING: Final = 0.05
 
-Counts = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
+
+@dataclass(frozen=True)
+class Difference:
+    """Macro F1 of a second model less that of a first, on the same faces.
+
+    Attributes
+    ----------
+    faces, groups : int
+        The faces that both were judged on, and groups of related ones among them.
+    difference : float or None
+        In -1..1; None where ``reason`` says why.
+    low, high : float or None
+        Its interval at `LEVEL`, by the paired cluster bootstrap.
+    """
+
+    faces: int
+    groups: int
+    first: float | None
+    second: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    reason: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """True where the interval holds values of one sign only."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> Counts:
@@ -26,12 +70,12 @@ def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> Count
     return np.bincount(cells, minlength=4).reshape(2, 2).astype(np.int64)
 
 
-def scores(confusion: Counts) -> dict[str, Values]:
+def scores(confusion: npt.NDArray[Any]) -> dict[str, Values]:
     """Precision, recall and F1 of each label, macro F1 and accuracy.
 
     Parameters
     ----------
-    confusion : array of int, shape (..., 2, 2)
+    confusion : array, shape (..., 2, 2)
 
     Returns
     -------
@@ -52,24 +96,19 @@ def scores(confusion: Counts) -> dict[str, Values]:
 
 
 def resampled_confusions(
-    labels: Counts, predictions: Counts, groups: npt.NDArray[Any], seed: int = 0, resamples: int = _RESAMPLES
+    labels: Counts, predictions: Counts, groups: npt.NDArray[Any], seed: int = 0, resamples: int = RESAMPLES
 ) -> Counts:
-    """Confusion matrices of bootstrap samples, shape (resamples, 2, 2).
+    """Confusion matrices of bootstrap samples (see `bootstrap`), shape (resamples, 2, 2)."""
 
-    Whole groups are drawn, not faces: faces of one photo are alike, and drawing them apart would make the intervals
-    too narrow (the cluster bootstrap, Davison & Hinkley 1997, section 3.8).
-    """
-    _, group = np.unique(groups, return_inverse=True)
-    size = int(group.max()) + 1
-    cells = np.zeros((size, 4), dtype=np.int64)
-    np.add.at(cells, (group, 2 * labels + predictions), 1)
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([rng.multinomial(size, np.full(size, 1 / size)) @ cells for _ in range(resamples)])
-    return drawn.reshape(-1, 2, 2)
+    def measure(weights: Values) -> dict[str, Values]:
+        return {"confusion": _confusions(labels, predictions, weights)}
+
+    drawn = bootstrap(groups, measure, seed=seed, resamples=resamples)["confusion"]
+    return drawn.round().astype(np.int64)
 
 
 def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
-    """All metrics of some predicted faces, as plain values for JSON.
+    """All figures of some predicted faces, as plain values for JSON: no NaN among them.
 
     Parameters
     ----------
@@ -79,58 +118,234 @@ def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``faces``, ``groups``, ``confusion``, ``labels`` (for each: faces, precision, recall, f1), ``macro_f1``,
-        ``accuracy``; ``intervals``, percentiles of the cluster bootstrap at `LEVEL` for the last two and each label's
-        f1; ``datasets``, faces and macro F1 of each dataset that holds both labels.
+        ``faces``, ``groups``, ``confusion``; ``labels`` (for each: faces, precision, recall, f1); ``macro_f1``,
+        ``macro_precision``, ``macro_recall`` (means over both labels), ``accuracy``, ``roc_auc``, ``ece`` (expected
+        calibration error), ``brier`` (mean squared error of the probability); ``level`` and ``intervals``, percentiles
+        of the cluster bootstrap for each of these, those of a label as ``"f1 with_mask"``; ``calibration``, the bins of
+        `reliability`; ``datasets``, the same for macro F1 and accuracy of each dataset. A figure that is not defined
+        is None and ``reasons`` says why; ``cautions`` are sentences on intervals that are not to be trusted.
     """
-    actual = (predictions["label"] == CLASSES[1]).to_numpy().astype(np.int64)
-    predicted = (predictions["logit"] > 0).to_numpy().astype(np.int64)
-    confusion = confusion_matrix(actual, predicted)
-    measured = scores(confusion)
-    resampled = scores(resampled_confusions(actual, predicted, predictions["group"].to_numpy()))
+    actual, logit = actual_of(predictions), predictions["logit"].to_numpy(np.float64)
+    confusion = confusion_matrix(actual, logit > 0)
+    groups = predictions["group"].to_numpy()
+    values, intervals = measured(groups, _all_figures(actual, logit, probability_of(predictions)))
+    reasons = _reasons(confusion, values)
     return {
         "faces": len(predictions),
-        "groups": int(predictions["group"].nunique()),
+        "groups": len(np.unique(groups)),
         "confusion": confusion.tolist(),
         "labels": {
-            label: {
-                "faces": int(confusion[i].sum()),
-                **{name: float(measured[name][i]) for name in ("precision", "recall", "f1")},
-            }
+            label: {"faces": int(confusion[i].sum()), **{name: values[f"{name} {label}"] for name in BY_LABEL}}
             for i, label in enumerate(CLASSES)
         },
-        "macro_f1": float(measured["macro_f1"]),
-        "accuracy": float(measured["accuracy"]),
+        **{name: values[name] for name in FIGURE_TITLES},
         "level": LEVEL,
-        "intervals": {
-            "macro_f1": _interval(resampled["macro_f1"]),
-            "accuracy": _interval(resampled["accuracy"]),
-            **{f"f1 {label}": _interval(resampled["f1"][:, i]) for i, label in enumerate(CLASSES)},
+        "intervals": {name: interval for name, interval in intervals.items() if values[name] is not None},
+        "calibration": reliability(predictions).to_dict("records"),
+        "reasons": reasons,
+        "cautions": _cautions(groups, actual, confusion),
+        "datasets": {
+            str(dataset): _dataset(rows) for dataset, rows in predictions.groupby("dataset", sort=True, observed=True)
         },
-        "datasets": _by_dataset(predictions["dataset"].to_numpy(), actual, predicted),
     }
 
 
-def _by_dataset(datasets: npt.NDArray[Any], actual: Counts, predicted: Counts) -> dict[str, dict[str, Any]]:
-    result = {}
-    for dataset in np.unique(datasets):
-        confusion = confusion_matrix(actual[datasets == dataset], predicted[datasets == dataset])
-        one_sided = (confusion.sum(axis=1) == 0).any()  # macro F1 of a label that is not there says nothing
-        measured = scores(confusion)
-        result[str(dataset)] = {
-            "faces": int(confusion.sum()),
-            "accuracy": float(measured["accuracy"]),
-            "macro_f1": None if one_sided else float(measured["macro_f1"]),
+def at_threshold(predictions: pd.DataFrame, threshold: float = 0.5) -> dict[str, Any]:
+    """What becomes of the verdicts if faces count as without mask above another probability than 0.5.
+
+    Returns
+    -------
+    dict
+        ``faces``, ``confusion``, ``macro_f1`` and ``interval``, the last two None where a label is missing.
+
+    Raises
+    ------
+    MaskDetError
+        If the threshold is not between 0 and 1.
+    """
+    if not 0 < threshold < 1:
+        raise MaskDetError(f"The threshold must be above 0 and below 1, not {threshold}.")
+    actual = actual_of(predictions)
+    # In logits, so that 0.5 is the models' own rule, a logit above 0, also where a probability is rounded to 1.
+    predicted = predictions["logit"].to_numpy(np.float64) > np.log(threshold / (1 - threshold))
+    values, intervals = measured(predictions["group"].to_numpy(), _threshold_figures(actual, predicted))
+    return {
+        "faces": len(predictions),
+        "confusion": confusion_matrix(actual, predicted).tolist(),
+        "macro_f1": values["macro_f1"],
+        "interval": intervals["macro_f1"],
+    }
+
+
+def macro_f1_difference(
+    first: pd.DataFrame, second: pd.DataFrame, *, seed: int = 0, resamples: int = RESAMPLES
+) -> Difference:
+    """Whether two models really differ: the paired bootstrap of their macro F1 on the faces that both were judged on.
+
+    Each sample draws the same groups for both models, so what is hard for both cancels out. Faces are related if
+    either table has them in one group; faces whose label differs between the tables are left out.
+
+    Parameters
+    ----------
+    first, second : DataFrame
+        Columns ``face_id``, ``label``, ``logit`` and ``group``.
+    """
+    columns = ["face_id", "label", "logit", "group"]
+    both = first[columns].merge(second[columns], on=["face_id", "label"], suffixes=("_1", "_2"))
+    groups = _joined_groups(both)
+    actual = actual_of(both)
+    count = len(np.unique(groups))
+    if len(np.unique(actual)) < 2:
+        reason = "They share no test face." if both.empty else "The test faces that they share have one label only."
+        return Difference(len(both), count, None, None, None, None, None, reason)
+    models = [_threshold_figures(actual, both[name].to_numpy(np.float64) > 0) for name in ("logit_1", "logit_2")]
+
+    def measure(weights: Values) -> dict[str, Values]:
+        one, other = (model(weights)["macro_f1"] for model in models)
+        return {"first": one, "second": other, "difference": other - one}
+
+    values = {name: float(value[0]) for name, value in measure(np.ones((1, len(both)))).items()}
+    interval = percentiles(bootstrap(groups, measure, seed=seed, resamples=resamples)["difference"])
+    low, high = interval or (None, None)
+    reason = "" if count >= FEWEST_GROUPS else f"Only {count} groups of related faces: too few for an interval."
+    return Difference(len(both), count, values["first"], values["second"], values["difference"], low, high, reason)
+
+
+def _all_figures(actual: Counts, logit: Values, probability: Values) -> Measure:
+    """Every figure of the faces, as a function of how often each counts."""
+    by_threshold = _threshold_figures(actual, logit > 0)
+    in_bin = np.eye(BINS)[bin_of(probability)]
+    excess = in_bin * (actual - probability)[:, None]  # a bin's sum of it is faces x (share - mean probability)
+    squared = (actual - probability) ** 2
+    auc = _auc(actual, logit)
+
+    def measure(weights: Values) -> dict[str, Values]:
+        faces = weights.sum(axis=1)
+        return by_threshold(weights) | {
+            "roc_auc": auc(weights),
+            "ece": _defined(np.abs(weights @ excess).sum(axis=1), faces),
+            "brier": _defined(weights @ squared, faces),
         }
-    return result
+
+    return measure
 
 
-def _interval(values: Values) -> list[float]:
-    tail = 50 * (1 - LEVEL)
-    return [float(value) for value in np.percentile(values, [tail, 100 - tail])]
+def _threshold_figures(actual: Counts, predicted: npt.NDArray[np.bool_]) -> Measure:
+    """What a confusion matrix gives; recall and F1 are not defined for a label that no face has."""
+
+    def measure(weights: Values) -> dict[str, Values]:
+        confusion = _confusions(actual, predicted, weights)
+        ratios = scores(confusion)
+        there = confusion.sum(axis=2) > 0
+        figures = {"accuracy": np.where(there.any(axis=1), ratios["accuracy"], np.nan)}
+        for name in BY_LABEL:
+            defined = np.where(there | ((name == "precision") & (confusion.sum(axis=1) > 0)), ratios[name], np.nan)
+            figures |= {f"{name} {label}": defined[:, i] for i, label in enumerate(CLASSES)}
+            figures[f"macro_{name}"] = np.where(there.all(axis=1), ratios[name].mean(axis=1), np.nan)
+        return figures
+
+    return measure
+
+
+def _confusions(actual: Counts, predicted: npt.NDArray[Any], weights: Values) -> Values:
+    cells: Values = weights @ np.eye(4)[2 * actual + predicted]
+    return cells.reshape(-1, 2, 2)
+
+
+def _auc(actual: Counts, logit: Values) -> Callable[[Values], Values]:
+    """Area under the ROC curve: how often a face without mask has the higher logit of a pair, ties counting half."""
+    order = np.argsort(logit, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(logit[order]) > 0][: len(order)])
+    positive = actual[order] == 1
+
+    def measure(weights: Values) -> Values:
+        if not len(order):
+            return np.full(len(weights), np.nan)
+        ordered = weights[:, order]
+        ups = np.add.reduceat(ordered * positive, starts, axis=1)  # one column a distinct logit
+        downs = np.add.reduceat(ordered * ~positive, starts, axis=1)
+        below = np.cumsum(downs, axis=1) - downs
+        return _defined((ups * (below + downs / 2)).sum(axis=1), ups.sum(axis=1) * downs.sum(axis=1))
+
+    return measure
+
+
+def _dataset(rows: pd.DataFrame) -> dict[str, Any]:
+    """Macro F1 and accuracy on one dataset's faces; intervals only where enough groups and resamples tell them."""
+    actual, groups = actual_of(rows), rows["group"].to_numpy()
+    values, intervals = measured(groups, _threshold_figures(actual, rows["logit"].to_numpy() > 0))
+    confusion = confusion_matrix(actual, rows["logit"] > 0)
+    count = len(np.unique(groups))
+    cautions = _cautions(groups, actual, confusion)
+    names = ("accuracy", "macro_f1")
+    return {
+        "faces": len(rows),
+        "groups": count,
+        "confusion": confusion.tolist(),
+        **{name: values[name] for name in names},
+        "intervals": {name: intervals[name] if values[name] is not None and not cautions else None for name in names},
+        "reason": " ".join(cautions) or _reasons(confusion, values).get("macro_f1", ""),
+    }
+
+
+def _reasons(confusion: Counts, values: dict[str, float | None]) -> dict[str, str]:
+    """Why figures are not defined."""
+    missing = [
+        label.replace("_", " ") for label, faces in zip(CLASSES, confusion.sum(axis=1), strict=True) if not faces
+    ]
+    why = "No face was judged." if len(missing) == 2 else f"No face that was judged is {' or '.join(missing)}."
+    return {name: why for name, value in values.items() if value is None}
+
+
+def _cautions(groups: npt.NDArray[Any], actual: Counts, confusion: Counts) -> list[str]:
+    """What a reader must know of the intervals, as sentences."""
+    faces, count = len(groups), len(np.unique(groups))
+    of_label = [len(np.unique(groups[actual == label])) for label in (0, 1)]
+    if not faces:
+        return []
+    if count < FEWEST_GROUPS:
+        return [f"{faces} faces in {count} groups of related faces are too few for an interval to be trusted."]
+    # A missing label leaves figures undefined, and `_reasons` says so.
+    if min(of_label) and (1 - min(of_label) / count) ** count > _MOST_LACKING:  # how often a sample draws none of them
+        name = CLASSES[int(np.argmin(of_label))].replace("_", " ")
+        return [f"The faces {name} are in {min(of_label)} groups only: too few for an interval to be trusted."]
+    if confusion.trace() == faces:  # the rule of three (Hanley & Lippman-Hand 1983) needs no error
+        return [
+            f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; the share of errors "
+            f"may still be up to {3 / count:.1%}."
+        ]
+    return []
+
+
+def _defined(part: Values, whole: Values) -> Values:
+    return np.where(whole > 0, _ratio(part, whole), np.nan)
 
 
 def _ratio(part: Values, whole: npt.NDArray[Any]) -> Values:
     ratio = np.zeros(np.broadcast(part, whole).shape)
     np.divide(part, whole, out=ratio, where=whole > 0)
     return ratio
+
+
+def _joined_groups(both: pd.DataFrame) -> Counts:
+    """Groups of faces that either of two tables relates."""
+    count = len(both)
+    one, other = (pd.factorize(both[name])[0] for name in ("group_1", "group_2"))
+    first = count + one
+    second = first.max(initial=count) + 1 + other
+    nodes = int(second.max(initial=count)) + 1
+    return join(nodes, np.tile(np.arange(count), 2), np.concatenate([first, second]))[:count]
+
+
+__all__ = [
+    "BY_LABEL",
+    "FIGURE_TITLES",
+    "LEVEL",
+    "Difference",
+    "at_threshold",
+    "confusion_matrix",
+    "evaluate_predictions",
+    "macro_f1_difference",
+    "resampled_confusions",
+    "scores",
+]

@@ -90,19 +90,28 @@ def print_percent(percent: dict[str, float]) -> None:
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
-    """Print the metrics of a run, with their intervals and the number of faces."""
+    """Print the metrics of a run, with their intervals and the number of faces; those of older runs are fewer."""
     import pandas as pd
 
-    def bounds(name: str) -> str:
-        low, high = metrics["intervals"][name]
-        return f"{low:.4f} to {high:.4f}"
+    from maskdet.metrics import FIGURE_TITLES
 
-    labels = pd.DataFrame([{"label": label, **values} for label, values in metrics["labels"].items()])
-    labels["f1 95 %"] = [bounds(f"f1 {label}") for label in metrics["labels"]]
-    print_table(labels, digits=4)
-    print(f"macro F1 {metrics['macro_f1']:.4f} ({bounds('macro_f1')})")
-    print(f"accuracy {metrics['accuracy']:.4f} ({bounds('accuracy')})")
+    def figure(name: str, value: float | None) -> str:
+        if value is None:
+            return "not defined"
+        interval = metrics["intervals"].get(name)
+        return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+
+    rows = []
+    for label, values in metrics["labels"].items():
+        figures = {name: figure(f"{name} {label}", values[name]) for name in ("precision", "recall", "f1")}
+        rows.append({"label": label, "faces": values["faces"], **figures})
+    print_table(pd.DataFrame(rows))
+    for name, title in FIGURE_TITLES.items():
+        if name in metrics:
+            print(f"{title} {figure(name, metrics[name])}")
     print(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
+    for sentence in dict.fromkeys([*metrics.get("reasons", {}).values(), *metrics.get("cautions", [])]):
+        print(sentence)
     if "incorrect_mask" in metrics:
         apart = metrics["incorrect_mask"]
         print(
@@ -114,8 +123,17 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     confusion.insert(0, "", list(CLASSES))
     print_table(confusion)
     print("\nby dataset")
-    print_table(pd.DataFrame([{"dataset": k, **v} for k, v in metrics["datasets"].items()]), digits=4)
+    print_table(pd.DataFrame([_dataset_row(name, values) for name, values in metrics["datasets"].items()]), digits=4)
     print()
+
+
+def _dataset_row(dataset: str, values: dict[str, Any]) -> dict[str, Any]:
+    interval = values.get("intervals", {}).get("macro_f1")
+    return {
+        "dataset": dataset,
+        **{name: values[name] for name in ("faces", "accuracy", "macro_f1")},
+        "macro_f1 95 %": f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else values.get("reason", ""),
+    }
 
 
 def note(text: str) -> None:

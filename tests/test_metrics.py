@@ -1,5 +1,6 @@
 """The study's metrics by hand and against scikit-learn, and intervals that respect groups."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,16 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from maskdet.metrics import LEVEL, confusion_matrix, evaluate_predictions, resampled_confusions, scores
+from maskdet.bootstrap import LEVEL
+from maskdet.errors import MaskDetError
+from maskdet.metrics import (
+    at_threshold,
+    confusion_matrix,
+    evaluate_predictions,
+    macro_f1_difference,
+    resampled_confusions,
+    scores,
+)
 
 # Of 50 faces with a mask 40 are recognised, of 30 without 24.
 ACTUAL = np.repeat([0, 0, 1, 1], [40, 10, 6, 24])
@@ -121,18 +131,33 @@ def test_evaluation_by_hand() -> None:
     assert measured["macro_f1"] == pytest.approx((80 / 96 + 0.75) / 2)
     assert measured["accuracy"] == 0.8
     assert measured["level"] == LEVEL == 0.95
-    assert set(measured["intervals"]) == {"macro_f1", "accuracy", "f1 with_mask", "f1 without_mask"}
-    assert measured["datasets"] == {
-        "a": {"faces": 50, "accuracy": 0.8, "macro_f1": None},  # a label is missing: macro F1 would say nothing
-        "b": {"faces": 30, "accuracy": 0.8, "macro_f1": None},
-    }
+    assert measured["macro_precision"] == pytest.approx((40 / 46 + 24 / 34) / 2)
+    assert measured["macro_recall"] == pytest.approx(0.8)
+    assert set(measured["intervals"]) == {
+        "macro_f1", "macro_precision", "macro_recall", "accuracy", "roc_auc", "ece", "brier",
+        *(f"{name} {label}" for name in ("precision", "recall", "f1") for label in ("with_mask", "without_mask")),
+    }  # fmt: skip
+    assert measured["reasons"] == {}
+    assert measured["cautions"] == []
+    first, second = measured["datasets"]["a"], measured["datasets"]["b"]
+    assert (first["faces"], first["groups"], first["accuracy"]) == (50, 25, 0.8)
+    assert (second["faces"], second["groups"], second["accuracy"]) == (30, 15, 0.8)
+    assert first["macro_f1"] is second["macro_f1"] is None  # a label is missing: macro F1 would say nothing
+    assert first["reason"] == "No face that was judged is without mask."
+    assert second["reason"] == "No face that was judged is with mask."
+    low, high = first["intervals"]["accuracy"]
+    assert low < 0.8 < high
+    assert first["intervals"]["macro_f1"] is None
 
 
 def test_evaluation_of_a_dataset_with_both_labels() -> None:
     measured = evaluate_predictions(table(ACTUAL, PREDICTED, np.arange(80), "a"))
-    assert measured["datasets"] == {
-        "a": {"faces": 80, "accuracy": measured["accuracy"], "macro_f1": measured["macro_f1"]}
-    }
+    dataset = measured["datasets"]["a"]
+    for name in ("faces", "groups", "confusion", "accuracy", "macro_f1"):
+        assert dataset[name] == measured[name]
+    for name in ("accuracy", "macro_f1"):
+        assert dataset["intervals"][name] == measured["intervals"][name]
+    assert dataset["reason"] == ""
 
 
 def test_a_logit_of_0_is_with_mask() -> None:
@@ -145,8 +170,9 @@ def test_intervals_contain_the_estimate_and_narrow_with_more_faces() -> None:
     def width(times: int) -> float:
         actual, predicted = np.tile(ACTUAL, times), np.tile(PREDICTED, times)
         measured = evaluate_predictions(table(actual, predicted, np.arange(len(actual))))
-        values = {name: measured[name] for name in ("macro_f1", "accuracy")}
-        values |= {f"f1 {label}": entry["f1"] for label, entry in measured["labels"].items()}
+        values = dict(measured)
+        for label, entry in measured["labels"].items():
+            values |= {f"{name} {label}": entry[name] for name in ("precision", "recall", "f1")}
         for name, (low, high) in measured["intervals"].items():
             assert 0 <= low < values[name] < high <= 1
         low, high = measured["intervals"]["accuracy"]
@@ -179,3 +205,134 @@ def test_a_perfect_model_has_an_interval_of_no_width() -> None:
     measured = evaluate_predictions(table(ACTUAL, ACTUAL, np.arange(80)))
     assert measured["macro_f1"] == 1
     assert measured["intervals"]["macro_f1"] == [1.0, 1.0]
+    assert measured["cautions"] == [
+        "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; the share of errors may still be "
+        "up to 3.8%."  # the rule of three: 3 / 80
+    ]
+
+
+def judged(actual: list[int], logit: list[float]) -> pd.DataFrame:
+    """Predictions of faces that are each in a group of its own."""
+    faces = table(np.array(actual, dtype=int), np.zeros(len(actual), dtype=int), np.arange(len(actual)))
+    return faces.assign(logit=logit, face_id=[f"a/{number}" for number in range(len(actual))])
+
+
+def test_roc_auc_by_hand() -> None:
+    """Of the four pairs of a face without and one with mask, three have the higher logit where there is no mask."""
+    assert evaluate_predictions(judged([0, 0, 1, 1], [-2, 1, 0.5, 3]))["roc_auc"] == 3 / 4
+    assert evaluate_predictions(judged([0, 0, 1, 1], [-2, 0.5, 0.5, 3]))["roc_auc"] == 3.5 / 4  # a tie counts half
+    assert evaluate_predictions(judged([0, 0, 1, 1], [3, 2, 1, 0]))["roc_auc"] == 0
+    assert evaluate_predictions(judged([0, 0, 1, 1], [7, 7, 7, 7]))["roc_auc"] == 0.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_roc_auc_and_brier_equal_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    actual = rng.integers(0, 2, 200)
+    logit = np.round(rng.normal(actual, 2), 1)  # with ties
+    measured = evaluate_predictions(judged(actual.tolist(), logit.tolist()))
+    assert measured["roc_auc"] == pytest.approx(sk.roc_auc_score(actual, logit))
+    assert measured["brier"] == pytest.approx(sk.brier_score_loss(actual, 1 / (1 + np.exp(-logit))))
+    low, high = measured["intervals"]["roc_auc"]
+    # Hanley and McNeil's (1982) standard error, for an area of this size: about 0.035.
+    assert high - low == pytest.approx(2 * 1.96 * 0.035, rel=0.2)
+
+
+def test_calibration_error_and_brier_by_hand() -> None:
+    """Two bins of four: 0.02 said and 1/4 found, 0.98 said and all found; gaps of 0.23 and 0.02, weighted by half."""
+    logit = float(np.log(0.98 / 0.02))
+    measured = evaluate_predictions(judged([0, 0, 0, 1, 1, 1, 1, 1], [-logit] * 4 + [logit] * 4))
+    assert measured["ece"] == pytest.approx((0.23 + 0.02) / 2)
+    assert measured["brier"] == pytest.approx((7 * 0.02**2 + 0.98**2) / 8)
+    assert [entry["faces"] for entry in measured["calibration"]] == [4, 4]
+
+
+def test_no_face_at_all() -> None:
+    measured = evaluate_predictions(judged([], []))
+    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+    assert measured["faces"] == measured["groups"] == 0
+    assert measured["macro_f1"] is measured["roc_auc"] is measured["ece"] is measured["accuracy"] is None
+    assert measured["reasons"]["macro_f1"] == "No face was judged."
+    assert measured["intervals"] == measured["datasets"] == {}
+
+
+@pytest.mark.parametrize(("label", "other"), [(0, "without mask"), (1, "with mask")])
+def test_one_label_only(label: int, other: str) -> None:
+    measured = evaluate_predictions(judged([label] * 30, list(np.linspace(-3, 3, 30))))
+    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+    assert measured["accuracy"] == 0.5
+    assert measured["intervals"]["accuracy"][0] < 0.5 < measured["intervals"]["accuracy"][1]
+    assert measured["macro_f1"] is measured["roc_auc"] is None
+    assert measured["reasons"]["roc_auc"] == measured["reasons"]["macro_f1"] == f"No face that was judged is {other}."
+    assert measured["labels"][("with_mask", "without_mask")[label]]["recall"] == 0.5
+    assert measured["labels"][("with_mask", "without_mask")[1 - label]]["recall"] is None
+
+
+@pytest.mark.parametrize("logit", [0.0, 800.0, -800.0])
+@pytest.mark.parametrize("count", [1, 2, 5, 40])
+def test_identical_logits_and_few_faces_are_no_error(count: int, logit: float) -> None:
+    with np.errstate(divide="raise", invalid="raise"):
+        measured = evaluate_predictions(judged([number % 2 for number in range(count)], [logit] * count))
+    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+    assert measured["roc_auc"] == (0.5 if count > 1 else None)
+    if 1 < count < 10:
+        assert "too few for an interval to be trusted" in measured["cautions"][0]
+        assert measured["datasets"]["a"]["intervals"] == {"accuracy": None, "macro_f1": None}
+        assert "too few" in measured["datasets"]["a"]["reason"]
+
+
+def test_a_label_in_few_groups_is_said() -> None:
+    measured = evaluate_predictions(judged([0] * 98 + [1] * 2, [-1.0] * 97 + [1.0] * 3))
+    assert measured["cautions"] == [
+        "The faces without mask are in 2 groups only: too few for an interval to be trusted."
+    ]
+
+
+def test_the_threshold_moves_the_confusion_matrix() -> None:
+    faces = judged([0, 0, 0, 1, 1, 1], [-2.0, 0.0, 0.5, 0.4, 2.0, 3.0])
+    assert at_threshold(faces)["confusion"] == evaluate_predictions(faces)["confusion"] == [[2, 1], [0, 3]]
+    assert at_threshold(faces, 0.61)["confusion"] == [[2, 1], [1, 2]]  # a logit of 0.4 is 0.599, of 0.5 is 0.622
+    assert at_threshold(faces, 0.7)["confusion"] == [[3, 0], [1, 2]]
+    assert at_threshold(faces, 0.999)["confusion"] == [[3, 0], [3, 0]]
+    assert at_threshold(faces, 0.7)["macro_f1"] == pytest.approx((6 / 7 + 4 / 5) / 2)
+    for wrong in (0, 1, -0.1, float("nan")):
+        with pytest.raises(MaskDetError, match="above 0 and below 1"):
+            at_threshold(faces, wrong)
+
+
+def test_two_identical_models_do_not_differ() -> None:
+    faces = judged(ACTUAL.tolist(), np.where(PREDICTED == 1, 1.0, -1.0).tolist())
+    difference = macro_f1_difference(faces, faces)
+    assert (difference.faces, difference.groups) == (80, 80)
+    assert difference.first == difference.second == pytest.approx((80 / 96 + 48 / 64) / 2)
+    assert difference.difference == difference.low == difference.high == 0
+    assert not difference.differs
+
+
+def test_a_paired_difference_is_narrower_than_two_intervals() -> None:
+    """A second model that puts 8 of the 16 errors right is better for certain, though their intervals overlap."""
+    wrong = np.flatnonzero(ACTUAL != PREDICTED)
+    better = PREDICTED.copy()
+    better[wrong[::2]] = ACTUAL[wrong[::2]]
+    tables = [judged(ACTUAL.tolist(), np.where(said == 1, 1.0, -1.0).tolist()) for said in (PREDICTED, better)]
+    one, other = (evaluate_predictions(faces) for faces in tables)
+    assert one["intervals"]["macro_f1"][1] > other["intervals"]["macro_f1"][0]
+    difference = macro_f1_difference(*tables)
+    assert difference.difference == pytest.approx(other["macro_f1"] - one["macro_f1"])
+    assert difference.low > 0
+    assert difference.differs
+    back = macro_f1_difference(tables[1], tables[0])
+    assert (back.low, back.high) == (-difference.high, -difference.low)
+
+
+def test_a_difference_is_of_common_faces_with_one_label_and_whole_groups() -> None:
+    first = judged([0, 1] * 20, [-1.0, 1.0] * 20)
+    second = first.iloc[::-1].iloc[:30].reset_index(drop=True)  # another order, ten faces fewer
+    second.loc[0, "label"] = "with_mask"  # relabelled since
+    second["group"] = np.arange(30) // 2
+    difference = macro_f1_difference(first, second)
+    assert (difference.faces, difference.groups) == (29, 15)
+    assert macro_f1_difference(first, second[:0]).reason == "They share no test face."
+    assert "one label only" in macro_f1_difference(first, second[second["label"] == "with_mask"]).reason
+    few = macro_f1_difference(first[:6], first[:6])
+    assert few.reason == "Only 6 groups of related faces: too few for an interval."
