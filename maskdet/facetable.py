@@ -8,16 +8,15 @@ Columns: ``face_id`` (dataset, photo and box: the same on every machine and in e
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 
+from maskdet.cluster import dask_workers
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
 from maskdet.measure import HASH_KINDS, VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
@@ -25,7 +24,6 @@ from maskdet.progress import Progress, silent
 from maskdet.readers import Reading, dataset_signature, find_datasets, read_dataset
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
-_SCHEDULER_TIMEOUT = 10  # seconds
 _REJECT_COLUMNS = ["dataset", "photo", "reason"]
 _WHOLE_NUMBERS = [
     "left", "top", "right", "bottom", "width", "height", "photo_width", "photo_height", "bytes", "shard_row"
@@ -117,7 +115,7 @@ def scan(
         progress(0, 0, f"reading {len(changed)} datasets")
         readings = {dataset: read_dataset(folder) for dataset, folder in changed.items()}
         shards = [s for dataset, r in readings.items() for s in deal_shards(dataset, changed[dataset], r.faces)]
-        with _workers(scheduler):
+        with dask_workers(scheduler):
             measured = _measure(shards, workspace.path("shards"), -1 if scheduler else jobs, progress)
         faces = _merge(before, measured, changed, readings, signatures)
         if not faces.table["dataset"].isin(found).any():
@@ -245,24 +243,6 @@ def _unchanged(
     shards = before.table[["dataset", "shard"]].drop_duplicates()
     gone = [not is_measured(shard, workspace.path("shards")) for shard in shards["shard"]]
     return same - set(shards.loc[gone, "dataset"])
-
-
-@contextmanager
-def _workers(scheduler: str | None) -> Iterator[None]:
-    """Where joblib runs what follows: on this machine, or on the workers of a Dask scheduler."""
-    if scheduler is None:
-        yield
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        raise MaskDetError("A Dask scheduler needs one more package: run `pip install distributed` first.") from None
-    try:
-        client = Client(scheduler, timeout=_SCHEDULER_TIMEOUT)
-    except (OSError, ValueError) as error:
-        raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
-    with client, parallel_config("dask"):
-        yield
 
 
 def _measure(shards: list[Shard], folder: Path, jobs: int | None, progress: Progress) -> pd.DataFrame:

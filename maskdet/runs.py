@@ -1,11 +1,16 @@
 """Runs: one folder for each trained model, whole or not there at all. Reading one needs no TensorFlow.
 
-run.json             id, model, options, seed, data (fingerprint, faces, datasets, filter and split options),
-                     environment, wall times
-history.json         what was measured while fitting, an entry an epoch or grid point
-metrics.json         the test split (see `maskdet.metrics.evaluate_predictions`)
-predictions.parquet  a row a face: face_id, dataset, label, group, split, logit, p_without_mask
-weights/             what `Model.save` wrote
+run.json               id, model, options, seed, base (the pre-training run it began with), data (fingerprint, pool,
+                       faces, datasets, left-out and watched ones, filter and split options), environment, wall times
+history.json           what was measured while fitting, an entry an epoch or grid point
+metrics.json           the test split (see `maskdet.metrics.evaluate_predictions`)
+predictions.parquet    a row a face: face_id, dataset, label, group, split, logit, p_without_mask
+weights/               what `Model.save` wrote
+left_out.json          optional: macro F1 on each dataset that was left out of training (see `maskdet.crossval`)
+out_of_sample.parquet  optional: cross-validated predictions of all faces (see `maskdet.crossval`)
+
+While it is trained it is ``.ID.partial``, with plan.json, which says what to train, and a checkpoint from which a
+training that was cut goes on.
 """
 
 import os
@@ -21,18 +26,34 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import psutil
+from filelock import FileLock, Timeout
 
 from maskdet import __version__
 from maskdet.catalog import DATA_DIR
 from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
-from maskdet.workspace import Workspace, read_json, read_table
+from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE
+from maskdet.workspace import Workspace, read_json, read_table, write_json
 
 #: Version of the folder's layout and of the options; a run of a later one is refused with a sentence.
-FORMAT: Final = 2
-#: Runs that ship with MaskDet.
-BUNDLED: Final = DATA_DIR / "runs"
-_PACKAGES: Final = ("numpy", "pandas", "pillow", "imagehash", "scikit-learn", "tensorflow", "keras")
+FORMAT: Final = 3
+#: Runs that ship with MaskDet: the study, done again.
+BUNDLED: Final = DATA_DIR / "study"
+_PLAN_FILE: Final = "plan.json"
+_LOCK_FILE: Final = ".lock"
+#: What only a training needs.
+_LEFTOVERS: Final = (_PLAN_FILE, _LOCK_FILE, CHECKPOINT_FILE)
+_PACKAGES: Final = (
+    "numpy",
+    "pandas",
+    "pillow",
+    "imagehash",
+    "scikit-learn",
+    "tensorflow",
+    "keras",
+    "opencv-python-headless",
+)
 
 
 @dataclass(frozen=True)
@@ -177,9 +198,95 @@ def runs_table(runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A training that runs, or was cut.
+
+    Attributes
+    ----------
+    plan : dict
+        What is trained (see `maskdet.train.Plan`), with id and created.
+    """
+
+    folder: Path
+    plan: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The id that the run will have."""
+        return str(self.plan["id"])
+
+    @property
+    def model_name(self) -> str:
+        """Which model is trained."""
+        return str(self.plan["model"])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """What was measured so far, an entry a finished epoch or grid point."""
+        path = self.folder / HISTORY_FILE
+        return pd.DataFrame(read_json(path)) if path.is_file() else pd.DataFrame()
+
+    @property
+    def resumable(self) -> bool:
+        """True where there is a finished epoch or grid point to go on from."""
+        return (self.folder / CHECKPOINT_FILE).is_file()
+
+    @property
+    def active(self) -> bool:
+        """True while a process trains it."""
+        try:
+            with FileLock(self.folder / _LOCK_FILE, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # the folder has become a run meanwhile
+            return False
+
+
+def unfinished_runs(workspace: Workspace) -> list[Unfinished]:
+    """Trainings that run or were cut, oldest first. Damaged folders are passed over."""
+    found = []
+    for path in sorted(workspace.path("runs").glob(f".*.partial/{_PLAN_FILE}")):
+        try:
+            plan = read_json(path)
+        except WorkspaceError:
+            continue
+        if isinstance(plan, dict) and {"id", "model"} <= plan.keys():
+            found.append(Unfinished(path.parent, plan))
+    return found
+
+
+def find_unfinished(workspace: Workspace, run_id: str) -> Unfinished:
+    """A training by the id of its run. Raises RunError if there is none, or nothing to go on from, or it runs."""
+    found = {run.id: run for run in unfinished_runs(workspace)}
+    if run_id not in found:
+        known = ", ".join(found) or "there are none"
+        raise RunError(f"There is no unfinished training {run_id!r} ({known}).")
+    run = found[run_id]
+    if run.active:
+        raise RunError(f"{run_id} is being trained right now.")
+    if not run.resumable:
+        raise RunError(f"{run_id} was cut before its first epoch or grid point was done; train it anew.")
+    return run
+
+
+def discard_unfinished(workspace: Workspace, run_id: str) -> None:
+    """Remove a training that was cut. Raises RunError if there is none, or it runs."""
+    for run in unfinished_runs(workspace):
+        if run.id == run_id:
+            if run.active:
+                raise RunError(f"{run_id} is being trained right now; stop it first.")
+            shutil.rmtree(run.folder)
+            return
+    raise RunError(f"There is no unfinished training {run_id!r}.")
+
+
 @contextmanager
 def new_run_folder(workspace: Workspace, model: str) -> Iterator[tuple[str, Path]]:
     """Yield a new run's id and a folder to fill, which becomes the run's folder only if the block ends well.
+
+    If not, the folder stays where it holds a checkpoint to go on from, and goes where it does not.
 
     Raises
     ------
@@ -201,13 +308,41 @@ def new_run_folder(workspace: Workspace, model: str) -> Iterator[tuple[str, Path
                 raise WorkspaceError(f"{partial} cannot be written ({error.strerror}).") from error
         number += 1
         run_id = f"{stem}-{number}"
-    try:
+    with run_folder(partial, run_id):
         yield run_id, partial
-        partial.rename(workspace.path("runs", run_id))
+
+
+@contextmanager
+def run_folder(partial: Path, run_id: str) -> Iterator[None]:
+    """Hold the folder of a training alone; it becomes the run's folder if the block ends well.
+
+    Raises
+    ------
+    WorkspaceError
+        If it cannot be written.
+    RunError
+        If another process holds it.
+    """
+    try:
+        with FileLock(partial / _LOCK_FILE, timeout=0):
+            try:
+                yield
+                finished = partial.with_name(run_id)
+                partial.rename(finished)
+                for name in _LEFTOVERS:
+                    (finished / name).unlink(missing_ok=True)
+            finally:
+                if partial.is_dir() and not (partial / CHECKPOINT_FILE).is_file():
+                    shutil.rmtree(partial, ignore_errors=True)
+    except Timeout:
+        raise RunError(f"{run_id} is being trained right now.") from None
     except OSError as error:
         raise WorkspaceError(f"Run {run_id} cannot be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Write what is trained into a training's folder. Raises WorkspaceError if it cannot be written."""
+    write_json(folder / _PLAN_FILE, plan)
 
 
 def environment() -> dict[str, Any]:
@@ -222,6 +357,16 @@ def environment() -> dict[str, Any]:
         "maskdet": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
         "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "packages": packages,
     }
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -3,13 +3,22 @@
 from typing import Any, Final
 
 from maskdet.errors import MaskDetError
-from maskdet.models.base import Model, ModelOptions
+from maskdet.models.base import FitData, LabelledImages, Model, ModelOptions
 from maskdet.models.cnn import Cnn
+from maskdet.models.cnn_transfer import CnnTransfer
+from maskdet.models.inception import InceptionV3
 from maskdet.models.svm import Svm
 
-MODELS: Final[dict[str, type[Any]]] = {model.name: model for model in (Cnn, Svm)}
+MODELS: Final[dict[str, type[Any]]] = {model.name: model for model in (InceptionV3, Cnn, CnnTransfer, Svm)}
 
-__all__ = ["MODELS", "Model", "ModelOptions", "create_model"]
+__all__ = ["MODELS", "FitData", "LabelledImages", "Model", "ModelOptions", "create_model", "require_model"]
+
+
+def require_model(name: str) -> type[Any]:
+    """The class of a model. Raises MaskDetError if there is none of this name."""
+    if name not in MODELS:
+        raise MaskDetError(f"There is no model {name!r}; choose one of {', '.join(MODELS)}.")
+    return MODELS[name]
 
 
 def create_model(name: str, options: dict[str, Any] | None = None) -> Model:
@@ -18,11 +27,9 @@ def create_model(name: str, options: dict[str, Any] | None = None) -> Model:
     Raises
     ------
     MaskDetError
-        If the name or an option is unknown, or an option's value is out of range.
+        If the name or an option is unknown, or an option's value is out of range or no value of its kind.
     """
-    if name not in MODELS:
-        raise MaskDetError(f"There is no model {name!r}; choose one of {', '.join(MODELS)}.")
-    kind = MODELS[name]
+    kind = require_model(name)
     try:
         model: Model = kind(kind.options_type()(**(options or {})))
     except TypeError as error:

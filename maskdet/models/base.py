@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from maskdet.errors import MaskDetError, RunError
 from maskdet.images import FaceImages
 from maskdet.labels import CLASSES
+from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
 
 Logits = npt.NDArray[np.float64]
-History = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,28 @@ class ModelOptions:
         """The options as plain values for JSON."""
         return asdict(self)
 
+    def resolved(self) -> Self:
+        """The options as they are carried out on this machine, where one of them leaves the choice to it."""
+        return self
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What a fit may look at. Test faces are never among it.
+
+    Attributes
+    ----------
+    train, validation : LabelledImages
+        The validation faces may only choose among states of the model.
+    watched : LabelledImages or None
+        Faces of datasets that are left out of training: what is learned of one source may be lost on another, and
+        only such faces show it. Models that choose among states look at them as well as at the validation faces.
+    """
+
+    train: LabelledImages
+    validation: LabelledImages
+    watched: LabelledImages | None = None
+
 
 class Model(ABC):
     """A classifier of normalised faces. Its logit is above 0 for faces without mask (study, 6.3)."""
@@ -67,6 +89,9 @@ class Model(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     needs_tensorflow: ClassVar[bool] = False
+    #: True for a model that begins with the weights of a run on the pre-training pool (see `use_base`).
+    needs_base: ClassVar[bool] = False
+    options: Any
 
     @classmethod
     @abstractmethod
@@ -74,8 +99,15 @@ class Model(ABC):
         """The dataclass of this model's options."""
 
     @abstractmethod
-    def fit(self, train: LabelledImages, validation: LabelledImages, *, seed: int, progress: Progress) -> History:
-        """Fit to the training faces; the validation faces may only choose among states of the model.
+    def fit(
+        self, data: FitData, *, seed: int, progress: Progress = silent, checkpoint: Checkpoint | None = None
+    ) -> History:
+        """Fit to the training faces.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint, optional
+            Keeps each finished epoch or grid point; a fit that finds one there goes on after it.
 
         Returns
         -------
@@ -84,16 +116,24 @@ class Model(ABC):
         """
 
     @abstractmethod
+    def estimate_seconds(self, data: FitData, *, seed: int, progress: Progress = silent) -> float:
+        """About how long `fit` would take here, by doing a little of its work; the model stays as it was."""
+
+    @abstractmethod
     def predict_logit(self, images: FaceImages, progress: Progress = silent) -> Logits:
         """Logits in the order of the images, shape (n,)."""
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write the weights needed for prediction into an existing folder."""
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write the weights needed for prediction into an existing folder, in half precision where ``half``."""
 
     @abstractmethod
     def load(self, folder: Path) -> None:
         """Read weights that `save` wrote. Raises RunError if they are missing or damaged."""
+
+    def use_base(self, folder: Path | None) -> None:
+        """Begin with the weights of a pre-training run, where `needs_base`; None: with fresh weights, to try it out."""
+        raise TypeError(f"{self.name} begins with no other run")
 
 
 def damaged(folder: Path, error: BaseException) -> RunError:

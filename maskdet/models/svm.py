@@ -1,20 +1,27 @@
 """PCA and support vector machine, the study's non-neural benchmark (4.3.3)."""
 
+import time
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, get_args
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 import numpy.typing as npt
 
 from maskdet.errors import MaskDetError
 from maskdet.images import FaceImages, batches
-from maskdet.models.base import History, LabelledImages, Logits, Model, ModelOptions, damaged
+from maskdet.models.base import FitData, LabelledImages, Logits, Model, ModelOptions, damaged
+from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
 
 MODEL_FILE: Final = "model.skops"
+Kernel = Literal["rbf", "linear"]
 _BATCH: Final = 256
+_CACHE_MB: Final = 1000
+#: Faces of the two trials from which the time of a fit is estimated.
+_TRIAL_FACES: Final = (400, 800)
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,9 @@ class SvmOptions(ModelOptions):
     ----------
     components : int
         Principal components kept (study: 100, about 87 % of the variance); fewer if there are fewer faces.
-    C, gamma : tuple
-        The grid (the study does not give its own). "scale" is 1 / (components x variance of the components).
+    kernel, C, gamma : tuple
+        The grid (the study searches kernels too, without saying which; there, "rbf" wins). gamma counts for "rbf"
+        only; "scale" is 1 / (components x variance of the components).
     folds : int
         Folds of the cross-validation that chooses from the grid (study: 5), by macro F1.
     jobs : int
@@ -34,18 +42,25 @@ class SvmOptions(ModelOptions):
     """
 
     components: int = 100
+    kernel: tuple[Kernel, ...] = ("rbf", "linear")
     C: tuple[float, ...] = (1.0, 10.0, 100.0)
     gamma: tuple[float | str, ...] = ("scale", 0.001, 0.003)
     folds: int = 5
     jobs: int = -1
 
     def __post_init__(self) -> None:
+        for name in ("kernel", "C", "gamma"):
+            if isinstance(getattr(self, name), str | float | int):
+                raise MaskDetError(f"{name} must be a list of values, not {getattr(self, name)!r}.")
+        object.__setattr__(self, "kernel", tuple(self.kernel))
         object.__setattr__(self, "C", tuple(self.C))
         object.__setattr__(self, "gamma", tuple(self.gamma))
         if self.components < 1:
             raise MaskDetError(f"components must be at least 1, not {self.components}.")
         if self.folds < 2:
             raise MaskDetError(f"folds must be at least 2, not {self.folds}.")
+        if not self.kernel or not set(self.kernel) <= set(get_args(Kernel)):
+            raise MaskDetError(f"kernel needs at least one of {', '.join(get_args(Kernel))}, not {self.kernel}.")
         numbers = [*self.C, *(value for value in self.gamma if value != "scale")]
         if not self.C or not self.gamma or not all(isinstance(v, int | float) and 0 < v < inf for v in numbers):
             raise MaskDetError(
@@ -55,14 +70,31 @@ class SvmOptions(ModelOptions):
             raise MaskDetError(f"jobs must be at least 1, or -1 for one a core, not {self.jobs}.")
 
 
+@dataclass(frozen=True)
+class _Point:
+    """A point of the grid; the linear kernel has no gamma, here 0."""
+
+    kernel: str
+    C: float
+    gamma: float
+
+    def machine(self) -> Any:
+        from sklearn.svm import SVC
+
+        return SVC(kernel=self.kernel, cache_size=_CACHE_MB, C=self.C, gamma=self.gamma or "scale")
+
+    def __str__(self) -> str:
+        return f"{self.kernel}, C {self.C:g}" + (f", gamma {self.gamma:.2g}" if self.gamma else "")
+
+
 class Svm(Model):
-    """Randomised PCA, then an RBF support vector machine chosen by grid search."""
+    """Randomised PCA, then a support vector machine chosen by grid search."""
 
     name: ClassVar[str] = "svm"
     title: ClassVar[str] = "PCA + SVM"
 
     def __init__(self, options: SvmOptions | None = None) -> None:
-        self.options = options or SvmOptions()
+        self.options: SvmOptions = options or SvmOptions()
         self.pipeline: Any = None
         self.logit_scale = 1.0
 
@@ -71,16 +103,82 @@ class Svm(Model):
         """The dataclass of this model's options."""
         return SvmOptions
 
-    def fit(self, train: LabelledImages, validation: LabelledImages, *, seed: int, progress: Progress) -> History:
-        """Fit PCA on the training faces, choose C and gamma by cross-validation on them, fit the chosen SVM.
+    def fit(
+        self, data: FitData, *, seed: int, progress: Progress = silent, checkpoint: Checkpoint | None = None
+    ) -> History:
+        """Fit PCA on the training faces, choose a grid point by cross-validation on them, fit the chosen SVM.
 
         The validation faces only scale the decision value to a logit (see `_fit_scale`). One entry a grid point:
-        C, gamma, mean and standard deviation of the folds' macro F1, and the explained variance of the PCA.
+        kernel, C, gamma (0 for the linear kernel), mean and standard deviation of the folds' macro F1, the explained
+        variance of the PCA, and seconds.
         """
-        from sklearn.decomposition import PCA
-        from sklearn.model_selection import ParameterGrid, StratifiedGroupKFold, cross_val_score
+        from sklearn.model_selection import cross_val_score
         from sklearn.pipeline import make_pipeline
-        from sklearn.svm import SVC
+
+        folds = self._folds(data.train, seed)
+        stored = checkpoint.load() if checkpoint else None
+        history: History = stored[0] if stored else []
+        progress(len(history), self._total, "principal components")
+        pca, features = self._components(data.train.images, seed)
+        explained = float(pca.explained_variance_ratio_.sum())
+        grid = self._grid(float(features.var()), features.shape[1])
+        for number, point in enumerate(grid[len(history) :], start=len(history) + 1):
+            progress(number, self._total, f"grid point {number} of {len(grid)}: {point}")
+            begin = time.perf_counter()
+            scores = cross_val_score(
+                point.machine(), features, data.train.labels, cv=folds, scoring="f1_macro", n_jobs=self.options.jobs
+            )
+            history.append(
+                {"kernel": point.kernel, "C": point.C, "gamma": point.gamma, "f1_macro": float(scores.mean()),
+                 "f1_macro_std": float(scores.std()), "explained_variance": explained,
+                 "seconds": time.perf_counter() - begin}
+            )  # fmt: skip
+            if checkpoint:
+                checkpoint.save(history, {})
+        best = int(np.argmax([float(entry["f1_macro"]) for entry in history]))
+        progress(self._total - 1, self._total, f"fitting {grid[best]}")
+        self.pipeline = make_pipeline(pca, grid[best].machine().fit(features, data.train.labels))
+        self.logit_scale = _fit_scale(self._decide(data.validation.images, silent), data.validation.labels)
+        found = f"chosen {grid[best]}: macro F1 {float(history[best]['f1_macro']):.3f}"
+        progress(self._total, self._total, found)
+        return history
+
+    def estimate_seconds(self, data: FitData, *, seed: int, progress: Progress = silent) -> float:
+        """From two small fits: PCA grows with the faces, an SVM by the power that the two show (1 to 2)."""
+        seconds = []
+        sizes = [min(size, len(data.train)) for size in _TRIAL_FACES]
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(data.train))
+        for number, size in enumerate(sizes):
+            progress(number, len(sizes), f"trial with {size} faces")
+            positions = order[:size]
+            begin = time.perf_counter()
+            pixels = _flatten(data.train.images, positions)
+            _, features = self._reduce(pixels, seed)
+            reduced = time.perf_counter()
+            machine = self._grid(float(features.var()), features.shape[1])[0].machine()
+            machine.fit(features, data.train.labels[positions]).predict(features)
+            seconds.append((reduced - begin, time.perf_counter() - reduced))
+        growth = len(data.train) / sizes[-1]
+        doubled = np.log2(max(seconds[1][1], 1e-6) / max(seconds[0][1], 1e-6)) if sizes[1] > sizes[0] else 1.0
+        machines = (self._total - 2) * self.options.folds / self._processes + 1
+        return float(seconds[1][0] * growth + seconds[1][1] * growth ** np.clip(doubled, 1, 2) * machines)
+
+    @property
+    def _total(self) -> int:
+        options = self.options
+        linear = options.kernel.count("linear")
+        rbf = (len(options.kernel) - linear) * len(options.gamma)
+        return len(options.C) * (rbf + linear) + 2
+
+    @property
+    def _processes(self) -> int:
+        from joblib import effective_n_jobs
+
+        return min(int(effective_n_jobs(self.options.jobs)), self.options.folds)
+
+    def _folds(self, train: LabelledImages, seed: int) -> list[Any]:
+        from sklearn.model_selection import StratifiedGroupKFold
 
         smallest_class = int(min(np.bincount(train.labels, minlength=2)))
         if smallest_class < self.options.folds:
@@ -92,34 +190,29 @@ class Svm(Model):
         folds = list(dealer.split(train.labels, train.labels, train.groups))
         if any(len(np.unique(train.labels[rest])) < 2 for rest, _ in folds):  # all of a label in one held-out fold
             raise MaskDetError("The training faces of a label come from too few different photos to cross-validate.")
-        grid = list(ParameterGrid({"C": self.options.C, "gamma": self.options.gamma}))
-        total = len(grid) + 2
-        progress(0, total, "principal components")
-        pixels = _flatten(train.images)
+        return folds
+
+    def _components(self, images: FaceImages, seed: int) -> tuple[Any, npt.NDArray[np.float64]]:
+        return self._reduce(_flatten(images), seed)
+
+    def _reduce(self, pixels: npt.NDArray[np.float32], seed: int) -> tuple[Any, npt.NDArray[np.float64]]:
+        """The fitted PCA and the components of the pixels, which are overwritten."""
+        from sklearn.decomposition import PCA
+
         components = min(self.options.components, *pixels.shape)
         pca = PCA(components, svd_solver="randomized", random_state=seed, copy=False)
-        features = pca.fit_transform(pixels).astype(np.float64)
-        del pixels
-        explained = float(pca.explained_variance_ratio_.sum())
-        history: History = []
-        for number, point in enumerate(grid, start=1):
-            progress(number, total, f"grid point {number} of {len(grid)}: C {point['C']:g}, gamma {point['gamma']}")
-            machine = SVC(kernel="rbf", cache_size=1000, **point)
-            scores = cross_val_score(
-                machine, features, train.labels, cv=folds, scoring="f1_macro", n_jobs=self.options.jobs
-            )
-            gamma = 1 / (components * features.var()) if point["gamma"] == "scale" else float(point["gamma"])
-            history.append(
-                {"C": float(point["C"]), "gamma": float(gamma), "f1_macro": float(scores.mean()),
-                 "f1_macro_std": float(scores.std()), "explained_variance": explained}
-            )  # fmt: skip
-        best = history[int(np.argmax([entry["f1_macro"] for entry in history]))]
-        progress(total - 1, total, f"fitting C {best['C']:g}, gamma {best['gamma']:.2g}")
-        machine = SVC(kernel="rbf", cache_size=1000, C=best["C"], gamma=best["gamma"]).fit(features, train.labels)
-        self.pipeline = make_pipeline(pca, machine)
-        self.logit_scale = _fit_scale(self._decide(validation.images, silent), validation.labels)
-        progress(total, total, f"chosen C {best['C']:g}, gamma {best['gamma']:.2g}: macro F1 {best['f1_macro']:.3f}")
-        return history
+        return pca, pca.fit_transform(pixels).astype(np.float64)
+
+    def _grid(self, variance: float, components: int) -> list[_Point]:
+        scale = 1 / (components * variance)
+        gammas = [scale if gamma == "scale" else float(gamma) for gamma in self.options.gamma]
+        by_kernel = {"rbf": gammas, "linear": [0.0]}
+        return [
+            _Point(kernel, float(C), gamma)
+            for kernel in self.options.kernel
+            for C in self.options.C
+            for gamma in by_kernel[kernel]
+        ]
 
     def predict_logit(self, images: FaceImages, progress: Progress = silent) -> Logits:
         """Scaled decision values in the order of the images: above 0 exactly where the SVM says without mask."""
@@ -127,19 +220,35 @@ class Svm(Model):
             raise ValueError("fit or load the model before predicting")
         return self._decide(images, progress) * self.logit_scale
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, *, half: bool = False) -> None:
         """Write the pipeline with skops, which, unlike pickle, runs no code when it is read."""
         from skops.io import dump
 
-        dump({"pipeline": self.pipeline, "logit_scale": self.logit_scale}, folder / MODEL_FILE)
+        pca, machine = self.pipeline[0], self.pipeline[-1]
+        kind = np.float16 if half else pca.components_.dtype
+        stored = {
+            "components": pca.components_.astype(kind),  # nearly all of the file
+            "mean": pca.mean_, "explained_variance": pca.explained_variance_, "machine": machine,
+            "logit_scale": self.logit_scale,
+        }  # fmt: skip
+        dump(stored, folder / MODEL_FILE, compression=ZIP_DEFLATED)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
+        from sklearn.decomposition import PCA
+        from sklearn.pipeline import make_pipeline
         from skops.io import load
 
         try:
             stored = load(folder / MODEL_FILE)
-            self.pipeline, self.logit_scale = stored["pipeline"], float(stored["logit_scale"])
+            if "pipeline" in stored:  # as versions before 0.2 wrote it
+                self.pipeline = stored["pipeline"]
+            else:
+                pca = PCA(len(stored["components"]))
+                pca.components_ = stored["components"].astype(stored["mean"].dtype)
+                pca.mean_, pca.explained_variance_ = stored["mean"], stored["explained_variance"]
+                self.pipeline = make_pipeline(pca, stored["machine"])
+            self.logit_scale = float(stored["logit_scale"])
         except Exception as error:
             raise damaged(folder, error) from error
 

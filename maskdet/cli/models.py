@@ -1,0 +1,199 @@
+"""The commands that train and judge models."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from maskdet.cli.shared import (
+    HomeOption,
+    MethodOption,
+    NotAugmentedOption,
+    PlanOption,
+    SeedOption,
+    app,
+    copies_of,
+    done,
+    given,
+    prepare,
+    started,
+    workspace_of,
+)
+from maskdet.errors import MaskDetError
+from maskdet.terminal import print_metrics, print_table, progress_bar
+
+
+@app.command(epilog="Example: python -m maskdet train cnn --epochs 3")
+def train(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="inceptionv3, cnn, cnn-transfer or svm.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a network. [default: the model's]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Adam's learning rate. [default: the model's]")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Of inceptionv3: imagenet (downloaded), none, or a path. [default: imagenet]")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Any other option of the model; VALUE as JSON."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="FINGERPRINT", help="A saved split. [default: the one in force]")
+    ] = None,
+    pool: Annotated[str, typer.Option(help="main, or pre-training: the datasets with simulated masks.")] = "main",
+    leave_out: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A dataset not to train on; may be repeated.")
+    ] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help='A dataset not to train on that early stopping looks at too; may be repeated, "" for none. '
+            "[default: those of the pre-training pool]",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Of cnn-transfer: the pre-training run. [default: newest or new]")
+    ] = None,
+    augmentation: PlanOption = None,
+    method: MethodOption = None,
+    not_augmented: NotAugmentedOption = None,
+    rotation: Annotated[float | None, typer.Option(help="Largest angle, degrees. [default: 30]")] = None,
+    brightness: Annotated[float | None, typer.Option(help="Largest change of brightness. [default: 0.3]")] = None,
+    crop_keep: Annotated[float | None, typer.Option(help="Share of the area a crop keeps. [default: 0.8]")] = None,
+    noise: Annotated[float | None, typer.Option(help="Standard deviation, of 255. [default: 8]")] = None,
+    probability: Annotated[
+        float | None, typer.Option(help="Chance of each method in an on-the-fly variant. [default: 0.5]")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="At most this many training faces, for a quick try.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of svm: search the grid on this Dask scheduler's workers.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say about how long it would take.")] = False,
+    seed: SeedOption = 0,
+    home: HomeOption = None,
+) -> None:
+    """Train a model on the split and judge it on the test faces; prints the run's id."""
+    from maskdet.cluster import dask_workers
+    from maskdet.models.distribution import is_chief
+    from maskdet.train import AUTOMATIC, assist, estimate
+    from maskdet.train import train as train_model
+
+    workspace = workspace_of(context, home)
+    strength = given(
+        rotation=rotation, brightness=brightness, crop_keep=crop_keep, noise=noise, probability=probability
+    )
+    copies = copies_of(augmentation, method, not_augmented) | strength
+    options = given(epochs=epochs, learning_rate=learning_rate, weights=weights, augmentation=copies or None)
+    options |= _settings(settings or [])
+    watched = AUTOMATIC if not watch else tuple(dataset for dataset in watch if dataset)
+    plan: dict[str, Any] = {
+        "seed": seed, "limit": limit, "fingerprint": data, "pool": pool, "left_out": tuple(leave_out or ()),
+        "watched": watched, "base": base,
+    }  # fmt: skip
+    prepare(model)
+    with progress_bar() as progress, dask_workers(scheduler):
+        if dry_run:
+            seconds = estimate(workspace, model, options, progress=progress, **plan)
+        elif not is_chief():
+            assist(workspace, model, options, progress=progress, **plan)
+        else:
+            run = train_model(workspace, model, options, progress=progress, started=started, **plan)
+    if dry_run:
+        sentence = f"About {_duration(seconds)} to train {model} with these options on this machine."
+        print(sentence)
+        done(workspace, "estimated from a few steps", result=sentence)
+    elif not is_chief():
+        done(workspace, "this worker's part is done; the chief writes the run")
+    else:
+        print_metrics(run.metrics)
+        print(run.id)
+        done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)
+
+
+@app.command(epilog="Example: python -m maskdet resume cnn-20260101-120000")
+def resume(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="The id of a training that was cut; `runs` lists them.")],
+    home: HomeOption = None,
+) -> None:
+    """Go on with a training that was cut, after its last finished epoch or grid point."""
+    from maskdet.runs import find_unfinished
+    from maskdet.train import resume as resume_training
+
+    workspace = workspace_of(context, home)
+    prepare(find_unfinished(workspace, run).model_name)
+    with progress_bar() as progress:
+        finished = resume_training(workspace, run, progress, started)
+    print_metrics(finished.metrics)
+    print(finished.id)
+    done(workspace, f"fitted in {finished.record['seconds']['fit']:.1f} s", result=finished.id)
+
+
+@app.command(epilog="Example: python -m maskdet evaluate cnn")
+def evaluate(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run's id, or a model's name: its best bundled or newest run.")],
+    home: HomeOption = None,
+) -> None:
+    """Predict the workspace's test split with a run's weights and print its metrics."""
+    from maskdet.runs import find_run
+    from maskdet.train import evaluate as evaluate_run
+
+    workspace = workspace_of(context, home)
+    found = find_run(workspace, run)
+    prepare(found.model_name)
+    with progress_bar() as progress:
+        evaluation = evaluate_run(workspace, found, progress)
+    print(f"run {found.id}")
+    print_metrics(evaluation.metrics)
+    if not evaluation.same_data:
+        print(
+            f"Note: trained on another split ({found.fingerprint}); {evaluation.left_out} test faces that it saw in "
+            "training or validation are left out."
+        )
+    done(workspace, f"{len(evaluation.predictions)} faces predicted in {evaluation.seconds:.1f} s")
+
+
+@app.command(epilog="Example: python -m maskdet runs")
+def runs(
+    context: typer.Context,
+    discard: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Remove a training that was cut, with its checkpoint.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """List the finished runs, bundled and own, and trainings that were cut."""
+    from maskdet.runs import discard_unfinished, list_runs, runs_table, unfinished_runs
+
+    workspace = workspace_of(context, home)
+    if discard is not None:
+        discard_unfinished(workspace, discard)
+    found = list_runs(workspace)
+    if found:
+        print_table(runs_table(found), digits=4)
+    else:
+        print("No runs yet: `python -m maskdet train svm` makes one.")
+    for unfinished in unfinished_runs(workspace):
+        state = "is being trained" if unfinished.active else "was cut"
+        way = f"; `python -m maskdet resume {unfinished.id}` goes on" if unfinished.resumable else ""
+        print(f"{unfinished.id} {state} after {len(unfinished.history)} epochs or grid points{way}.")
+
+
+def _settings(texts: list[str]) -> dict[str, Any]:
+    """Options as OPTION=VALUE, the value as JSON or, if it is none, as text."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise MaskDetError(f"--set needs OPTION=VALUE, not {text!r}.")
+        try:
+            values[name.replace("-", "_")] = json.loads(value)
+        except ValueError:
+            values[name.replace("-", "_")] = value
+    return values
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,29 @@
+"""Work of joblib on a Dask cluster: measuring faces, searching a grid."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from joblib import parallel_config
+
+from maskdet.errors import MaskDetError
+
+_TIMEOUT: Final = 10  # seconds
+
+
+@contextmanager
+def dask_workers(scheduler: str | None) -> Iterator[None]:
+    """Where joblib runs what follows: on this machine, or on the workers of a Dask scheduler."""
+    if scheduler is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MaskDetError("A Dask scheduler needs one more package: run `pip install distributed` first.") from None
+    try:
+        client = Client(scheduler, timeout=_TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
+    with client, parallel_config("dask"):
+        yield

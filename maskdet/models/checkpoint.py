@@ -1,0 +1,59 @@
+"""Checkpoints: what a fit keeps of each finished epoch or grid point, so that one that was cut can go on after it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from maskdet.errors import RunError
+from maskdet.workspace import replacing, write_json
+
+History = list[dict[str, float | str]]
+Arrays = dict[str, npt.NDArray[Any]]
+
+CHECKPOINT_FILE: Final = "checkpoint.npz"
+HISTORY_FILE: Final = "history.json"
+_HISTORY_KEY: Final = "history"
+
+
+class Checkpoint(Protocol):
+    """Where a fit keeps its state."""
+
+    def load(self) -> tuple[History, Arrays] | None:
+        """What was kept last, or None."""
+        ...
+
+    def save(self, history: History, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Keep a state in place of the one before."""
+        ...
+
+
+class FolderCheckpoint:
+    """A checkpoint in a folder. The history is also written as JSON, for those who watch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / CHECKPOINT_FILE
+
+    def load(self) -> tuple[History, Arrays] | None:
+        """What was kept last, or None. Raises RunError if it is damaged."""
+        if not self._path.is_file():
+            return None
+        try:
+            with np.load(self._path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            return json.loads(str(arrays.pop(_HISTORY_KEY))), arrays
+        except Exception as error:
+            raise RunError(f"{self._path} is damaged ({error}); discard this training and begin it anew.") from error
+
+    def save(self, history: History, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Keep a state: the new one is whole on disk before it takes the place of the old one.
+
+        Raises WorkspaceError if it cannot be written.
+        """
+        with replacing(self._path) as temporary, temporary.open("wb") as file:
+            # One file for both, so that they always belong together.
+            np.savez(file, allow_pickle=False, **{_HISTORY_KEY: np.array(json.dumps(history))}, **arrays)
+        write_json(self._path.with_name(HISTORY_FILE), history)

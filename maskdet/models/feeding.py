@@ -1,0 +1,83 @@
+"""What training shows a network: the copies of an epoch, in an order that follows from seed and epoch alone."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from maskdet.augment import AugmentOptions, draw_copy, epoch_copies
+from maskdet.images import batches
+from maskdet.models.base import LabelledImages
+from maskdet.photos import FACE_SIZE
+
+_PREFETCHED_BATCHES: Final = 4
+#: Images (uint8), labels (float32, shape (n, 1)), and how many images the batch has on all replicas together.
+Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], np.float32]
+
+
+def steps_per_epoch(train: LabelledImages, augmentation: AugmentOptions, batch_size: int) -> int:
+    """How many batches an epoch has."""
+    return -(-len(epoch_copies(train.datasets, augmentation)) // batch_size)
+
+
+def epoch_batches(
+    train: LabelledImages, augmentation: AugmentOptions, batch_size: int, seed: int, epoch: int,
+    replicas: range = range(1), of_replicas: int = 1,
+) -> Iterator[Batch]:  # fmt: skip
+    """The batches of one epoch.
+
+    Parameters
+    ----------
+    epoch : int
+        From 0.
+    replicas : range
+        Which replicas are fed here, of ``of_replicas``: each batch is cut into equal parts, one a replica, and the
+        parts of these replicas come one after the other.
+    """
+    copies = epoch_copies(train.datasets, augmentation)
+    order = np.random.default_rng([seed, epoch]).permutation(len(copies))
+    for at in batches(len(order), batch_size):
+        if len(at) < of_replicas and len(order) > len(at):
+            continue  # too few for all replicas, and a replica cannot do without a face
+        for replica in replicas:
+            mine = order[np.array_split(at, of_replicas)[replica]]
+            chosen = [copies[i] for i in mine]
+            positions = np.array([position for position, _ in chosen])
+            images = train.images.take(positions)
+            for i, (position, copy) in enumerate(chosen):
+                images[i] = draw_copy(
+                    images[i], copy, seed=seed, face_id=train.face_ids[position], epoch=epoch, options=augmentation
+                )
+            yield images, train.labels[positions].astype(np.float32)[:, None], np.float32(len(at))
+
+
+def epoch_data(
+    train: LabelledImages, augmentation: AugmentOptions, batch_size: int, seed: int, epoch: int, context: Any = None
+) -> Any:
+    """`epoch_batches` as a tf.data set, drawn ahead on a thread of its own while the network computes.
+
+    Parameters
+    ----------
+    context : tf.distribute.InputContext, optional
+        Which part of each batch is for this process.
+    """
+    import tensorflow as tf
+
+    replicas, count = range(1), 1
+    if context is not None:
+        count = context.num_replicas_in_sync
+        here = count // context.num_input_pipelines
+        replicas = range(context.input_pipeline_id * here, (context.input_pipeline_id + 1) * here)
+    signature = (
+        tf.TensorSpec((None, FACE_SIZE, FACE_SIZE, 3), tf.uint8),
+        tf.TensorSpec((None, 1), tf.float32),
+        tf.TensorSpec((), tf.float32),
+    )
+    data = tf.data.Dataset.from_generator(
+        lambda: epoch_batches(train, augmentation, batch_size, seed, epoch, replicas, count),
+        output_signature=signature,
+    )
+    settings = tf.data.Options()
+    settings.autotune.enabled = False  # with autotune, tearing an iterator down was seen to block for seconds
+    return data.prefetch(_PREFETCHED_BATCHES).with_options(settings)
