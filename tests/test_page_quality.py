@@ -409,7 +409,7 @@ def buttons_for(home: str, face_id: str) -> None:
     from maskdet.workspace import Workspace
     from ui.decisions import decision_buttons
 
-    decision_buttons(Workspace(Path(home)), face_id)
+    decision_buttons(Workspace(Path(home)), face_id, "with_mask")
 
 
 def decide(workspace: Workspace, face_id: str, *titles: str) -> AppTest:
@@ -431,6 +431,20 @@ def test_keep_drop_and_take_back(workspace: Workspace) -> None:
     assert load_decisions(workspace) == {"a/2.jpg": "drop"}
 
 
+def test_labels_are_confirmed_and_given(workspace: Workspace) -> None:
+    app = decide(workspace, "a/1.jpg", "confirm")
+    assert app.caption[0].value == "Now label confirmed by hand."
+    labels = [button.label for button in app.button][3:]
+    assert labels == ["Label is right", "Relabel: without mask", "Relabel: incorrect mask"]  # published: with mask
+    app = decide(workspace, "a/1.jpg", "without_mask")
+    assert app.caption[0].value == "Now relabelled by hand: without mask. The filters judge it by this label."
+    decide(workspace, "a/2.jpg", "Keep", "incorrect_mask")
+    assert load_decisions(workspace) == {"a/1.jpg": "without_mask", "a/2.jpg": "incorrect_mask"}
+    decide(workspace, "a/1.jpg", "confirm")
+    decide(workspace, "a/2.jpg", "Take back")
+    assert load_decisions(workspace) == {"a/1.jpg": "confirm"}
+
+
 def test_a_decision_that_cannot_be_stored_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the workspace should be")
     app = decide(Workspace(tmp_path / "home"), "a/1.jpg", "Keep")
@@ -447,7 +461,8 @@ def test_damaged_decisions_can_be_given_up(sample: Workspace, monkeypatch: pytes
 
 
 def by_hand(app: AppTest) -> list[str]:
-    return [text.value for text in app.markdown if text.value.startswith(("**Kept by hand**", "**Dropped by hand**"))]
+    starts = ("**Kept by hand**", "**Dropped by hand**", "**Label confirmed by hand**", "**Relabelled by hand:")
+    return [text.value for text in app.markdown if text.value.startswith(starts)]
 
 
 def test_decisions_by_hand_with_their_effect_and_undo(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,7 +470,7 @@ def test_decisions_by_hand_with_their_effect_and_undo(sample: Workspace, monkeyp
     anomaly = table.loc[table["removed_by"] == "rgb", "face_id"].iloc[0]
     fine_face = table.loc[table["removed_by"] == "", "face_id"].iloc[0]
     app = show(visit(sample, monkeypatch), "By hand")
-    assert "No face is kept or dropped by hand yet" in app.info[-1].value
+    assert "Nothing is decided by hand yet" in app.info[-1].value
     save_decisions(sample, {anomaly: "keep", fine_face: "drop", "gone/1.jpg": "keep"})
     fine(app.run())
     assert sorted(by_hand(app)) == [
@@ -480,6 +495,36 @@ def test_decisions_by_hand_with_their_effect_and_undo(sample: Workspace, monkeyp
     assert load_decisions(sample) == {
         anomaly: "keep", fine_face: "drop", "gone/1.jpg": "keep", "other/2.jpg": "drop"
     }  # fmt: skip
+
+
+def test_labels_by_hand_with_their_effect(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_split(sample, load_faces(sample)).fingerprint
+    table = apply_filters(load_faces(sample)).table
+    kept = table.loc[(table["removed_by"] == "") & (table["label"] == "with_mask"), "face_id"].tolist()
+    anomaly = table.loc[table["removed_by"] == "rgb", "face_id"].iloc[0]
+    app = show(visit(sample, monkeypatch), "By hand")
+    save_decisions(sample, {kept[0]: "without_mask", kept[1]: "incorrect_mask", kept[2]: "with_mask"})
+    fine(app.run())
+    assert sorted(by_hand(app)) == [
+        "**Relabelled by hand: incorrect mask** · the publisher says with mask; it is removed as “Mask worn "
+        "incorrectly”",
+        "**Relabelled by hand: with mask** · no effect, since the publisher says so too",
+        "**Relabelled by hand: without mask** · the publisher says with mask; it stays",
+    ]
+    assert any(text.value.startswith("**By hand: 3 relabelled.**") for text in app.markdown)
+    save_decisions(sample, {kept[0]: "confirm", anomaly: "confirm", kept[1]: "drop"})
+    fine(app.run())
+    assert {"**Label confirmed by hand** · the filters decide as before: it stays"} < set(by_hand(app))
+    assert any("as before: it is removed as “RGB anomaly”" in text for text in by_hand(app))
+    assert any(text.value.startswith("**By hand: 1 dropped, 2 labels confirmed.**") for text in app.markdown)
+    assert status(app).startswith("**1 setting differs from the set in force:** decisions by hand on 1 face")
+    save_decisions(sample, {kept[0]: "confirm"})  # which alone changes nothing
+    assert before in status(fine(app.run()))
+    save_decisions(sample, {kept[0]: "without_mask"})
+    press(fine(app.run()), "quality_apply")
+    split = load_split(sample, load_faces(sample))
+    assert split.table.set_index("face_id").loc[kept[0], "label"] == "without_mask"
+    assert split.fingerprint != before
 
 
 def test_import_says_what_it_adds(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@ from typing import Any, Final
 
 import streamlit as st
 
-from maskdet.decisions import Decisions, from_csv, load_decisions, to_csv
+from maskdet.decisions import DECISIONS, Decisions, from_csv, is_label, load_decisions, to_csv
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces
 from maskdet.quality import FILTER_TITLES, Filtered
 from maskdet.review import decision_effects
 from maskdet.workspace import Workspace
 from ui.cached import thumbnails
+from ui.charts import LABEL_TITLES
 from ui.decisions import DECISION_TITLES, change, history, undo
 from ui.gallery import pager
 from ui.text import plain, sentence
@@ -22,23 +23,25 @@ _PAGE: Final = 8
 def show_by_hand(workspace: Workspace, faces: Faces, filtered: Filtered) -> None:
     """The decisions with their effect; export, import, undo and clear."""
     st.markdown(
-        "Click a face in any gallery to open it large, then **Keep** or **Drop** it. A face kept by hand passes every "
-        "filter, a dropped one is removed. Decisions stay with this workspace, also after another scan."
+        "Click a face in any gallery to open it large, then **Keep** or **Drop** it, or say what its label is. A face "
+        "kept by hand passes every filter, a dropped one is removed, and the filters judge a relabelled one by its new "
+        "label. Decisions stay with this workspace, also after another scan. The view *Suspected label errors* on the "
+        "Results page shows faces whose label is probably wrong."
     )
     decisions = load_decisions(workspace)
     _show_actions(workspace, faces, decisions)
     if not decisions:
-        st.info("No face is kept or dropped by hand yet.", icon=":material/touch_app:")
+        st.info("Nothing is decided by hand yet.", icon=":material/touch_app:")
         return
     effects, changed = decision_effects(faces, filtered)
-    kept = sum(decision == "keep" for decision in decisions.values())
     away = int((~effects["known"]).sum())
     st.markdown(
-        f"**{kept:,} kept and {len(decisions) - kept:,} dropped by hand.** Without these decisions, the filters would "
-        f"decide otherwise on {_faces(changed)}, counting copies."
+        f"**By hand: {counted(decisions)}.** Without these decisions, the filters would decide otherwise on "
+        f"{_faces(changed)}, counting copies."
     )
     if away:
         st.caption(f"{_faces(away)} of these are in no dataset that was scanned here; the decisions wait for them.")
+    published = faces.table.set_index("face_id")["label"]
     shown = effects.iloc[pager("by_hand_page", len(effects), _PAGE)]
     table = faces.table.set_index("face_id").loc[shown.loc[shown["known"], "face_id"]]
     images = dict(zip(table.index, thumbnails(workspace, table), strict=True))
@@ -47,23 +50,53 @@ def show_by_hand(workspace: Workspace, faces: Faces, filtered: Filtered) -> None
             if row.known:
                 st.image(images[row.face_id], width=72, alt=row.face_id)
             with st.container(width="stretch", gap=None):
-                st.markdown(f"**{DECISION_TITLES[row.decision].capitalize()}** · {effect(row)}")
+                words = effect(row, published.get(row.face_id, ""))
+                st.markdown(f"**{DECISION_TITLES[row.decision].capitalize()}** · {words}")
                 st.caption(plain(row.face_id))
             if st.button("Take back", key=f"take_back_{row.Index}", icon=":material/undo:"):
                 change(workspace, {row.face_id: None})
                 st.rerun()
 
 
-def effect(row: Any) -> str:
-    """What a decision does to its face, in words, from a row of `maskdet.quality.decision_effects`."""
+def counted(decisions: Decisions) -> str:
+    """How many decisions there are of each kind, in words."""
+    counts = {
+        "kept": sum(decision == "keep" for decision in decisions.values()),
+        "dropped": sum(decision == "drop" for decision in decisions.values()),
+        "relabelled": sum(is_label(decision) for decision in decisions.values()),
+        "labels confirmed": sum(decision == "confirm" for decision in decisions.values()),
+    }
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+
+
+def effect(row: Any, published: str) -> str:
+    """What a decision does to its face, in words.
+
+    Parameters
+    ----------
+    row
+        Of `maskdet.review.decision_effects`.
+    published : str
+        The publisher's label of the face, "" where it is not known.
+    """
     without, now = row.without, row.now
     if not row.known:
         return "not in this workspace now"
+    if row.decision == "confirm":
+        return "the filters decide as before: " + _fate(now)
+    if is_label(row.decision):
+        if row.decision == published:
+            return "no effect, since the publisher says so too"
+        return f"the publisher says {LABEL_TITLES[published].lower()}; {_fate(now)}"
     if now and now != "by_hand":
         return f"no effect, since another rule removes it: “{FILTER_TITLES[now]}”"
     if bool(without) == bool(now):
         return "no effect now: " + ("the filters remove it too" if now else "the filters keep it too")
     return f"the filters would remove it: “{FILTER_TITLES[without]}”" if without else "the filters would keep it"
+
+
+def _fate(removed_by: str) -> str:
+    return f"it is removed as “{FILTER_TITLES[removed_by]}”" if removed_by else "it stays"
 
 
 def _show_actions(workspace: Workspace, faces: Faces, decisions: Decisions) -> None:
@@ -87,7 +120,9 @@ def _show_actions(workspace: Workspace, faces: Faces, decisions: Decisions) -> N
 
 def _show_import(workspace: Workspace, faces: Faces, decisions: Decisions) -> None:
     round_ = st.session_state.setdefault(_UPLOADS, 0)  # a new uploader, empty again, after each import
-    file = st.file_uploader("Columns face_id and decision (keep or drop)", "csv", key=f"decisions_file_{round_}")
+    file = st.file_uploader(
+        f"Columns face_id and decision ({', '.join(DECISIONS)})", "csv", key=f"decisions_file_{round_}"
+    )
     if file is None:
         return
     try:

@@ -40,7 +40,7 @@ def _dialog(workspace: Workspace, faces: Faces, positions: Positions) -> None:
     face = faces.table.iloc[position]
     _show_way(at, len(positions), aside is not None)
     st.markdown(f"**{LABEL_TITLES[face['label']]}** · dataset {plain(face['dataset'])}")
-    decision_buttons(workspace, face["face_id"])
+    decision_buttons(workspace, face["face_id"], face["label"])
     together = _in_photo(faces.table, face)
     photo_place, face_place = st.columns([3, 2])
     with photo_place:

@@ -20,12 +20,12 @@ def choose_filter(table: pd.DataFrame, incorrect_mask: IncorrectMask) -> FaceFil
     """One row of filters that combine. Raises MaskDetError if a range is the wrong way round."""
     labels = [label for label in LABELS if label != INCORRECT_MASK or incorrect_mask == "class"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        datasets = _several("Dataset", "filter_datasets", sorted(table["dataset"].unique()), width=155)
-        chosen_labels = _several("Label", "filter_labels", labels, LABEL_TITLES, width=225)
+        datasets = several("Dataset", "filter_datasets", sorted(table["dataset"].unique()), width=155)
+        chosen_labels = several("Label", "filter_labels", labels, LABEL_TITLES, width=225)
         splits = sorted(table["publisher_split"].replace({"": NO_SPLIT}).unique())
         chosen_splits = []
         if splits != [NO_SPLIT]:
-            chosen_splits = _several("Publisher's split", "filter_splits", splits, width=145)
+            chosen_splits = several("Publisher's split", "filter_splits", splits, width=145)
         name = st.text_input(
             "File name contains", key=_NAME, persist_state="session", max_chars=200, placeholder="any", width=140
         )
@@ -52,9 +52,10 @@ def reset_filter() -> None:
             put(f"filter_{column}_{end}", None)
 
 
-def _several(
+def several(
     title: str, key: str, options: Sequence[str], titles: Mapping[str, str] | None = None, *, width: int
 ) -> list[Any]:
+    """Any of some options, kept for the visit; none chosen means all."""
     if key in st.session_state:  # an option may be gone: a dataset was forgotten, other data were chosen
         st.session_state[key] = [value for value in st.session_state[key] if value in options]
     return st.multiselect(

@@ -1,6 +1,6 @@
 """Rows of faces with captions, which open large on a click."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -106,18 +106,25 @@ def pager(key: str, count: int, size: int) -> slice:
 
 
 def show_cards(
-    images: Sequence[RgbImage] | Sequence[bytes], captions: Sequence[str], width: int, key: str | None
+    images: Sequence[RgbImage] | Sequence[bytes],
+    captions: Sequence[str],
+    width: int,
+    key: str | None,
+    below: Callable[[int], None] | None = None,
 ) -> int | None:
-    """Pictures with captions; returns which one was clicked in this run, if they can be."""
+    """Pictures with captions, and what ``below`` shows under each; returns which was clicked, if they can be."""
     clicked = None
     if key is not None:
         st.html(_CARD_STYLE)
     with st.container(horizontal=True, gap="small"):
         for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
-            with st.container(width=width, gap="xxsmall", key=key and f"card_{key}_{number}"):
-                st.image(image, caption=caption, width="stretch", alt=caption.replace("**", "").replace("\\", ""))
-                if key is not None and st.button(f"Open: {caption}", key=f"open_{key}_{number}"):
-                    clicked = number
+            with st.container(width=width, gap="xsmall"):
+                with st.container(gap="xxsmall", key=key and f"card_{key}_{number}"):
+                    st.image(image, caption=caption, width="stretch", alt=caption.replace("**", "").replace("\\", ""))
+                    if key is not None and st.button(f"Open: {caption}", key=f"open_{key}_{number}"):
+                        clicked = number
+                if below is not None:
+                    below(number)
     return clicked
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from maskdet.decisions import Decision
+from maskdet.decisions import Decision, differing
 from maskdet.duplicates import MAX_DISTANCE
 from maskdet.errors import WorkspaceError
 from maskdet.quality import Filtered, FilterOptions, save_filtered
@@ -164,7 +164,7 @@ def applied(filtered: Filtered, split: Split) -> Applied:
 def changes(setting: Setting, options: SplitOptions, then: Applied) -> list[str]:
     """What differs between the controls and what was applied."""
     found = differences(setting.options, then.filters)
-    decided = {face_id for face_id, _ in set(setting.decisions) ^ set(then.decisions.items())}
+    decided = differing(dict(setting.decisions), then.decisions)
     if decided:
         found.append(f"decisions by hand on {len(decided)} face{'s' if len(decided) > 1 else ''}")
     if options.shares != then.split.shares:
