@@ -122,6 +122,16 @@ def test_a_shard_that_goes_while_it_is_in_use(workspace: Workspace, two_datasets
         images.take([0])
 
 
+def test_shards_that_a_scan_writes_anew_while_they_are_in_use(workspace: Workspace, two_datasets: Faces) -> None:
+    images = stored_images(workspace, two_datasets, two_datasets.table["face_id"])
+    before = images.take(range(14))
+    for path in workspace.path("shards").glob("*.npy"):
+        anew = path.with_suffix(".anew")
+        anew.write_bytes(path.read_bytes())
+        anew.replace(path)
+    np.testing.assert_array_equal(images.take(range(14)), before)
+
+
 def test_batches() -> None:
     assert [b.tolist() for b in batches(7, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
     assert [b.tolist() for b in batches(6, 3)] == [[0, 1, 2], [3, 4, 5]]
