@@ -1,22 +1,68 @@
+"""Jobs: real processes that sleep, wait for their turn, are killed, cancelled, or end by themselves."""
+
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from maskdet.jobs import EventWriter, Job, cancel, launch, list_jobs, read_job
+from maskdet import jobs
+from maskdet.errors import WorkspaceError
+from maskdet.jobs import EventWriter, Job, cancel, launch, list_jobs, read_job, remove_job
 from maskdet.workspace import Workspace
 
+PROJECT = Path(__file__).resolve().parents[1]
+#: Waits for its turn, works for as many seconds as it is told, and ends.
+WORKER = """
+import sys, time
+from pathlib import Path
+from maskdet.jobs import EventWriter, wait_for_turn
+folder = Path(sys.argv[1])
+wait_for_turn(folder)
+assert "pandas" not in sys.modules and "tensorflow" not in sys.modules
+time.sleep(float(sys.argv[2]))
+EventWriter(folder).write("finished", result="made")
+"""
 
-def wait(folder: Path, seconds: float = 60) -> Job:
+
+def wait(folder: Path, seconds: float = 60, until: tuple[str, ...] = ()) -> Job:
+    """Until a job is in one of these states, by default until it has ended."""
     end = time.monotonic() + seconds
-    while (job := read_job(folder)).state == "running" and time.monotonic() < end:
+    while (job := read_job(folder)) and not (job.state in until if until else not job.is_active):
+        assert time.monotonic() < end, job
         time.sleep(0.1)
     return job
+
+
+def states(workspace: Workspace) -> list[str]:
+    """Of all jobs, the oldest first."""
+    return [job.state for job in reversed(list_jobs(workspace))]
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Jobs are `WORKER`s; ``["train", "0.5"]`` works for half a second."""
+    started = []
+
+    def start(workspace: Workspace, folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(folder), command[1]], cwd=PROJECT, start_new_session=True,
+            stdout=(folder / "output.log").open("wb"), stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    monkeypatch.setattr(jobs, "_start", start)
+    monkeypatch.setattr(jobs, "_SECONDS_BETWEEN_LOOKS", 0.1)
+    yield
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -44,15 +90,12 @@ def test_a_real_command_that_fails_gives_its_sentence(workspace: Workspace) -> N
 
 def test_progress_is_read_from_the_last_whole_line(sleeper) -> None:  # type: ignore[no-untyped-def]
     folder, _ = sleeper
-    writer = EventWriter(folder)
-    writer(1, 4, "epoch 1")
-    writer(2, 4, "too soon after the last line")
-    writer(4, 4, "the last step is always written")
+    EventWriter(folder).write("run", run="cnn-1")
+    EventWriter(folder)(4, 4, "epoch 1")
     with (folder / "events.jsonl").open("a") as file:
         file.write('{"event": "prog')
     job = read_job(folder)
-    assert (job.state, job.done, job.total, job.text) == ("running", 4, 4, "the last step is always written")
-    assert len((folder / "events.jsonl").read_text().splitlines()) == 3
+    assert (job.state, job.done, job.total, job.text, job.run) == ("running", 4, 4, "epoch 1", "cnn-1")
 
 
 def test_cancel_stops_the_process_within_seconds(sleeper) -> None:  # type: ignore[no-untyped-def]
@@ -63,6 +106,73 @@ def test_cancel_stops_the_process_within_seconds(sleeper) -> None:  # type: igno
     assert not psutil.pid_exists(process.pid)
     assert time.monotonic() - begin < 5
     assert read_job(folder).state == "cancelled"
+
+
+def test_cancel_stops_children_and_orphans_too(tmp_path: Path, sleeper) -> None:  # type: ignore[no-untyped-def]
+    folder, old = sleeper
+    code = """
+import subprocess, sys, time, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # has to be killed
+sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+child = subprocess.Popen(sleep)
+orphan = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid)"
+made = subprocess.run([sys.executable, "-c", orphan, *sleep], capture_output=True, text=True)
+print(child.pid, made.stdout, flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    others = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+    assert len(others) == 2
+    record = json.loads((folder / "job.json").read_text())
+    started = psutil.Process(process.pid).create_time()
+    (folder / "job.json").write_text(json.dumps(record | {"pid": process.pid, "process_started": started}))
+    begin = time.monotonic()
+    cancel(read_job(folder))
+    assert time.monotonic() - begin < 8
+    process.wait(timeout=1)
+    assert not any(other.is_running() and other.status() != psutil.STATUS_ZOMBIE for other in others)
+    assert (read_job(folder).state, old.poll()) == ("cancelled", None)
+
+
+def test_a_job_that_just_ended_is_not_cancelled(sleeper) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    running = read_job(folder)
+    EventWriter(folder).write("finished", result="svm-1")
+    cancel(running)
+    assert (read_job(folder).state, read_job(folder).result) == ("finished", "svm-1")
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("10 %\nError: The disk is full.\n", "The disk is full."),
+        ("Traceback (most recent call last):\n  File ...\nOSError: [Errno 28] No space left on device\n\n",
+         "OSError: [Errno 28] No space left on device"),
+    ],
+)  # fmt: skip
+def test_where_no_event_could_be_written_the_log_says_why(sleeper, log: str, reason: str) -> None:  # type: ignore[no-untyped-def]
+    folder, process = sleeper
+    (folder / "output.log").write_text(log)
+    process.kill()
+    process.wait()
+    job = read_job(folder)
+    assert (job.state, job.reason) == ("failed", reason)
+    (folder / "output.log").write_text("Error: an old one\nepoch 3\n")
+    assert read_job(folder).state == "interrupted"
+
+
+def test_a_clock_that_was_set_ends_no_job(tmp_path: Path, sleeper) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    environment = os.environ | {"MASKDET_JOB": str(folder)}
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+    try:
+        record = json.loads((folder / "job.json").read_text()) | {"pid": process.pid, "process_started": 1.0}
+        (folder / "job.json").write_text(json.dumps(record))
+        assert read_job(folder).state == "running"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_killed_process_is_interrupted_even_while_it_is_a_zombie(sleeper) -> None:  # type: ignore[no-untyped-def]
@@ -85,17 +195,14 @@ def test_a_finished_job_names_what_it_made(sleeper) -> None:  # type: ignore[no-
     assert (job.state, job.result, job.seconds_left) == ("finished", "svm-1", None)
 
 
-def test_time_left_follows_from_the_share_done() -> None:
-    job = Job(Path("x"), ("train",), "", "running", done=1, total=4, seconds=10.0)
-    assert job.seconds_left == pytest.approx(30)
-    assert Job(Path("x"), ("train",), "", "running").seconds_left is None
-
-
-def test_a_cancel_after_a_line_that_broke_off_is_read(sleeper) -> None:  # type: ignore[no-untyped-def]
+def test_the_time_left_of_a_running_job(sleeper) -> None:  # type: ignore[no-untyped-def]
     folder, _ = sleeper
-    (folder / "events.jsonl").write_text('{"event": "prog')
-    EventWriter(folder).write("cancelled")
-    assert read_job(folder).state == "cancelled"
+    now = time.time()
+    lines = [{"event": "progress", "time": now - 10 + 5 * n, "done": 50 + n, "total": 60, "text": ""} for n in range(3)]
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    job = read_job(folder)
+    assert job.seconds_left == pytest.approx(8 * 5, abs=1)
+    assert job.seconds == pytest.approx(now - json.loads((folder / "job.json").read_text())["began"], abs=1)
 
 
 def test_a_damaged_job_does_not_hide_the_others(sleeper, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -104,3 +211,98 @@ def test_a_damaged_job_does_not_hide_the_others(sleeper, tmp_path: Path) -> None
     broken.mkdir()
     (broken / "job.json").write_text("{")
     assert [job.id for job in list_jobs(Workspace(tmp_path))] == [folder.name]
+
+
+@pytest.mark.usefixtures("workers")
+def test_jobs_of_a_queue_work_one_after_the_other(workspace: Workspace) -> None:
+    first, second, third = (launch(workspace, ["train", "1.5"], queue="training") for _ in range(3))
+    other = launch(workspace, ["scan", "0"], queue="else")
+    wait(first.folder, until=("running",))
+    assert wait(other.folder).state == "finished"  # another queue's
+    assert [job.ahead for job in list_jobs(workspace)] == [0, 2, 1, 0]
+    assert states(workspace) == ["running", "queued", "queued", "finished"]
+    assert wait(third.folder).state == "finished"
+    ended = [read_job(job.folder) for job in (first, second, third)]
+    assert [job.result for job in ended] == ["made"] * 3
+    spans = []
+    for job in ended:
+        events = {e["event"]: e["time"] for e in map(json.loads, (job.folder / "events.jsonl").open())}
+        assert list(events) == ["queued", "started", "finished"]
+        spans.append((events["started"], events["finished"]))
+        assert job.seconds == pytest.approx(events["finished"] - events["started"])  # waiting does not count
+    assert spans[0][1] <= spans[1][0] <= spans[1][1] <= spans[2][0]
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_killed_job_releases_the_queue_and_a_cancelled_one_leaves_it(workspace: Workspace) -> None:
+    first, second, third = (launch(workspace, ["train", "30"], queue="training") for _ in range(3))
+    last = launch(workspace, ["train", "0"], queue="training")
+    damaged = workspace.path("jobs", "0-train")
+    damaged.mkdir()
+    (damaged / "job.json").write_text("[]")
+    wait(first.folder, until=("running",))
+    cancel(read_job(second.folder))
+    assert states(workspace) == ["running", "cancelled", "queued", "queued"]
+    assert read_job(second.folder).seconds == 0
+    os.kill(json.loads((first.folder / "job.json").read_text())["pid"], 9)
+    wait(third.folder, 10, until=("running",))
+    assert states(workspace) == ["interrupted", "cancelled", "running", "queued"]
+    cancel(read_job(third.folder))
+    assert wait(last.folder, 10).state == "finished"
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_later_job_that_began_already_is_waited_for(workspace: Workspace) -> None:
+    """Its folder was there first, though its name is later: two never work at once."""
+    later = launch(workspace, ["train", "2"], queue="training")
+    wait(later.folder, until=("running",))
+    record = json.loads((later.folder / "job.json").read_text())
+    earlier = workspace.path("jobs", "20000101-000000-000000-train")
+    earlier.mkdir()
+    (earlier / "job.json").write_text(json.dumps(record | {"pid": None, "began": time.time()}))
+    begin = time.monotonic()
+    jobs.wait_for_turn(earlier)
+    assert read_job(later.folder).state == "finished"
+    assert time.monotonic() - begin > 0.5
+
+
+def test_a_job_in_no_queue_begins_at_once(sleeper) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    jobs.wait_for_turn(folder)
+    assert not (folder / "events.jsonl").exists()
+    assert read_job(folder).state == "running"
+
+
+def test_a_launch_that_was_cut_off_before_its_process_began(sleeper) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    record = json.loads((folder / "job.json").read_text()) | {"pid": None}
+    (folder / "job.json").write_text(json.dumps(record))
+    assert read_job(folder).state == "running"
+    (folder / "job.json").write_text(json.dumps(record | {"began": time.time() - 60}))
+    assert read_job(folder).state == "interrupted"
+
+
+def test_a_process_that_cannot_be_started_leaves_no_job(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(12, os.strerror(12))
+
+    monkeypatch.setattr(jobs, "_start", fail)
+    with pytest.raises(WorkspaceError, match=r"train cannot be started \(.*memory"):
+        launch(workspace, ["train", "cnn"])
+    assert list(workspace.path("jobs").iterdir()) == []
+
+
+def test_an_ended_job_can_be_removed(sleeper, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    with pytest.raises(WorkspaceError, match="has not ended yet"):
+        remove_job(read_job(folder))
+    cancel(read_job(folder))
+    remove_job(read_job(folder))
+    assert list_jobs(Workspace(tmp_path)) == []
+
+
+def test_of_a_long_log_only_the_end_is_read(sleeper) -> None:  # type: ignore[no-untyped-def]
+    folder, _ = sleeper
+    (folder / "output.log").write_text("0123456789\n" * 100_000)
+    log = read_job(folder).log
+    assert (len(log), log[-11:]) == (64 * 1024, "0123456789\n")
