@@ -18,6 +18,9 @@ _SECONDS_BETWEEN_EVENTS: Final = 0.5
 _SECONDS_OF_RATE: Final = 60.0
 #: Two lines a second for a minute are some 20 kB.
 _TAIL: Final = 64 * 1024
+_SHORT_TAIL: Final = 2 * 1024
+#: Events after which nothing more comes.
+ENDS: Final = ("finished", "failed", "cancelled")
 
 
 class EventWriter:
@@ -91,7 +94,9 @@ def read_events(folder: Path) -> Events:
     if not path.is_file() or path.stat().st_size == 0:
         return Events({}, [], 0.0, "")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        events = _parsed(data[max(0, len(data) - _TAIL) :])
+        events = _parsed(data[max(0, len(data) - _SHORT_TAIL) :])
+        if not events or events[-1]["event"] not in ENDS:  # the rate of an ended job tells nothing
+            events = _parsed(data[max(0, len(data) - _TAIL) :])
         started, run = (_event_at(data, data.rfind(f'{{"event": "{name}"'.encode())) for name in ("started", "run"))
     return Events(
         last=events[-1] if events else {},

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import psutil
 
 from maskdet.errors import WorkspaceError
-from maskdet.events import JOB_VARIABLE, RESERVE, Events, EventWriter, read_events, read_tail, seconds_left
+from maskdet.events import ENDS, JOB_VARIABLE, RESERVE, Events, EventWriter, read_events, read_tail, seconds_left
 from maskdet.workspace import HOME_VARIABLE, Workspace, read_json, write_json
 
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
@@ -36,7 +36,6 @@ __all__ = [
     "JOB_VARIABLE", "EventWriter", "Job", "cancel", "launch", "list_jobs", "read_job", "remove_job", "wait_for_turn"
 ]  # fmt: skip
 
-Ended = Literal["finished", "failed", "cancelled"]
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 
 
@@ -238,7 +237,7 @@ def cancel(job: Job) -> None:
     for member in alive:
         _signal(member, "kill")
     psutil.wait_procs(alive, timeout=_SECONDS_TO_STOP)
-    if read_events(job.folder).last.get("event") not in get_args(Ended):  # it may just have ended by itself
+    if read_events(job.folder).last.get("event") not in ENDS:  # it may just have ended by itself
         EventWriter(job.folder).write("cancelled")
 
 
@@ -322,8 +321,8 @@ def _process(folder: Path, record: dict[str, Any]) -> psutil.Process | None:
 
 def _state(folder: Path, record: dict[str, Any], told: Events) -> State:
     event = told.last.get("event", "queued")
-    if event in get_args(Ended):
-        ended: Ended = event
+    if event in ENDS:
+        ended: State = event
         return ended
     starting = record["pid"] is None and time.time() - record["began"] < _SECONDS_TO_START
     if not starting and _process(folder, record) is None:

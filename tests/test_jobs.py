@@ -116,7 +116,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)  # has to be killed
 sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
 child = subprocess.Popen(sleep)
 orphan = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid)"
-made = subprocess.run([sys.executable, "-c", orphan, *sleep], capture_output=True, text=True)
+made = subprocess.run([sys.executable, "-c", orphan, *sleep], stdout=subprocess.PIPE, text=True)
 print(child.pid, made.stdout, flush=True)
 time.sleep(60)
 """
