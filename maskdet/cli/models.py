@@ -1,6 +1,7 @@
 """The commands that train and judge models."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +21,7 @@ from maskdet.cli.shared import (
     workspace_of,
 )
 from maskdet.errors import MaskDetError
-from maskdet.terminal import print_metrics, print_table, progress_bar
+from maskdet.terminal import note, print_metrics, print_table, progress_bar
 
 
 @app.command(epilog="Example: python -m maskdet train cnn --epochs 3")
@@ -177,6 +178,45 @@ def runs(
         state = "is being trained" if unfinished.active else "was cut"
         way = f"; `python -m maskdet resume {unfinished.id}` goes on" if unfinished.resumable else ""
         print(f"{unfinished.id} {state} after {len(unfinished.history)} epochs or grid points{way}.")
+
+
+@app.command(epilog="Example: python -m maskdet study ~/datasets --weights inception_v3_notop.weights.h5 --cut mixed8")
+def study(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of dataset folders.")],
+    weights: Annotated[
+        str, typer.Option(help="InceptionV3's ImageNet weights: imagenet (downloaded), a path, or none.")
+    ] = "imagenet",
+    cut: Annotated[str, typer.Option(help="The block at which InceptionV3 ends; mixed10 is the whole.")] = "mixed10",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the study here as it ships: no photos, half precision.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every network, for a quick try.")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="At most this many training faces, for a quick try.")] = None,
+    seed: SeedOption = 0,
+    home: HomeOption = None,
+) -> None:
+    """Do the whole study on the datasets in DIR: scan, filter, split, train all models, judge them. Resumable."""
+    import pandas as pd
+
+    from maskdet.bundle import write_bundle
+    from maskdet.runs import list_runs, runs_table
+    from maskdet.study import StudyOptions, run_study
+
+    workspace = workspace_of(context, home)
+    prepare("cnn")
+    options = StudyOptions(weights=weights, cut=cut, seed=seed, epochs=epochs, limit=limit)
+    with progress_bar() as progress:
+        state = run_study(workspace, folder, options, progress=progress, started=started, say=note)
+        shipped = write_bundle(workspace, out, progress) if out else []
+    print_table(runs_table([run for run in list_runs(workspace) if run.id in _runs_of(state)]), digits=4)
+    if shipped:
+        print_table(pd.DataFrame(shipped), digits=4)
+    done(workspace, f"the study of split {state['fingerprint']} is complete")
+
+
+def _runs_of(state: dict[str, Any]) -> set[str]:
+    return {step["run"] for step in state["steps"].values() if "run" in step}
 
 
 def _settings(texts: list[str]) -> dict[str, Any]:

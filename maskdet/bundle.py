@@ -1,0 +1,98 @@
+"""Ship a study: its runs with weights in half precision, small enough for a repository.
+
+What ships is what was judged: predictions and metrics are made again with the weights as they are shipped. No photo and
+no crop of one is in a bundle, only ids and numbers.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE
+from maskdet.errors import MaskDetError
+from maskdet.facetable import load_faces
+from maskdet.images import stored_images
+from maskdet.metrics import evaluate_predictions
+from maskdet.models import create_model
+from maskdet.models.base import probability
+from maskdet.progress import Progress, silent
+from maskdet.runs import Run, open_run
+from maskdet.study import STATE_FILE
+from maskdet.workspace import Workspace, read_json, write_json, write_table
+
+#: Half precision ships only where it moves the test macro F1 by at most this.
+LARGEST_CHANGE: Final = 0.002
+BUNDLE_FILE: Final = "study.json"
+_AS_THEY_ARE: Final = ("history.json", LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE)
+
+
+def write_bundle(workspace: Workspace, target: Path, progress: Progress = silent) -> list[dict[str, Any]]:
+    """Write the study of a workspace as a bundle: a folder a run, and ``study.json``.
+
+    Runs that are in the target already and not in the study are removed.
+
+    Returns
+    -------
+    list of dict
+        For each run: run, model, megabytes of its weights, precision, macro_f1 as trained and as shipped.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no finished study, or the target cannot be written.
+    """
+    if not workspace.path(STATE_FILE).is_file():
+        raise MaskDetError(f"There is no study in {workspace.home}: run `python -m maskdet study DIR` first.")
+    state = read_json(workspace.path(STATE_FILE))
+    ids = {step: noted["run"] for step, noted in state["steps"].items() if "run" in noted and " without " not in step}
+    shipped = []
+    for step, run_id in ids.items():
+        run = open_run(workspace.path("runs", run_id))
+        shipped.append({"step": step, **_ship(workspace, run, target, progress)})
+    for old in target.iterdir():
+        if old.is_dir() and old.name not in ids.values():
+            shutil.rmtree(old)
+    write_json(target / BUNDLE_FILE, state | {"shipped": shipped})
+    return shipped
+
+
+def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> dict[str, Any]:
+    folder, partial = target / run.id, target / f".{run.id}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "weights").mkdir(parents=True)
+    run.load_model().save(partial / "weights", half=True)
+    predictions, metrics = _judged(workspace, run, partial, progress)
+    change = abs(metrics["macro_f1"] - run.metrics["macro_f1"])
+    half = change <= LARGEST_CHANGE
+    if not half:
+        shutil.rmtree(partial / "weights")
+        shutil.copytree(run.folder / "weights", partial / "weights")
+        predictions, metrics = run.predictions, run.metrics
+    for name in _AS_THEY_ARE:
+        if (run.folder / name).is_file():
+            shutil.copyfile(run.folder / name, partial / name)
+    write_table(partial / "predictions.parquet", predictions)
+    write_json(partial / "metrics.json", dict(run.metrics) | metrics)
+    bundle = {
+        "precision": "float16" if half else "float32",
+        "macro_f1_as_trained": run.metrics["macro_f1"],
+        "macro_f1_as_shipped": metrics["macro_f1"],
+    }
+    write_json(partial / "run.json", run.record | {"bundle": bundle})
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    size = sum(path.stat().st_size for path in (folder / "weights").iterdir())
+    return {"run": run.id, "model": run.model_name, "megabytes": round(size / 1e6, 1), **bundle}
+
+
+def _judged(workspace: Workspace, run: Run, partial: Path, progress: Progress) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Predictions of all of a run's faces by the weights as they ship, and the metrics of the test faces."""
+    model = create_model(run.model_name, run.record["options"])
+    model.load(partial / "weights")
+    predictions = run.predictions.copy()
+    images = stored_images(workspace, load_faces(workspace), predictions["face_id"])
+    logits = model.predict_logit(images, progress)
+    predictions["logit"], predictions["p_without_mask"] = logits, probability(logits)
+    return predictions, evaluate_predictions(predictions[predictions["split"] == "test"])

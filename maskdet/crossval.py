@@ -1,0 +1,141 @@
+"""Train again without some of the faces, and judge on those: a dataset at a time, or a fold at a time.
+
+Leaving a whole dataset out shows what a pooled score hides: how a model does on photos of a source it never saw. Folds
+by group give every face a prediction of a model that did not see it, which is what confident learning asks for.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from maskdet.labels import CLASSES
+from maskdet.metrics import evaluate_predictions
+from maskdet.models import FitData, create_model
+from maskdet.progress import Progress, silent
+from maskdet.split import pool_table
+from maskdet.train import Plan, TrainingData, labelled_images, predictions_table, training_data
+from maskdet.workspace import Workspace
+
+LEFT_OUT_FILE: Final = "left_out.json"
+OUT_OF_SAMPLE_FILE: Final = "out_of_sample.parquet"
+
+
+def leave_one_dataset_out(
+    workspace: Workspace,
+    model: str,
+    options: dict[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Macro F1 on each dataset that holds both labels, by a model that was trained without it.
+
+    Datasets of the main pool are left out in turn; those of the pre-training pool are out in any case. A left-out
+    dataset is judged by all its faces: none of them was trained on or chose anything.
+
+    Returns
+    -------
+    dict
+        ``model``, ``options``, ``seed``, ``fingerprint``, and ``rows``: for each dataset ``dataset``, ``faces``,
+        ``groups``, ``macro_f1`` with ``low`` and ``high`` (95 %, cluster bootstrap; None where there is no spread, and
+        ``reason`` says why), ``confusion``, ``train_faces``.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no split, or too few faces are left to train on.
+    """
+    plan = Plan(model, dict(options or {}), seed=seed, limit=limit, watched=())
+    data = training_data(workspace, plan)
+    known = data.split.table[data.split.table["label"].isin(CLASSES)]
+    labels = known.groupby("dataset")["label"].nunique()
+    main = set(pool_table(data.split, "main")["dataset"])
+    rows = []
+    datasets = sorted(labels.index[labels == len(CLASSES)])
+    total = 1000 * len(datasets)
+    for number, dataset in enumerate(datasets):
+        without = plan
+        if dataset in main:
+            without = Plan(model, plan.options, seed=seed, limit=limit, watched=(), left_out=(str(dataset),))
+        rest = training_data(workspace, without) if dataset in main else data
+        judged = known[known["dataset"] == dataset].reset_index(drop=True)
+        part = _part_of(progress, 1000 * number, total, f"without {dataset}")
+        predictions = _fit_and_predict(workspace, without, rest, rest.fit, judged, part)
+        rows.append({"dataset": str(dataset), "train_faces": len(rest.parts["train"]), **_row(predictions)})
+    progress(total, total, "each dataset was left out once")
+    return {
+        "model": model, "options": create_model(model, plan.options).options.as_dict(), "seed": seed,
+        "fingerprint": data.split.fingerprint, "rows": rows,
+    }  # fmt: skip
+
+
+def cross_validate(
+    workspace: Workspace,
+    model: str,
+    options: dict[str, Any] | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """A prediction for every face of the main pool by a model that saw neither it nor a face of its group.
+
+    Test faces are predicted, and train models that predict others: the result serves to find wrong labels, and is no
+    figure of how good a model is.
+
+    Returns
+    -------
+    DataFrame
+        face_id, dataset, label, group, split, fold, logit, p_without_mask; in the order of the split's table.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    plan = Plan(model, dict(options or {}), seed=seed, limit=limit, watched=())
+    data = training_data(workspace, plan)
+    table = pd.concat(data.parts.values(), ignore_index=True)
+    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    fold = np.empty(len(table), dtype=np.int64)
+    for number, (_, held) in enumerate(dealer.split(table, table["label"], table["group"])):
+        fold[held] = number
+    found = []
+    for number in range(folds):
+        validation = (number + 1) % folds  # models that need validation faces get the next fold's
+        parts = [table[~np.isin(fold, (number, validation))], table[fold == validation]]
+        train, held_out = (labelled_images(workspace, data.faces, part.reset_index(drop=True)) for part in parts)
+        judged = table[fold == number].reset_index(drop=True)
+        part = _part_of(progress, 1000 * number, 1000 * folds, f"fold {number + 1} of {folds}")
+        predictions = _fit_and_predict(workspace, plan, data, FitData(train, held_out), judged, part)
+        found.append(predictions.assign(fold=number))
+    progress(1000 * folds, 1000 * folds, "all folds are predicted")
+    return pd.concat(found, ignore_index=True).sort_values("face_id", ignore_index=True)
+
+
+def _fit_and_predict(
+    workspace: Workspace, plan: Plan, data: TrainingData, fit: FitData, judged: pd.DataFrame, progress: Progress
+) -> pd.DataFrame:
+    model = create_model(plan.model, create_model(plan.model, plan.options).options.resolved().as_dict())
+    model.fit(fit, seed=plan.seed, progress=progress)
+    return predictions_table(judged, model.predict_logit(labelled_images(workspace, data.faces, judged).images))
+
+
+def _row(predictions: pd.DataFrame) -> dict[str, Any]:
+    metrics = evaluate_predictions(predictions)
+    interval = metrics["intervals"]["macro_f1"]
+    low, high = interval if interval else (None, None)
+    return {
+        "faces": metrics["faces"], "groups": metrics["groups"], "macro_f1": metrics["macro_f1"], "low": low,
+        "high": high, "confusion": metrics["confusion"], "reason": " ".join(metrics["cautions"]),
+    }  # fmt: skip
+
+
+def _part_of(progress: Progress, begin: int, total: int, part: str) -> Progress:
+    """Progress of a part of 1000 steps within the whole."""
+    steps = total
+
+    def report(done: int, total: int, text: str) -> None:
+        progress(begin + (1000 * done // total if total else 0), steps, f"{part}: {text}")
+
+    return report
