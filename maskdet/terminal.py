@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from maskdet.jobs import EventWriter
+from maskdet.events import EventWriter
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress
 

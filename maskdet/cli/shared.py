@@ -10,7 +10,8 @@ import typer
 from typer.exceptions import TyperException
 
 from maskdet.errors import MaskDetError
-from maskdet.jobs import EventWriter
+from maskdet.events import JOB_VARIABLE, EventWriter
+from maskdet.jobs import wait_for_turn
 from maskdet.terminal import note
 from maskdet.workspace import HOME_VARIABLE, Workspace
 
@@ -112,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     job = EventWriter.from_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets on stderr otherwise
     try:
+        if job:
+            wait_for_turn(Path(os.environ[JOB_VARIABLE]))
         status = app(args=arguments, standalone_mode=False)
     except TyperException as error:
         _fail(job, " ".join(error.format_message().split()), error.exit_code)
