@@ -53,6 +53,11 @@ class Suspects:
         return int(self.counts["faces"].sum())
 
 
+def is_cross_validated(run: Run) -> bool:
+    """True for a run that has predictions of every face by a model that was not trained on it."""
+    return (run.folder / _FILE).is_file()
+
+
 def out_of_sample(run: Run) -> tuple[pd.DataFrame, Source]:
     """What a run says of faces it was not trained on.
 
@@ -66,9 +71,8 @@ def out_of_sample(run: Run) -> tuple[pd.DataFrame, Source]:
     source : str
     """
     split = run.predictions.set_index("face_id")["split"]
-    path = run.folder / _FILE
-    if path.is_file():
-        table = read_table(path)
+    if is_cross_validated(run):
+        table = read_table(run.folder / _FILE)
         table = table.assign(split=table["face_id"].map(split).fillna(""))
         return table[_COLUMNS], "cross-validation"
     table = run.predictions[run.predictions["split"] != "train"].reset_index(drop=True)

@@ -128,14 +128,15 @@ def show_waiting(workspace: Workspace) -> None:
     count = waiting(workspace, load_decisions(workspace))
     if not count:
         return
-    with st.container(horizontal=True, vertical_alignment="center", border=True):
+    waits = "1 decision by hand waits" if count == 1 else f"{count:,} decisions by hand wait"
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{count:,} {'decision' if count == 1 else 'decisions'} by hand {'waits' if count == 1 else 'wait'}.** "
-            "Models see them once you press *Apply and split* on the Quality page and train again. Runs trained before "
-            "keep their predictions and labels; the new split deals the faces anew, so compare runs of one split only.",
-            width="stretch",
+            f"**{waits}:** press *Apply and split* on the Quality page, then train again.",
+            help="Runs trained before keep their predictions and labels. The new split deals the faces anew, so "
+            "compare runs of one split only.",
+            width="content",
         )
-        st.page_link("pages/quality.py", label="Apply them", icon=":material/filter_alt:")
+        st.page_link("pages/quality.py", label="To the Quality page", icon=":material/filter_alt:")
 
 
 def history(workspace: Workspace) -> list[Step]:

@@ -1,41 +1,42 @@
-"""The faces that runs get wrong."""
+"""Where models err: the faces they get wrong, those on which they disagree, and labels that are probably wrong."""
 
-import pandas as pd
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
 import streamlit as st
 
-from maskdet.facetable import has_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
-from ui.cached import csv_bytes, faces_of
-from ui.charts import LABEL_TITLES
-from ui.gallery import pager, show_faces
+from ui.decisions import readable, show_failure, show_waiting
+from ui.errors_suspects import show_suspects
+from ui.errors_wrong import show_disagreements, show_wrong
+from ui.session import show
+
+_VIEWS: Final[dict[str, Callable[[Workspace, list[Run]], None]]] = {
+    "Wrong faces": show_wrong,
+    "Models disagree": show_disagreements,
+    "Suspected label errors": show_suspects,
+}
 
 
+@st.fragment
 def show_errors(workspace: Workspace, runs: list[Run]) -> None:
-    """The test faces that the first of some runs gets wrong, the most confident errors first."""
+    """Three views of the errors of some runs; they run again without the rest of the page."""
+    show(partial(_show_errors, workspace, runs))
+
+
+def _show_errors(workspace: Workspace, runs: list[Run]) -> None:
     if not runs:
-        st.info("Choose a run to see its errors.")
+        st.info("No model is trained yet, so there are no errors to look at.")
+        st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
         return
-    run = runs[0]
-    predictions = run.predictions
-    test = predictions[predictions["split"] == "test"]
-    wrong = test[(test["logit"] > 0) != (test["label"] == "without_mask")]
-    wrong = wrong.reindex(wrong["logit"].abs().sort_values(ascending=False).index)
-    st.caption(f"{len(wrong):,} of {len(test):,} test faces, the most confident errors first.")
-    if wrong.empty:
+    if not readable(workspace):
         return
-    table = wrong[["face_id", "dataset", "label", "p_without_mask"]]
-    st.dataframe(table.assign(label=table["label"].map(LABEL_TITLES)), hide_index=True, height=240)
-    st.download_button(
-        "Errors as CSV", csv_bytes(table), f"errors-{run.id}.csv", "text/csv", icon=":material/download:"
-    )
-    known = faces_of(workspace).table["face_id"] if has_faces(workspace) else pd.Series(dtype="str")
-    here = wrong[wrong["face_id"].isin(known)]
-    if here.empty:
-        st.info("The photos of these faces are not on this computer; scan their datasets to see them here.")
-        return
-    shown = here.iloc[pager(f"errors_{run.id}", len(here), 12)]
-    captions = [
-        f"is {LABEL_TITLES[r.label].lower()}, p without mask {r.p_without_mask:.2f}" for r in shown.itertuples()
-    ]
-    show_faces(workspace, faces_of(workspace), shown["face_id"].tolist(), captions)
+    show_failure()
+    view = st.segmented_control(
+        "Errors", list(_VIEWS), default="Wrong faces", required=True, key="errors_view", persist_state="session",
+        label_visibility="collapsed", wrap=True,
+    )  # fmt: skip
+    show_waiting(workspace)
+    _VIEWS[view](workspace, runs)

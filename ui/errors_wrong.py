@@ -1,0 +1,160 @@
+"""The views of the faces that runs get wrong, and of those on which they disagree."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from maskdet.decisions import Decision, load_decisions
+from maskdet.metrics import LEVEL
+from maskdet.mistakes import disagreements, error_rates, matching, share_interval, wrong_faces
+from maskdet.runs import Run
+from maskdet.workspace import Workspace
+from ui.cached import csv_bytes
+from ui.charts import LABEL_TITLES
+from ui.decisions import DECISION_TITLES
+from ui.errors_faces import choose_faces, choose_runs, column_titles, short_names, show_gallery_of
+from ui.text import plain
+
+_WIDE: Final = 190
+_ROWS: Final = 6  # of a table that needs no scrolling
+_BY_GROUPS: Final = f"{100 * LEVEL:g} % intervals by bootstrap over groups of related faces."
+
+
+def show_wrong(workspace: Workspace, runs: list[Run]) -> None:
+    """The test faces that runs get wrong (study, Figure 15)."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = choose_runs(runs, "errors_runs")
+        datasets, labels = choose_faces(chosen)
+    _show_rates(chosen, datasets, labels)
+    wrong = wrong_faces(chosen)
+    wrong = wrong[matching(wrong, datasets, labels)]
+    if wrong.empty:
+        st.info("No test face of these is judged wrongly.", icon=":material/check_circle:")
+        return
+    decisions = load_decisions(workspace)
+    names = short_names(chosen)
+    st.caption(
+        "The most confident errors first. From a probability of 0.5 on, the verdict is without mask. "
+        + ("A face that two runs get wrong is here twice. " if len(chosen) > 1 else "")
+        + "Click a face to see it large, and to decide on it."
+    )
+    show_gallery_of(workspace, wrong, partial(_wrong_captions, names, decisions), "wrong", (*names, datasets, labels))
+    _show_table(wrong, decisions, {}, "Wrong faces (CSV)", "wrong-faces.csv", "wrong_csv")
+
+
+def show_disagreements(workspace: Workspace, runs: list[Run]) -> None:
+    """The test faces that runs judge differently."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = choose_runs(runs, "errors_compared", partial(comparable, runs))
+        datasets, labels = choose_faces(chosen)
+    if len(chosen) < 2:
+        st.info("Two runs can disagree: choose another one, or train one more model.", icon=":material/compare:")
+        st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
+        return
+    total, found, (low, high) = _disagreements(tuple(str(run.folder) for run in chosen), datasets, labels, chosen)
+    if not total:
+        st.info(
+            "No face is a test face of all these runs. Choose runs of one split, or take a filter back.",
+            icon=":material/compare:",
+        )
+        return
+    st.markdown(
+        f"**{len(found):,} of {total:,} common test faces** are judged differently by the {len(chosen)} runs: "
+        f"{100 * len(found) / total:.2f} % ({100 * low:.2f} to {100 * high:.2f} %)."
+    )
+    st.caption(f"{_BY_GROUPS} The widest spread of the probabilities first.")
+    if found.empty:
+        return
+    decisions = load_decisions(workspace)
+    names = short_names(chosen)
+    captions = partial(_disagreement_captions, names, decisions)
+    show_gallery_of(workspace, found, captions, "disagree", (*names, datasets, labels), width=_WIDE)
+    _show_table(found, decisions, names, "Disagreements (CSV)", "disagreements.csv", "disagree_csv")
+
+
+def comparable(runs: Sequence[Run]) -> list[Run]:
+    """The runs of one split, of which there are most; the first runs' among equals."""
+    splits = [run.fingerprint for run in runs]
+    most = max(splits, key=splits.count)
+    return [run for run in runs if run.fingerprint == most]
+
+
+def decided(face_id: str, decisions: Mapping[str, Decision]) -> str:
+    """What was decided by hand on a face, to follow on a caption."""
+    return f" · **{DECISION_TITLES[decisions[face_id]]}**" if face_id in decisions else ""
+
+
+def _show_rates(runs: Sequence[Run], datasets: list[str] | None, labels: list[str] | None) -> None:
+    rates = pd.concat([_rates(str(run.folder), datasets, labels, run) for run in runs], ignore_index=True)
+    titles = {run.id: f"{run.title} · {run.id}" for run in runs}
+    shown = rates.assign(
+        run=rates["run"].map(titles), **{name: 100 * rates[name] for name in ("share", "low", "high")}
+    )  # fmt: skip
+    percent = {"share": "wrong (%)", "low": "95 % from", "high": "to"}
+    st.dataframe(
+        shown, hide_index=True, height="content",
+        column_config={
+            "faces": st.column_config.NumberColumn("test faces", format="localized"),
+            "wrong": st.column_config.NumberColumn(format="localized"),
+        }
+        | {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in percent.items()},
+    )  # fmt: skip
+    st.caption(f"{_BY_GROUPS} Where no face is wrong: the exact binomial interval of as many groups.")
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _rates(folder: str, datasets: list[str] | None, labels: list[str] | None, _run: Run) -> pd.DataFrame:
+    """The bootstrap of one run; a run that is finished never changes."""
+    return error_rates([_run], datasets, labels)
+
+
+@st.cache_data(show_spinner="Comparing the runs", max_entries=16)
+def _disagreements(
+    folders: tuple[str, ...], datasets: list[str] | None, labels: list[str] | None, _runs: list[Run]
+) -> tuple[int, pd.DataFrame, tuple[float, float]]:
+    """How many faces were compared, those that differ, and the interval of their share."""
+    common, found = disagreements(_runs, datasets, labels)
+    return len(common), found, share_interval(common["differ"].to_numpy(bool), common["group"].to_numpy())
+
+
+def _wrong_captions(names: Mapping[str, str], decisions: Mapping[str, Decision], rows: pd.DataFrame) -> list[str]:
+    several = len(names) > 1
+    return [
+        f"is {LABEL_TITLES[row.label].lower()}, p without mask {row.p_without_mask:.2f}"
+        + (f" · {plain(names[row.run])}" if several else "")
+        + decided(row.face_id, decisions)
+        for row in rows.itertuples()
+    ]
+
+
+def _disagreement_captions(
+    names: Mapping[str, str], decisions: Mapping[str, Decision], rows: pd.DataFrame
+) -> list[str]:
+    return [
+        f"is {LABEL_TITLES[row['label']].lower()}, p without mask: "
+        + ", ".join(f"{plain(name)} {row[key]:.2f}" for key, name in names.items())
+        + decided(row["face_id"], decisions)
+        for _, row in rows.iterrows()
+    ]
+
+
+def _show_table(
+    table: pd.DataFrame,
+    decisions: Mapping[str, Decision],
+    names: Mapping[str, str],
+    title: str,
+    file: str,
+    key: str,
+) -> None:
+    """All rows as a table and as CSV, with the decisions by hand."""
+    whole = table.assign(decision=table["face_id"].map(decisions).fillna(""))
+    st.dataframe(
+        whole.assign(label=whole["label"].map(LABEL_TITLES)), hide_index=True,
+        height=260 if len(whole) > _ROWS else "content", column_config=column_titles(names),
+    )  # fmt: skip
+    st.download_button(
+        title, partial(csv_bytes, whole), file, "text/csv", icon=":material/download:", on_click="ignore", key=key
+    )
