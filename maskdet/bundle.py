@@ -64,8 +64,8 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> d
     (partial / "weights").mkdir(parents=True)
     run.load_model().save(partial / "weights", half=True)
     predictions, metrics = _judged(workspace, run, partial, progress)
-    change = abs(metrics["macro_f1"] - run.metrics["macro_f1"])
-    half = change <= LARGEST_CHANGE
+    before, after = run.metrics["macro_f1"], metrics["macro_f1"]
+    half = before is not None and after is not None and abs(after - before) <= LARGEST_CHANGE
     if not half:
         shutil.rmtree(partial / "weights")
         shutil.copytree(run.folder / "weights", partial / "weights")
@@ -77,7 +77,7 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> d
     write_json(partial / "metrics.json", dict(run.metrics) | metrics)
     bundle = {
         "precision": "float16" if half else "float32",
-        "macro_f1_as_trained": run.metrics["macro_f1"],
+        "macro_f1_as_trained": before,
         "macro_f1_as_shipped": metrics["macro_f1"],
     }
     write_json(partial / "run.json", run.record | {"bundle": bundle})

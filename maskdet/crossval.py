@@ -123,8 +123,7 @@ def _fit_and_predict(
 
 def _row(predictions: pd.DataFrame) -> dict[str, Any]:
     metrics = evaluate_predictions(predictions)
-    interval = metrics["intervals"]["macro_f1"]
-    low, high = interval if interval else (None, None)
+    low, high = metrics["intervals"].get("macro_f1") or (None, None)
     return {
         "faces": metrics["faces"], "groups": metrics["groups"], "macro_f1": metrics["macro_f1"], "low": low,
         "high": high, "confusion": metrics["confusion"], "reason": " ".join(metrics["cautions"]),

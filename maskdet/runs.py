@@ -30,7 +30,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from maskdet import __version__
-from maskdet.catalog import DATA_DIR
+from maskdet.catalog import DATA_DIR, Pool
 from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
 from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE
@@ -83,6 +83,12 @@ class Run:
     def is_bundled(self) -> bool:
         """True for a run that ships with MaskDet."""
         return self.folder.parent == BUNDLED
+
+    @property
+    def pool(self) -> Pool:
+        """The pool whose faces it was trained and tested on: main, or pre-training for the base of a transfer."""
+        pool: Pool = self.record["data"].get("pool", "main")
+        return pool
 
     @property
     def fingerprint(self) -> str:
@@ -152,7 +158,8 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
 def find_run(workspace: Workspace, name: str | None = None) -> Run:
     """A run by its id, or by a model's name: that model's best bundled run, or else its newest.
 
-    Without a name, the best bundled run of any model, or else the newest run.
+    Without a name, the best bundled run of any model, or else the newest run. Those of the pre-training pool, which
+    are judged on simulated masks, are found by their id alone.
 
     Raises
     ------
@@ -163,10 +170,10 @@ def find_run(workspace: Workspace, name: str | None = None) -> Run:
     for run in runs:
         if run.id == name:
             return run
-    candidates = [run for run in runs if name in (None, run.model_name)]
+    candidates = [run for run in runs if name in (None, run.model_name) and run.pool == "main"]
     bundled = [run for run in candidates if run.is_bundled]
     if bundled:
-        return max(bundled, key=lambda run: float(run.metrics["macro_f1"]))
+        return max(bundled, key=lambda run: float(run.metrics["macro_f1"] or 0))
     if candidates:
         return max(candidates, key=lambda run: str(run.record["created"]))
     if name in MODELS:
@@ -179,11 +186,12 @@ def runs_table(runs: list[Run]) -> pd.DataFrame:
     """A row a run: id, model, created, where it lies, faces trained on, test faces, macro F1 and its interval."""
     rows = []
     for run in runs:
-        low, high = run.metrics["intervals"]["macro_f1"]
+        low, high = run.metrics["intervals"].get("macro_f1") or (None, None)
         rows.append(
             {
                 "run": run.id,
                 "model": run.model_name,
+                "pool": run.pool,
                 "created": run.record["created"],
                 "place": "bundled" if run.is_bundled else "workspace",
                 "train_faces": run.record["data"]["faces"]["train"],

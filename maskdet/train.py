@@ -245,7 +245,7 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     """
     faces = load_faces(workspace)
     split = load_split(workspace, faces)
-    table, apart = pool_faces(faces, split, run.record["data"].get("pool", "main"))
+    table, apart = pool_faces(faces, split, run.pool)
     test = table[table["split"] == "test"]
     seen = run.predictions.loc[run.predictions["split"] != "test", "face_id"]
     fresh = test[~test["face_id"].isin(seen)].reset_index(drop=True)
@@ -426,7 +426,7 @@ def _base(workspace: Workspace, plan: Plan, data: TrainingData, progress: Progre
     """The run that a transfer begins with: as named, or the newest that fits, or one that is trained now."""
     if plan.base is not None:
         base = find_run(workspace, plan.base)
-        if base.model_name != "cnn" or base.record["data"].get("pool", "main") != "pre-training":
+        if base.model_name != "cnn" or base.pool != "pre-training":
             raise RunError(
                 f"Run {base.id} is no CNN trained on the pre-training pool; a transfer begins with such a one."
             )
@@ -443,7 +443,7 @@ def _fitting_base(workspace: Workspace, split: Split) -> Run | None:
         for run in list_runs(workspace)
         if run.model_name == "cnn"
         and run.fingerprint == split.fingerprint
-        and run.record["data"].get("pool") == "pre-training"
+        and run.pool == "pre-training"
         and not run.record["limit"]
     ]
     return max(fitting, key=lambda run: str(run.record["created"]), default=None)

@@ -53,14 +53,16 @@ def main() -> None:
             "Faces", "none yet", border=True, help="A synthetic sample set is drawn when a page first needs it."
         )
     models.metric("Trained models", len(runs), border=True)
-    if runs:
-        top = max(runs, key=lambda run: float(run.metrics["macro_f1"]))
-        low, high = top.metrics["intervals"]["macro_f1"]
+    judged = [run for run in runs if run.pool == "main" and run.metrics.get("macro_f1") is not None]
+    if judged:
+        top = max(judged, key=lambda run: float(run.metrics["macro_f1"]))
+        interval = top.metrics["intervals"].get("macro_f1")
+        between = f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else "too few for an interval"
         best.metric(
             f"Best macro F1: {top.title}",
             f"{top.metrics['macro_f1']:.3f}",
             border=True,
-            help=f"On {top.metrics['faces']:,} test faces; 95 % interval {low:.3f} to {high:.3f}.",
+            help=f"On {top.metrics['faces']:,} test faces; {between}.",
         )
     if not has_faces(workspace):
         st.caption("No dataset was scanned yet. The other pages show a small synthetic sample set until then.")
