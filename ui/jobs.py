@@ -1,6 +1,8 @@
 """Background jobs on a page: start one, watch it, stop it."""
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 import streamlit as st
 
@@ -8,7 +10,8 @@ from maskdet.jobs import Job, cancel, launch, list_jobs
 from maskdet.workspace import Workspace
 from ui.text import code, plain, sentence
 
-_ICONS = {
+ICONS: Final = {
+    "queued": ":material/hourglass_empty:",
     "running": ":material/progress_activity:",
     "finished": ":material/check_circle:",
     "failed": ":material/error:",
@@ -16,10 +19,13 @@ _ICONS = {
     "interrupted": ":material/warning:",
 }
 
+#: What colours a terminal or moves its cursor.
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
-def start(workspace: Workspace, command: Sequence[str]) -> None:
+
+def start(workspace: Workspace, command: Sequence[str], queue: str = "") -> None:
     """Launch a command and say so. Raises WorkspaceError if the workspace cannot be written."""
-    launch(workspace, command)
+    launch(workspace, command, queue)
     st.toast(f"Started: {command[0]}", icon=":material/play_arrow:")
 
 
@@ -27,7 +33,7 @@ def start(workspace: Workspace, command: Sequence[str]) -> None:
 def show_jobs(workspace: Workspace, kind: str, count: int = 5) -> None:
     """The newest jobs of a kind, with live progress; the whole page reruns when one ends, to show what it made."""
     jobs = [job for job in list_jobs(workspace) if job.command[0] == kind][:count]
-    running = {job.id for job in jobs if job.state == "running"}
+    running = {job.id for job in jobs if job.is_active}
     before = st.session_state.get(f"running_{kind}", set())
     st.session_state[f"running_{kind}"] = running
     if before - running:
@@ -40,9 +46,9 @@ def _show(job: Job) -> None:
     with st.container(border=True):
         line, button = st.columns([6, 1], vertical_alignment="center")
         line.markdown(
-            f"{_ICONS[job.state]} **{code(' '.join(part for part in job.command if part != '--'))}** — {_status(job)}"
+            f"{ICONS[job.state]} **{code(' '.join(part for part in job.command if part != '--'))}** — {_status(job)}"
         )
-        if job.state == "running":
+        if job.is_active:
             if button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
                 cancel(job)
                 st.rerun(scope="fragment")
@@ -53,20 +59,31 @@ def _show(job: Job) -> None:
         elif job.state == "finished" and job.result:
             st.page_link("pages/results.py", label=f"Results of {job.result}", icon=":material/monitoring:")
         if job.state in ("failed", "interrupted") and job.log.strip():
-            with st.expander("Log"):
-                st.code(job.log[-4000:], language=None)
+            show_log(job)
 
 
 def _status(job: Job) -> str:
-    return f"{job.state}, {_duration(job.seconds)}, started {job.created.replace('T', ' ').rstrip('Z')} UTC"
+    return f"{job.state}, {duration(job.seconds)}, started {job.created.replace('T', ' ').rstrip('Z')} UTC"
 
 
 def _progress_text(job: Job) -> str:
     left = job.seconds_left
-    return (plain(job.text) or "starting") + (f" · about {_duration(left)} left" if left is not None else "")
+    return (plain(job.text) or "starting") + (f" · about {duration(left)} left" if left is not None else "")
 
 
-def _duration(seconds: float) -> str:
+def show_log(job: Job) -> None:
+    """The end of what a job printed, folded."""
+    with st.expander("Log", key=f"log_{job.id}"):
+        st.code(last_states(job.log)[-4000:].strip() or "nothing yet", language=None)
+
+
+def last_states(log: str) -> str:
+    """A log as a terminal would show it: of a line that is written over again and again, the last state."""
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in _COLOURS.sub("", log).split("\n"))
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 5 s, 3 min 20 s, 2 h 5 min."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
