@@ -304,15 +304,15 @@ def _cautions(groups: npt.NDArray[Any], actual: Counts, confusion: Counts) -> li
     if not faces:
         return []
     if count < FEWEST_GROUPS:
-        return [f"{faces} faces in {count} groups of related faces are too few for an interval to be trusted."]
+        return [f"{faces} faces in {count} groups: too few for an interval to be trusted."]
     # A missing label leaves figures undefined, and `_reasons` says so.
     if min(of_label) and (1 - min(of_label) / count) ** count > _MOST_LACKING:  # how often a sample draws none of them
         name = CLASSES[int(np.argmin(of_label))].replace("_", " ")
-        return [f"The faces {name} are in {min(of_label)} groups only: too few for an interval to be trusted."]
+        return [f"Faces {name} are in {min(of_label)} groups only: too few for an interval to be trusted."]
     if confusion.trace() == faces:  # the rule of three (Hanley & Lippman-Hand 1983) needs no error
         return [
-            f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; the share of errors "
-            f"may still be up to {3 / count:.1%}."
+            f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; up to "
+            f"{3 / count:.1%} may still be."
         ]
     return []
 

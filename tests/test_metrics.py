@@ -206,8 +206,8 @@ def test_a_perfect_model_has_an_interval_of_no_width() -> None:
     assert measured["macro_f1"] == 1
     assert measured["intervals"]["macro_f1"] == [1.0, 1.0]
     assert measured["cautions"] == [
-        "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; the share of errors may still be "
-        "up to 3.8%."  # the rule of three: 3 / 80
+        # The rule of three: 3 / 80.
+        "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; up to 3.8% may still be."
     ]
 
 
@@ -283,9 +283,7 @@ def test_identical_logits_and_few_faces_are_no_error(count: int, logit: float) -
 
 def test_a_label_in_few_groups_is_said() -> None:
     measured = evaluate_predictions(judged([0] * 98 + [1] * 2, [-1.0] * 97 + [1.0] * 3))
-    assert measured["cautions"] == [
-        "The faces without mask are in 2 groups only: too few for an interval to be trusted."
-    ]
+    assert measured["cautions"] == ["Faces without mask are in 2 groups only: too few for an interval to be trusted."]
 
 
 def test_the_threshold_moves_the_confusion_matrix() -> None:

@@ -1,6 +1,6 @@
 """Charts of the pages, as Plotly figures from tables of the core."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,48 +11,106 @@ from maskdet.labels import CLASSES
 #: Okabe and Ito's colours, which people with a colour vision deficiency can tell apart.
 LABEL_COLOURS: Final = {"with_mask": "#0072B2", "without_mask": "#D55E00", "incorrect_mask": "#CC79A7"}
 LABEL_TITLES: Final = {"with_mask": "With mask", "without_mask": "Without mask", "incorrect_mask": "Incorrect mask"}
+#: Okabe and Ito's colours for runs, which nobody confuses where the two of the labels are not beside them.
+RUN_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+#: Curves of a training by the prefix of their columns: name, colour and dash.
+CURVES: Final = {
+    "": ("training", "#0072B2", "dot"),
+    "val_": ("validation", "#D55E00", "solid"),
+    "watched_": ("watched dataset", "#009E73", "dashdot"),
+}
+CONFUSION_SCALE: Final = "Blues"
 _MARGIN: Final = {"l": 8, "r": 8, "t": 40, "b": 8}
 _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
-def confusion_heatmap(confusion: list[list[int]]) -> go.Figure:
-    """A confusion matrix with counts and the share of each actual label (study, Appendix E)."""
+def confusion_heatmap(
+    confusion: list[list[int]], *, colour_by: Literal["share", "count"] = "share", most: int | None = None
+) -> go.Figure:
+    """A confusion matrix with counts and the share of each actual label (study, Appendix E).
+
+    Parameters
+    ----------
+    colour_by : {"share", "count"}
+        What the colour stands for; its scale ends at 1 or at ``most``, so that matrices beside each other compare.
+    most : int, optional
+        The largest count of all matrices; that of this one by default.
+    """
     counts = np.array(confusion)
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    text = [[f"{n:,}<br>{s:.1%}" for n, s in zip(*row, strict=True)] for row in zip(counts, share, strict=True)]
+    cells = zip(counts, share, strict=True)
+    text = [[f"<b>{n:,}</b><br>{s:.1%}" for n, s in zip(*row, strict=True)] for row in cells]
     titles = [LABEL_TITLES[label] for label in CLASSES]
+    colour = share if colour_by == "share" else counts
+    top = 1 if colour_by == "share" else max(1, most or int(counts.max()))
     figure = go.Figure(
         go.Heatmap(
-            z=share, x=titles, y=titles, text=text, texttemplate="%{text}", textfont={"size": 16},
-            colorscale="Blues", zmin=0, zmax=1, showscale=False, hoverinfo="skip",
+            z=colour, x=titles, y=[title.replace(" ", "<br>") for title in titles], text=text, texttemplate="%{text}",
+            textfont={"size": 15}, colorscale=CONFUSION_SCALE, zmin=0, zmax=top, showscale=False, hoverinfo="skip",
+            xgap=2, ygap=2,
         )
     )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=300)
-    figure.update_xaxes(title="predicted")
-    figure.update_yaxes(title="actual", autorange="reversed")
+    figure.update_layout(margin=_MARGIN | {"t": 8}, height=215, dragmode=False)
+    figure.update_xaxes(title="predicted", fixedrange=True, showgrid=False)
+    figure.update_yaxes(title="actual", autorange="reversed", fixedrange=True, showgrid=False)
     return figure
 
 
-def learning_curves(history: pd.DataFrame, measure: str) -> go.Figure:
-    """Training and validation curve of a measure over the epochs (study, Figure 13 and Appendix D)."""
+def learning_curves(history: pd.DataFrame, measure: str, span: tuple[float, float] | None = None) -> go.Figure:
+    """Training, validation and watched curve of a measure over the epochs (study, Figure 13 and Appendix D).
+
+    The epoch whose weights were kept is ringed, and a dotted line stands where a second phase begins.
+
+    Parameters
+    ----------
+    history : DataFrame
+        See `maskdet.runs`: a row an epoch; curves that it does not have are left out.
+    span : (float, float), optional
+        The vertical axis, for figures that are to be compared.
+    """
     figure = go.Figure()
-    for column, name, colour in ((measure, "training", "#0072B2"), (f"val_{measure}", "validation", "#D55E00")):
+    epoch = history["epoch"] if history["epoch"].is_unique else pd.Series(range(1, len(history) + 1))
+    kept = (history["kept"] == 1).to_numpy() if "kept" in history else np.zeros(len(history), bool)
+    for prefix, (name, colour, dash) in CURVES.items():
+        column = f"{prefix}{measure}"
+        if column not in history or history[column].isna().all():
+            continue
         figure.add_scatter(
-            x=history["epoch"], y=history[column], name=name, mode="lines+markers", line={"color": colour}
-        )
-    figure.update_layout(margin=_MARGIN, height=300, legend=_LEGEND)
-    figure.update_xaxes(title="epoch", dtick=max(1, len(history) // 10))
-    figure.update_yaxes(title=measure)
+            x=epoch, y=history[column], name=name, mode="lines+markers", line={"color": colour, "dash": dash},
+            marker={"size": 5}, hovertemplate=f"epoch %{{x}}: {name} {measure} %{{y:.4f}}<extra></extra>",
+        )  # fmt: skip
+        if prefix == "val_" and kept.any():
+            figure.add_scatter(
+                x=epoch[kept], y=history[column][kept], name="epoch kept", mode="markers",
+                marker={"size": 14, "symbol": "circle-open", "line_width": 2, "color": colour},
+                hovertemplate="the weights of epoch %{x} were kept<extra></extra>",
+            )  # fmt: skip
+    phase = history["phase"].to_numpy() if "phase" in history else np.ones(len(history))
+    for begin in np.flatnonzero(np.diff(phase) > 0):
+        figure.add_vline(
+            x=float(epoch.iloc[begin]) + 0.5, line={"dash": "dot", "width": 1, "color": "#999999"},
+            annotation={"text": "all layers", "font_size": 11, "yanchor": "bottom"}, annotation_position="top right",
+        )  # fmt: skip
+    figure.update_layout(margin=_MARGIN | {"t": 60}, height=300, legend=_LEGEND | {"y": 1.08}, dragmode=False)
+    figure.update_xaxes(title="epoch", dtick=max(1, len(history) // 10), fixedrange=True)
+    figure.update_yaxes(title=measure, range=span, fixedrange=True)
     return figure
 
 
 def grid_scores(history: pd.DataFrame) -> go.Figure:
-    """Cross-validated macro F1 of each grid point, a line a gamma."""
+    """Cross-validated macro F1 of each grid point, a line a kernel and gamma."""
     figure = go.Figure()
-    for gamma, rows in history.groupby("gamma"):
-        error: dict[str, Any] = {"type": "data", "array": rows["f1_macro_std"]}
-        figure.add_scatter(x=rows["C"], y=rows["f1_macro"], error_y=error, name=f"gamma {gamma:.2g}")
-    figure.update_layout(margin=_MARGIN, height=300, legend=_LEGEND)
-    figure.update_xaxes(title="C", type="log")
-    figure.update_yaxes(title="macro F1, 5-fold mean ± sd")
+    kernels = history["kernel"] if "kernel" in history else pd.Series("rbf", index=history.index)
+    for number, ((kernel, gamma), rows) in enumerate(history.groupby([kernels, history["gamma"]], sort=True)):
+        rows = rows.sort_values("C")
+        name = kernel if kernel == "linear" else f"{kernel}, gamma {gamma:.2g}"
+        error: dict[str, Any] = {"type": "data", "array": rows["f1_macro_std"], "thickness": 1, "width": 3}
+        figure.add_scatter(
+            x=rows["C"], y=rows["f1_macro"], error_y=error, name=name, mode="lines+markers",
+            line={"color": RUN_COLOURS[number % len(RUN_COLOURS)], "dash": "dash" if kernel == "linear" else "solid"},
+            hovertemplate=f"{name}, C %{{x:g}}: %{{y:.4f}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(margin=_MARGIN | {"t": 60}, height=320, legend=_LEGEND, dragmode=False)
+    figure.update_xaxes(title="C", type="log", dtick=1, fixedrange=True)
+    figure.update_yaxes(title="cross-validated macro F1", fixedrange=True)
     return figure
