@@ -180,6 +180,7 @@ def train(
         stored = asdict(wanted) | {
             "id": run_id, "created": _now(), "options": resolved.as_dict(), "watched": list(data.watched),
             "fingerprint": data.split.fingerprint, "base": base.id if base else None,
+            "faces": {name: len(images) for name, images in data.images.items()},
         }  # fmt: skip
         write_plan(folder, stored)
         _announce(started, run_id)
