@@ -55,6 +55,17 @@ def confirmation(published: str, given: Label) -> Decision:
     return "confirm" if published in (given, INCORRECT_MASK) else given
 
 
+def counted(decisions: Mapping[str, Decision]) -> str:
+    """How many decisions there are of each kind, in words, such as ``2 kept, 1 relabelled``."""
+    counts = {
+        "kept": sum(decision == "keep" for decision in decisions.values()),
+        "dropped": sum(decision == "drop" for decision in decisions.values()),
+        "relabelled": sum(is_label(decision) for decision in decisions.values()),
+        "confirmed": sum(decision == "confirm" for decision in decisions.values()),
+    }
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count) or "nothing decided"
+
+
 def differing(one: Mapping[str, Decision], other: Mapping[str, Decision]) -> set[str]:
     """The faces that two sets of decisions treat otherwise; a label that was confirmed changes nothing."""
     left, right = ({item for item in decisions.items() if item[1] != "confirm"} for decisions in (one, other))

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest
 
+from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, Values, bootstrap, percentiles
 from maskdet.labels import CLASSES
-from maskdet.metrics import LEVEL, resampled_confusions
 from maskdet.models.base import probability
 from maskdet.runs import Run
 from maskdet.split import SplitName
@@ -70,8 +70,8 @@ def error_rates(
     Returns
     -------
     DataFrame
-        A row a run: run, faces, wrong, share (0 to 1), low and high, its interval (see `share_interval`). Without a
-        face, the last three are NaN.
+        A row a run: run, faces, wrong, share (0 to 1; NaN without a face), low and high, its interval (see
+        `share_interval`).
     """
     rows = []
     for run in runs:
@@ -124,24 +124,26 @@ def share_interval(flags: npt.NDArray[np.bool_], groups: npt.NDArray[Any]) -> tu
     ----------
     flags : array of bool, shape (n,)
     groups : array, shape (n,)
-        Related faces are drawn together (see `maskdet.metrics.resampled_confusions`).
+        Related faces are drawn together (see `maskdet.bootstrap.bootstrap`).
 
     Returns
     -------
     low, high : float
-        0 to 1, at `maskdet.metrics.LEVEL`; NaN without a face.
+        0 to 1, at `maskdet.bootstrap.LEVEL`; NaN without a face, and where a share rests on fewer than
+        `maskdet.bootstrap.FEWEST_GROUPS`.
     """
-    if len(flags) == 0:
-        return float("nan"), float("nan")
-    if flags.all() or not flags.any():
-        count = len(np.unique(groups))
+    count = len(np.unique(groups))
+    if count and (flags.all() or not flags.any()):
         exact = binomtest(count if flags.all() else 0, count).proportion_ci(LEVEL, method="exact")
         return float(exact.low), float(exact.high)
-    flag = flags.astype(np.int64)
-    drawn = resampled_confusions(flag, flag, groups)
-    tail = 50 * (1 - LEVEL)
-    low, high = np.percentile(drawn[:, 1, 1] / drawn.sum(axis=(1, 2)), [tail, 100 - tail])
-    return float(low), float(high)
+    if count < FEWEST_GROUPS:
+        return float("nan"), float("nan")
+
+    def share(times: Values) -> dict[str, Values]:
+        return {"share": times @ flags / times.sum(axis=1)}
+
+    low, high = percentiles(bootstrap(groups, share)["share"]) or (float("nan"), float("nan"))
+    return low, high
 
 
 def matching(

@@ -4,7 +4,7 @@ Only predictions of faces count that a model was not trained on: one that has se
 heart, and would then agree with it. Cleanlab decides which faces are suspects; a person decides what becomes of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from maskdet.crossval import OUT_OF_SAMPLE_FILE
 from maskdet.decisions import Decision
 from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
@@ -22,7 +23,6 @@ from maskdet.workspace import read_table
 Source = Literal["cross-validation", "validation and test faces"]
 #: Least faces of each label: with fewer, nothing can be said of how often a label is wrong (our choice).
 LEAST_FACES: Final = 10
-_FILE: Final = "out_of_sample.parquet"
 _COLUMNS: Final = ["face_id", "dataset", "label", "split", "p_without_mask"]
 
 
@@ -55,14 +55,38 @@ class Suspects:
 
 def is_cross_validated(run: Run) -> bool:
     """True for a run that has predictions of every face by a model that was not trained on it."""
-    return (run.folder / _FILE).is_file()
+    return (run.folder / OUT_OF_SAMPLE_FILE).is_file()
+
+
+def best_run(runs: Sequence[Run], at_hand: Collection[str] = ()) -> Run:
+    """The run to look for label errors with, if nobody names one.
+
+    One that knows a face at hand (by id), if faces are given; then one with cross-validated predictions; then the one
+    with the highest macro F1.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no run.
+    """
+    if not runs:
+        raise MaskDetError("There is no run to look for label errors with: run `python -m maskdet train svm` first.")
+    known = set(at_hand)
+    return max(
+        runs,
+        key=lambda run: (
+            not known.isdisjoint(run.predictions["face_id"]),
+            is_cross_validated(run),
+            float(run.metrics["macro_f1"] or 0),
+        ),
+    )
 
 
 def out_of_sample(run: Run) -> tuple[pd.DataFrame, Source]:
     """What a run says of faces it was not trained on.
 
-    That is its cross-validated predictions where it has them, which cover all its faces; else those of its validation
-    and test faces. The validation faces chose no weights, but perhaps the epoch or the scale of the logit.
+    That is its cross-validated predictions where it has them, which cover all faces of the split; else those of its
+    validation and test faces. The validation faces chose no weights, but perhaps the epoch or the scale of the logit.
 
     Returns
     -------
@@ -70,10 +94,11 @@ def out_of_sample(run: Run) -> tuple[pd.DataFrame, Source]:
         A row a face: face_id, dataset, label, split (of the run), p_without_mask.
     source : str
     """
-    split = run.predictions.set_index("face_id")["split"]
     if is_cross_validated(run):
-        table = read_table(run.folder / _FILE)
-        table = table.assign(split=table["face_id"].map(split).fillna(""))
+        table = read_table(run.folder / OUT_OF_SAMPLE_FILE)
+        if "split" not in table:
+            split = run.predictions.set_index("face_id")["split"]
+            table = table.assign(split=table["face_id"].map(split).fillna(""))
         return table[_COLUMNS], "cross-validation"
     table = run.predictions[run.predictions["split"] != "train"].reset_index(drop=True)
     return table[_COLUMNS], "validation and test faces"

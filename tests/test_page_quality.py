@@ -516,7 +516,7 @@ def test_labels_by_hand_with_their_effect(sample: Workspace, monkeypatch: pytest
     fine(app.run())
     assert {"**Label confirmed by hand** · the filters decide as before: it stays"} < set(by_hand(app))
     assert any("as before: it is removed as “RGB anomaly”" in text for text in by_hand(app))
-    assert any(text.value.startswith("**By hand: 1 dropped, 2 labels confirmed.**") for text in app.markdown)
+    assert any(text.value.startswith("**By hand: 1 dropped, 2 confirmed.**") for text in app.markdown)
     assert status(app).startswith("**1 setting differs from the set in force:** decisions by hand on 1 face")
     save_decisions(sample, {kept[0]: "confirm"})  # which alone changes nothing
     assert before in status(fine(app.run()))

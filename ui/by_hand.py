@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from maskdet.decisions import DECISIONS, Decisions, from_csv, is_label, load_decisions, to_csv
+from maskdet.decisions import DECISIONS, Decisions, counted, from_csv, is_label, load_decisions, to_csv
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces
 from maskdet.quality import FILTER_TITLES, Filtered
@@ -56,17 +56,6 @@ def show_by_hand(workspace: Workspace, faces: Faces, filtered: Filtered) -> None
             if st.button("Take back", key=f"take_back_{row.Index}", icon=":material/undo:"):
                 change(workspace, {row.face_id: None})
                 st.rerun()
-
-
-def counted(decisions: Decisions) -> str:
-    """How many decisions there are of each kind, in words."""
-    counts = {
-        "kept": sum(decision == "keep" for decision in decisions.values()),
-        "dropped": sum(decision == "drop" for decision in decisions.values()),
-        "relabelled": sum(is_label(decision) for decision in decisions.values()),
-        "labels confirmed": sum(decision == "confirm" for decision in decisions.values()),
-    }
-    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
 
 
 def effect(row: Any, published: str) -> str:

@@ -9,10 +9,11 @@ import streamlit as st
 
 from maskdet.decisions import Decision, Decisions, confirmation, label_decision, load_decisions
 from maskdet.errors import MaskDetError
+from maskdet.facetable import has_faces
 from maskdet.mistakes import matching
 from maskdet.runs import Run
 from maskdet.split import SPLITS
-from maskdet.suspects import Suspects, find_suspects, is_cross_validated, is_open
+from maskdet.suspects import Suspects, best_run, find_suspects, is_cross_validated, is_open
 from maskdet.workspace import Workspace
 from ui.cached import csv_bytes, faces_of
 from ui.charts import LABEL_TITLES
@@ -37,7 +38,7 @@ _ACTIONS: Final[dict[str, tuple[str, str, Callable[[str, "pd.Series[str]"], Deci
 def show_suspects(workspace: Workspace, runs: list[Run]) -> None:
     """Labels that are probably wrong, by confident learning, to be decided on by hand."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = choose_runs(runs, "errors_suspects_runs", lambda: [best_source(workspace, runs)])
+        chosen = choose_runs(runs, "errors_suspects_runs", lambda: [_best(workspace, runs)])
         datasets, labels = choose_faces(chosen)
         splits = several("Split", "errors_splits", SPLITS, _SPLIT_TITLES, width=190) or None
     try:
@@ -66,16 +67,8 @@ def show_suspects(workspace: Workspace, runs: list[Run]) -> None:
     _show_table(table, decisions)
 
 
-def best_source(workspace: Workspace, runs: list[Run]) -> Run:
-    """The run to begin with: one whose faces are on this machine, then a cross-validated one, then the best."""
-    return max(
-        runs,
-        key=lambda run: (
-            bool(here(workspace, run.predictions["face_id"]).any()),
-            is_cross_validated(run),
-            float(run.metrics["macro_f1"] or 0),
-        ),
-    )
+def _best(workspace: Workspace, runs: list[Run]) -> Run:
+    return best_run(runs, faces_of(workspace).table["face_id"] if has_faces(workspace) else ())
 
 
 def _suspects_of(runs: list[Run]) -> Suspects:

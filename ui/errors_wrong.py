@@ -7,8 +7,8 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from maskdet.bootstrap import FEWEST_GROUPS, LEVEL
 from maskdet.decisions import Decision, load_decisions
-from maskdet.metrics import LEVEL
 from maskdet.mistakes import disagreements, error_rates, matching, share_interval, wrong_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
@@ -61,9 +61,12 @@ def show_disagreements(workspace: Workspace, runs: list[Run]) -> None:
             icon=":material/compare:",
         )
         return
+    interval = (
+        f"{100 * low:.2f} to {100 * high:.2f} %" if low == low else f"no interval: fewer than {FEWEST_GROUPS} groups"
+    )
     st.markdown(
         f"**{len(found):,} of {total:,} common test faces** are judged differently by the {len(chosen)} runs: "
-        f"{100 * len(found) / total:.2f} % ({100 * low:.2f} to {100 * high:.2f} %)."
+        f"{100 * len(found) / total:.2f} % ({interval})."
     )
     st.caption(f"{_BY_GROUPS} The widest spread of the probabilities first.")
     if found.empty:
@@ -102,7 +105,10 @@ def _show_rates(runs: Sequence[Run], datasets: list[str] | None, labels: list[st
         }
         | {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in percent.items()},
     )  # fmt: skip
-    st.caption(f"{_BY_GROUPS} Where no face is wrong: the exact binomial interval of as many groups.")
+    st.caption(
+        f"{_BY_GROUPS} Where no face is wrong: the exact binomial interval of as many groups. None where there are "
+        f"fewer than {FEWEST_GROUPS} groups."
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -190,8 +190,8 @@ def decisions(
     clear: Annotated[bool, typer.Option("--clear", help="First take all decisions back.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Show, import or export the decisions by hand: faces that are kept or dropped whatever the filters say."""
-    from maskdet.decisions import change_decisions, from_csv, load_decisions, save_decisions, to_csv
+    """Show, import or export the decisions by hand: faces that are kept, dropped or relabelled, labels confirmed."""
+    from maskdet.decisions import change_decisions, counted, from_csv, load_decisions, save_decisions, to_csv
 
     workspace = workspace_of(context, home)
     added = {} if source is None else from_csv(source.read_bytes())
@@ -204,8 +204,7 @@ def decisions(
     if target is not None:
         with replacing(target) as temporary:
             temporary.write_bytes(to_csv(decided).encode())
-    kept = sum(decision == "keep" for decision in decided.values())
-    print(f"{kept} kept and {len(decided) - kept} dropped by hand; `filter` takes them into account.")
+    print(f"By hand: {counted(decided)}; `filter` takes them into account.")
     done(workspace, f"{len(decided)} decisions")
 
 
