@@ -20,7 +20,7 @@ for a while. The face table is never changed: `maskdet.quality.apply_filters` re
 import csv
 from collections.abc import Mapping
 from io import StringIO
-from typing import Final, Literal, TypeGuard, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeGuard, get_args
 
 from filelock import FileLock, Timeout
 
@@ -28,6 +28,9 @@ from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.export import LINE_END, inert, restored
 from maskdet.labels import INCORRECT_MASK, LABELS, Label
 from maskdet.workspace import Workspace, read_json, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Decision = Literal["keep", "drop", "confirm", "with_mask", "without_mask", "incorrect_mask"]
 Decisions = dict[str, Decision]
@@ -70,6 +73,11 @@ def differing(one: Mapping[str, Decision], other: Mapping[str, Decision]) -> set
     """The faces that two sets of decisions treat otherwise; a label that was confirmed changes nothing."""
     left, right = ({item for item in decisions.items() if item[1] != "confirm"} for decisions in (one, other))
     return {face_id for face_id, _ in left ^ right}
+
+
+def with_decisions(table: "pd.DataFrame", decisions: Mapping[str, Decision]) -> "pd.DataFrame":
+    """A table with the column face_id, and beside the others the column decision, "" where there is none."""
+    return table.assign(decision=[decisions.get(face_id, "") for face_id in table["face_id"]])
 
 
 def load_decisions(workspace: Workspace) -> Decisions:

@@ -4,6 +4,7 @@ import csv
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 
+import pandas as pd
 import pytest
 from factories import make_faces
 from filelock import FileLock
@@ -14,6 +15,7 @@ from maskdet.decisions import (
     Decision,
     change_decisions,
     confirmation,
+    counted,
     differing,
     from_csv,
     is_label,
@@ -21,6 +23,7 @@ from maskdet.decisions import (
     load_decisions,
     save_decisions,
     to_csv,
+    with_decisions,
 )
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import forget, scan
@@ -124,6 +127,14 @@ def test_a_confirmed_label_makes_no_difference() -> None:
     other: dict[str, Decision] = {"a": "keep", "c": "without_mask", "e": "keep"}
     assert differing(one, other) == differing(other, one) == {"c", "d", "e"}
     assert differing(one, one) == set()
+
+
+def test_decisions_in_words_and_beside_a_table() -> None:
+    decisions: dict[str, Decision] = {"a": "keep", "b": "with_mask", "c": "incorrect_mask", "d": "confirm", "e": "drop"}
+    assert counted(decisions) == "1 kept, 1 dropped, 2 relabelled, 1 confirmed"
+    assert counted({}) == "nothing decided"
+    table = with_decisions(pd.DataFrame({"face_id": ["b", "x"], "n": [1, 2]}), decisions)
+    assert table.to_dict("list") == {"face_id": ["b", "x"], "n": [1, 2], "decision": ["with_mask", ""]}
 
 
 def test_csv_of_a_person() -> None:

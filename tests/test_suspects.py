@@ -10,7 +10,7 @@ import pytest
 
 from maskdet.errors import MaskDetError
 from maskdet.runs import Run, open_run
-from maskdet.suspects import find_suspects, is_open, out_of_sample
+from maskdet.suspects import best_run, find_suspects, is_open, out_of_sample
 from maskdet.workspace import write_json, write_table
 
 FLIPPED = [3, 50, 77, 120, 181]
@@ -143,6 +143,21 @@ def test_too_little_to_look_at_is_a_sentence(tmp_path: Path) -> None:
     )
     with pytest.raises(MaskDetError, match="no chosen run was trained on, only 0 with_mask and 0 without_mask"):
         find_suspects([first, second])
+
+
+def test_the_run_to_begin_with(tmp_path: Path) -> None:
+    with pytest.raises(MaskDetError, match="train svm"):
+        best_run([])
+    faces = drawn().assign(split="test")
+    elsewhere = faces.assign(face_id="b/" + faces["face_id"])
+    good = written(tmp_path, "svm-good", faces)
+    crossed = written(tmp_path, "svm-crossed", faces, folds=faces)
+    away = written(tmp_path, "svm-away", elsewhere, folds=elsewhere)
+    for run, macro_f1 in ((good, 0.9), (crossed, 0.8), (away, 0.95)):
+        write_json(run.folder / "metrics.json", {"macro_f1": macro_f1})
+    assert best_run([good, crossed, away]).id == "svm-away"
+    assert best_run([good, crossed, away], ids([0])).id == "svm-crossed"
+    assert best_run([good, away], ids([0])).id == "svm-good"
 
 
 def test_a_face_someone_decided_on_is_not_open(tmp_path: Path) -> None:

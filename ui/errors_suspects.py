@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.decisions import Decision, Decisions, confirmation, label_decision, load_decisions
+from maskdet.decisions import Decision, Decisions, confirmation, label_decision, load_decisions, with_decisions
 from maskdet.errors import MaskDetError
 from maskdet.facetable import has_faces
 from maskdet.mistakes import matching
@@ -176,7 +176,7 @@ def _show_done(workspace: Workspace, table: pd.DataFrame, decisions: Decisions, 
 
 
 def _show_table(table: pd.DataFrame, decisions: Decisions) -> None:
-    whole = table.assign(decision=table["face_id"].map(decisions).fillna(""))
+    whole = with_decisions(table, decisions)
     with st.expander(f"All {len(table):,} suspects as a table"):
         titles = {name: whole[name].map(LABEL_TITLES) for name in ("label", "suggested")}
         st.dataframe(whole.assign(**titles), hide_index=True, height=260, column_config=column_titles({}))

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from maskdet.bootstrap import FEWEST_GROUPS, LEVEL
-from maskdet.decisions import Decision, load_decisions
+from maskdet.decisions import Decision, load_decisions, with_decisions
 from maskdet.mistakes import disagreements, error_rates, matching, share_interval, wrong_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
@@ -156,7 +156,7 @@ def _show_table(
     key: str,
 ) -> None:
     """All rows as a table and as CSV, with the decisions by hand."""
-    whole = table.assign(decision=table["face_id"].map(decisions).fillna(""))
+    whole = with_decisions(table, decisions)
     st.dataframe(
         whole.assign(label=whole["label"].map(LABEL_TITLES)), hide_index=True,
         height=260 if len(whole) > _ROWS else "content", column_config=column_titles(names),

@@ -53,7 +53,7 @@ def suspects(
     home: HomeOption = None,
 ) -> None:
     """List faces whose label is probably wrong (confident learning), the most suspicious first, to be looked at."""
-    from maskdet.decisions import load_decisions
+    from maskdet.decisions import load_decisions, with_decisions
     from maskdet.facetable import has_faces, load_faces
     from maskdet.runs import find_run, list_runs
     from maskdet.suspects import best_run, find_suspects, is_open
@@ -68,7 +68,7 @@ def suspects(
     decisions = load_decisions(workspace)
     for name, source in found.sources.items():
         print(f"{name}: {source}")
-    _show(found.table.assign(decision=found.table["face_id"].map(decisions).fillna("")), csv)
+    _show(with_decisions(found.table, decisions), csv)
     looked = len(found.table) - int(is_open(found.table, decisions).sum())
     tests = int((found.table["split"] == "test").sum())
     print(
