@@ -136,7 +136,8 @@ def evaluate(
     run: Annotated[str, typer.Argument(help="A run's id, or a model's name: its best bundled or newest run.")],
     home: HomeOption = None,
 ) -> None:
-    """Predict the workspace's test split with a run's weights and print its metrics."""
+    """Predict the workspace's test split with a run's weights, print its metrics and keep them for the pages."""
+    from maskdet.evaluations import save_evaluation
     from maskdet.runs import find_run
     from maskdet.train import evaluate as evaluate_run
 
@@ -145,6 +146,7 @@ def evaluate(
     prepare(found.model_name)
     with progress_bar() as progress:
         evaluation = evaluate_run(workspace, found, progress)
+    save_evaluation(workspace, found, evaluation.fingerprint, evaluation)
     print(f"run {found.id}")
     print_metrics(evaluation.metrics)
     if not evaluation.same_data:
