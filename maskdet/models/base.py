@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,14 @@ from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
 
 Logits = npt.NDArray[np.float64]
+#: Kinds of options, what they may be made of, and their names for people. In Python True is a number too.
+_KINDS: Final[dict[Any, tuple[Any, str]]] = {
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    int | None: (int | None, "a whole number or null"),
+    float: (int | float, "a number"),
+    str: (str, "a text"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,14 @@ class LabelledImages:
 @dataclass(frozen=True)
 class ModelOptions:
     """Base of every model's options: frozen, validated on construction, saved with each run."""
+
+    def __post_init__(self) -> None:
+        """Raise MaskDetError for a value of another kind: options come from JSON and from the shell too."""
+        for name, hint in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            kind, title = _KINDS.get(hint, (object, ""))
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool and title):
+                raise MaskDetError(f"{name} must be {title}, not {value!r}.")
 
     def as_dict(self) -> dict[str, Any]:
         """The options as plain values for JSON."""

@@ -71,6 +71,9 @@ class NetworkOptions(ModelOptions):
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):  # as it comes back from JSON
             object.__setattr__(self, "augmentation", AugmentOptions(**self.augmentation))
+        if not isinstance(self.augmentation, AugmentOptions):
+            raise MaskDetError(f"augmentation must be a set of options, not {self.augmentation!r}.")
+        super().__post_init__()
         if self.epochs < 1 or self.batch_size < 1:
             raise MaskDetError(f"epochs and batch_size must be at least 1, not {self.epochs} and {self.batch_size}.")
         if not 0 < self.learning_rate < inf:

@@ -49,6 +49,7 @@ class SvmOptions(ModelOptions):
     jobs: int = -1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("kernel", "C", "gamma"):
             if isinstance(getattr(self, name), str | float | int):
                 raise MaskDetError(f"{name} must be a list of values, not {getattr(self, name)!r}.")
