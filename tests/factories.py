@@ -1,18 +1,21 @@
 """What several tests build: face tables by hand, tiny separable faces, a tiny scanned workspace, a fake model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from maskdet.catalog import Dataset
 from maskdet.facetable import Faces, scan
 from maskdet.images import ArrayImages, FaceImages
 from maskdet.measure import HASH_KINDS
-from maskdet.models.base import History, LabelledImages, Logits, Model, ModelOptions
+from maskdet.models import cnn, cnn_transfer, inception
+from maskdet.models.base import FitData, LabelledImages, Logits, Model, ModelOptions
+from maskdet.models.checkpoint import Checkpoint, FolderCheckpoint, History
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
 from maskdet.quality import apply_filters, save_filtered
@@ -85,23 +88,95 @@ def as_labelled(labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> Labell
     return LabelledImages(images, labels.astype(np.int64), groups, ids, ("a",) * len(labels))
 
 
-def mean_network(dropout: float) -> Any:
-    """In the place of `maskdet.models.cnn.build_cnn`: one dense layer on the mean colour, trained in no time."""
+def fit_data(train: int = 24, validation: int = 8, watched: int = 0) -> FitData:
+    """Separable faces for a fit; no face is in two parts."""
+    return FitData(labelled(train, 1), labelled(validation, 2), labelled(watched, 4) if watched else None)
+
+
+def use_small_networks(patch: pytest.MonkeyPatch) -> None:
+    """Put networks of the same layers, but few and small maps, in the place of the real ones: trained in no time."""
+    patch.setattr(cnn, "convolutions", small_convolutions)
+    patch.setattr(cnn_transfer, "convolutions", small_convolutions)
+    patch.setattr(cnn_transfer, "_FILTERS", 4)
+    patch.setattr(inception, "build_inception", small_inception)
+
+
+def small_convolutions() -> tuple[Any, Any]:
+    """In the place of `maskdet.models.cnn.convolutions`."""
     import keras
 
-    inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3))
-    mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
-    return keras.Model(inputs, keras.layers.Dense(1)(mean))
+    inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3), name="face")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.AveragePooling2D(10)(x)
+    for number in range(1, 6):
+        x = cnn.block(x, number, 4, 3)
+    return inputs, x
+
+
+def small_inception(cut: str, dropout: float) -> Any:
+    """In the place of `maskdet.models.inception.build_inception`."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3), name="face")
+    x = layers.AveragePooling2D(10)(layers.Rescaling(1 / 127.5, offset=-1)(inputs))
+    for number, filters in enumerate((16, 64, 64)):
+        x = layers.Conv2D(filters, 3, use_bias=False, name=f"conv{number}")(x)
+        x = layers.BatchNormalization(scale=False, name=f"norm{number}")(x)
+        x = layers.ReLU(name=cut if number == 2 else f"relu{number}")(x)
+    x = layers.GlobalAveragePooling2D(name="mean_of_maps")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(inputs, layers.Dense(1, dtype="float32", name="logit")(x))
+
+
+class Cut(Exception):  # noqa: N818 - it stands for the end of a process, which is no error
+    """Ends a fit, as a process that is killed would."""
+
+
+class CutAfter(FolderCheckpoint):
+    """A checkpoint that cuts the fit once so many epochs or grid points are kept."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        super().__init__(folder)
+        self._count = count
+
+    def save(self, history: History, arrays: Mapping[str, Any]) -> None:
+        super().save(history, arrays)
+        if len(history) == self._count:
+            raise Cut(f"after {self._count}")
+
+
+def cut_after(count: int) -> Callable[[Path], CutAfter]:
+    """In the place of `maskdet.train.FolderCheckpoint`."""
+    return lambda folder: CutAfter(folder, count)
+
+
+def write_tiny(folder: Path, counts: Mapping[str, int], seed: int = 0, size: int = 48) -> Path:
+    """Draw a dataset of separable photos by label; no two datasets of different seeds share a photo."""
+    for number, (label, count) in enumerate(counts.items()):
+        (folder / label).mkdir(parents=True)
+        drawn = draw_faces([int(label == "without_mask")] * count, seed=10 * seed + number, size=size)
+        for i, face in enumerate(drawn):
+            Image.fromarray(face).save(folder / label / f"{i:03d}.png")
+    return folder
 
 
 def prepared(workspace: Workspace, root: Path, counts: Mapping[str, int], seed: int = 0, size: int = 48) -> Faces:
     """Draw a dataset ``tiny`` of separable photos by label into ``root``, then scan, filter and split it."""
-    for number, (label, count) in enumerate(counts.items()):
-        folder = root / "tiny" / label
-        folder.mkdir(parents=True)
-        drawn = draw_faces([int(label == "without_mask")] * count, seed=10 * seed + number, size=size)
-        for i, face in enumerate(drawn):
-            Image.fromarray(face).save(folder / f"{i:03d}.png")
+    write_tiny(root / "tiny", counts, seed, size)
+    return scanned_and_split(workspace, root)
+
+
+def prepared_pools(workspace: Workspace, root: Path, each: int = 15) -> Faces:
+    """Draw the real datasets ``a`` and ``b`` and ``sim``, of simulated masks, then scan, filter and split them."""
+    for seed, name in enumerate(("a", "b", "sim"), start=1):
+        write_tiny(root / name, {"with_mask": each, "without_mask": each}, seed)
+    return scanned_and_split(workspace, root)
+
+
+def scanned_and_split(workspace: Workspace, root: Path) -> Faces:
+    """Scan what lies in a folder, filter and split it as by default."""
     faces = scan(workspace, root, jobs=1)
     save_filtered(workspace, apply_filters(faces))
     resplit(workspace, faces, SplitOptions())
@@ -126,8 +201,13 @@ class FakeModel(Model):
     def options_type(cls) -> type[ModelOptions]:
         return ModelOptions
 
-    def fit(self, train: LabelledImages, validation: LabelledImages, *, seed: int, progress: Progress) -> History:
+    def fit(
+        self, data: FitData, *, seed: int, progress: Progress = silent, checkpoint: Checkpoint | None = None
+    ) -> History:
         return []
+
+    def estimate_seconds(self, data: FitData, *, seed: int, progress: Progress = silent) -> float:
+        return 1.0
 
     def predict_logit(self, images: FaceImages, progress: Progress = silent) -> Logits:
         self.batches.append(len(images))
@@ -135,7 +215,7 @@ class FakeModel(Model):
         half = FACE_SIZE // 2
         return (pixels[:, half:].mean(axis=(1, 2, 3)) - pixels[:, :half].mean(axis=(1, 2, 3))) / 10
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, *, half: bool = False) -> None:
         pass
 
     def load(self, folder: Path) -> None:
