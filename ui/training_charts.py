@@ -39,12 +39,10 @@ def show_history(history: pd.DataFrame, epochs: int, key: str, counts: dict[str,
     if "f1_macro" in history:
         _show_grid(history, key)
         return
-    with st.container(horizontal=True):
-        for measure in ("loss", "accuracy"):
-            with st.container(width="stretch"):
-                figure = curves(history, measure, epochs)
-                # The same key and revision each second: the browser changes what is new and leaves the rest.
-                st.plotly_chart(figure, key=f"{key}_{measure}", config=_CONFIG, alt=f"{measure} by epoch")
+    for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
+        figure = curves(history, measure, epochs)
+        # The same key and revision each second: the browser changes what is new and leaves the rest.
+        column.plotly_chart(figure, key=f"{key}_{measure}", config=_CONFIG, alt=f"{measure} by epoch")
     st.caption(epoch_text(history, counts))
 
 
@@ -87,10 +85,8 @@ def epoch_text(history: pd.DataFrame, counts: dict[str, int]) -> str:
                 parts.append(f"{name} accuracy {share:.3f} ({low:.3f} to {high:.3f}, n = {faces:,})")
             else:
                 parts.append(f"{name} accuracy {share:.3f}")
-    return plain(
-        f"Epoch {int(last['epoch'])}: {', '.join(parts)}. Intervals are Wilson's at 95 %, for faces taken one by one; "
-        "a loss has none, since one training gives one curve."
-    )
+    why = "Intervals are Wilson's at 95 %, for faces taken one by one; a loss has none" if counts else "No intervals"
+    return plain(f"Epoch {int(last['epoch'])}: {', '.join(parts)}. {why}: one training gives one curve.")
 
 
 def wilson(share: float, faces: int) -> tuple[float, float]:
@@ -101,20 +97,18 @@ def wilson(share: float, faces: int) -> tuple[float, float]:
 
 def _show_grid(history: pd.DataFrame, key: str) -> None:
     table = history.sort_values("f1_macro", ascending=False, ignore_index=True)
-    with st.container(horizontal=True):
-        with st.container(width="stretch"):
-            st.plotly_chart(grid_chart(history), key=f"{key}_grid", config=_CONFIG, alt="macro F1 by grid point")
-        with st.container(width="stretch"):
-            st.dataframe(
-                table[[name for name in ("kernel", "C", "gamma", "f1_macro", "f1_macro_std") if name in table]],
-                hide_index=True, height=_HEIGHT, key=f"{key}_table",
-                column_config={
-                    "f1_macro": st.column_config.NumberColumn("macro F1", format="%.4f"),
-                    "f1_macro_std": st.column_config.NumberColumn("± sd", format="%.4f", help="Over the folds."),
-                    "gamma": st.column_config.NumberColumn("gamma", format="%.3g", help="0: this kernel has none."),
-                    "C": st.column_config.NumberColumn("C", format="%g"),
-                },
-            )  # fmt: skip
+    left, right = st.columns(2)
+    left.plotly_chart(grid_chart(history), key=f"{key}_grid", config=_CONFIG, alt="macro F1 by grid point")
+    right.dataframe(
+        table[[name for name in ("kernel", "C", "gamma", "f1_macro", "f1_macro_std") if name in table]],
+        hide_index=True, height=_HEIGHT, key=f"{key}_table",
+        column_config={
+            "f1_macro": st.column_config.NumberColumn("macro F1", format="%.4f"),
+            "f1_macro_std": st.column_config.NumberColumn("± sd", format="%.4f", help="Over the folds."),
+            "gamma": st.column_config.NumberColumn("gamma", format="%.3g", help="0: this kernel has none."),
+            "C": st.column_config.NumberColumn("C", format="%g"),
+        },
+    )  # fmt: skip
     explained = history["explained_variance"].iloc[-1] if "explained_variance" in history else None
     st.caption(
         "Cross-validated on the training faces: mean of the folds, with their standard deviation."

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import pandas as pd
@@ -25,6 +26,7 @@ _COLOURS: Final = {
     "interrupted": "orange",
 }  # fmt: skip
 _TITLES: Final = {"cancelled": "stopped"}
+_OPTION_TITLES: Final = {"set": "", "leave-out": "without", "watch": "watching", "limit": "training faces"}
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,20 @@ class Trainings:
     jobs: list[Job]
     unfinished: dict[str, Unfinished]
 
-    @property
-    def in_work(self) -> set[str]:
-        """Ids of the runs that an active job writes or will go on with."""
-        active = [job for job in self.jobs if job.is_active]
-        return {job.run for job in active} | {job.command[1] for job in active if job.command[0] == "resume"}
+    @cached_property
+    def newest(self) -> dict[str, str]:
+        """For each run, the id of the newest job that writes it, or that will go on with it."""
+        return {run: job.id for job in self.jobs[::-1] if (run := run_of(job))}
 
     @property
     def made_elsewhere(self) -> list[Unfinished]:
         """Unfinished runs of which no job is left: made in a shell, or the job was removed."""
-        known = {job.run for job in self.jobs} | self.in_work
-        return [run for run in self.unfinished.values() if run.id not in known]
+        return [run for run in self.unfinished.values() if run.id not in self.newest]
+
+
+def run_of(job: Job) -> str:
+    """Id of the run that a job writes or will go on with, "" as long as there is none."""
+    return job.run or (job.command[1] if job.command[0] == "resume" else "")
 
 
 def trainings_of(workspace: Workspace) -> Trainings:
@@ -99,26 +104,40 @@ def _show_live(workspace: Workspace) -> None:
 def _show_job(now: Trainings, job: Job) -> None:
     line, buttons = st.columns([5, 3], vertical_alignment="center")
     state = _TITLES.get(job.state, job.state)
-    line.markdown(f"**{_title(job, now)}** :{_COLOURS[job.state]}-badge[{ICONS[job.state]} {state}] {_times(job)}")
-    details = _details(job.command)
-    if details:
-        line.caption(details)
-    run = now.unfinished.get(job.run)
+    line.markdown(f"**{_title(job)}** :{_COLOURS[job.state]}-badge[{ICONS[job.state]} {state}]")
+    line.caption(" · ".join(filter(None, [_times(job), _details(job.command)])))
+    is_newest = now.newest.get(run_of(job), job.id) == job.id
+    run = now.unfinished.get(run_of(job)) if is_newest else None
     with buttons.container(horizontal=True, horizontal_alignment="right"):
         if job.is_active:
             _stop_button(job)
         else:
-            if run and run.id not in now.in_work:
+            if run:
                 _resume_and_discard(now, run, job.id)
             _remove_button(job)
-    _show_state(now, job)
-    if run and job.state != "queued":
-        _show_progress_of(run, f"curves_{job.id}")
+    _show_state(job)
+    if not is_newest:
+        st.caption("Gone on with in a later training.")
+    elif run and job.state != "queued":
+        _show_unfinished_run(run, job)
+    elif not job.is_active and job.run:
+        _show_result(now, job)
     if job.log.strip() and job.state != "finished":
         show_log(job)
 
 
-def _show_state(now: Trainings, job: Job) -> None:
+def _show_unfinished_run(run: Unfinished, job: Job) -> None:
+    if not job.is_active:
+        if not run.resumable:
+            st.caption(f"It had not finished a single {_unit(run.model_name, 1)}: there is nothing to go on from.")
+        elif job.command[0] == "train" and run.model_name != job.command[1]:
+            st.caption(
+                "What was cut is its pre-training. Resume that, and then start the transfer again: it begins with it."
+            )
+    _show_progress_of(run, f"curves_{job.id}")
+
+
+def _show_state(job: Job) -> None:
     """What is to say of a job's state."""
     if job.state == "running":
         share = job.done / job.total if job.total else 0.0
@@ -141,23 +160,20 @@ def _show_state(now: Trainings, job: Job) -> None:
         )
     elif job.state == "finished" and "--dry-run" in job.command:
         st.success(sentence(job.result) or "The trial ended well.", icon=":material/timer:")
-    if not job.is_active and job.run and job.run not in now.unfinished:
-        _show_result(now, job)
 
 
 def _show_result(now: Trainings, job: Job) -> None:
-    """What became of the run, whichever job finished it."""
+    """What became of the run, also where the job was ended just after it was written."""
     run = _finished_run(now.workspace, job.run)
     if run is None:
         return
     metrics = run.metrics
     low, high = (metrics.get("intervals", {}).get("macro_f1") or [None, None])[:2]
     interval = f" ({low:.3f} to {high:.3f})" if low is not None else ""
-    later = "" if job.state == "finished" else "A later training finished it: "
     with st.container(horizontal=True, vertical_alignment="center"):
         if metrics.get("macro_f1") is not None:
             st.markdown(
-                f"{later}macro F1 **{metrics['macro_f1']:.3f}**{interval} on n = {metrics['faces']:,} test faces",
+                f"Macro F1 **{metrics['macro_f1']:.3f}**{interval} on n = {metrics['faces']:,} test faces",
                 width="content",
             )
         st.page_link("pages/results.py", label=f"Results of {run.id}", icon=":material/monitoring:")
@@ -246,7 +262,7 @@ def _planned_epochs(plan: dict[str, Any]) -> int:
 
 def _counts(plan: dict[str, Any]) -> dict[str, int]:
     """Faces by column prefix of the history, where the plan says them."""
-    faces = plan.get("data", {}).get("faces", plan.get("faces", {}))
+    faces = plan.get("faces", {})
     names = {"": "train", "val_": "validation", "watched_": "watched"}
     return {prefix: int(faces[name]) for prefix, name in names.items() if name in faces}
 
@@ -256,7 +272,7 @@ def _unit(model: str, count: int) -> str:
     return what if count == 1 else f"{what}s"
 
 
-def _title(job: Job, now: Trainings) -> str:
+def _title(job: Job) -> str:
     if job.command[0] == "resume":
         run = job.command[1]
         names = sorted((name for name in MODELS if run.startswith(name)), key=len)
@@ -279,5 +295,11 @@ def _details(command: Sequence[str]) -> str:
     """A command's options in words."""
     if command[0] == "resume":
         return code(command[1])
-    text = " ".join(part for part in command[2:] if not part.startswith(("--pool", "--dry-run")))
-    return code(text) if text else ""
+    words = []
+    for part in command[2:]:
+        name, _, value = part.removeprefix("--").partition("=")
+        if not part.startswith("--"):  # the value of the option before it
+            words[-1] += f" {part}"
+        elif name not in ("pool", "dry-run"):
+            words.append(f"{_OPTION_TITLES.get(name, name.replace('-', ' '))} {value.replace('=', ' ')}".strip())
+    return plain(", ".join(words))

@@ -29,7 +29,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "schedule": ("Learning rate over time", "constant, or falling to 0 along a cosine within each phase."),
     "patience": ("Stop early after", "Epochs without a better one. Empty: train all epochs."),
     "precision": ("Precision", "What layers compute in while training; auto is bfloat16 where the hardware has it."),
-    "components": ("Principal components", "Fewer if there are fewer faces."),
+    "components": ("Components", "Principal components kept; fewer if there are fewer faces."),
     "kernel": ("Kernels", "Searched with each C."),
     "C": ("C", "Values to search, with commas between."),
     "gamma": ("gamma", "Values to search for the RBF kernel, with commas between; scale is 1 / (components × their "
@@ -147,7 +147,7 @@ def _input(option: Option, key: str) -> Any:
     if option.kind == "bool":
         return st.toggle(option.title, **rest)
     if option.kind == "choice":
-        return st.selectbox(option.title, option.choices, required=True, **rest)
+        return st.selectbox(option.title, option.choices, **rest)
     if option.kind == "several":
         return tuple(st.pills(option.title, option.choices, selection_mode="multi", **rest) or ())
     if option.kind in ("list", "text"):

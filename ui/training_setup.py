@@ -57,7 +57,7 @@ def choose_data(splits: list[SavedSplit], faces: Faces) -> tuple[SavedSplit, str
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             "Data: filtered set and split", list(usable), format_func=lambda name: _title(usable[name]),
-            key="training_data", persist_state="session", required=True,
+            key="training_data", persist_state="session",
             help="Every set that was applied on the Quality page stays here under its fingerprint, as long as the "
             "scanned faces are the same.",
         )  # fmt: skip
@@ -142,7 +142,7 @@ def _base(saved: SavedSplit, runs: list[Run]) -> tuple[str | None, str]:
         titles = {run.id: _base_title(run) for run in fitting} | ({NEW_BASE: "Train a new one first"} if faces else {})
         return st.selectbox(
             "Begins with the pre-training run", list(titles), format_func=titles.__getitem__, key=key, width=520,
-            required=True, help="A CNN trained on the simulated masks of this very split.",
+            help="A CNN trained on the simulated masks of this very split.",
         ), ""  # fmt: skip
     if faces:
         st.info(
@@ -275,8 +275,8 @@ def _data_text(saved: SavedSplit) -> str:
     simulated = sum(saved.faces("pre-training").values())
     if simulated:
         text += (
-            f" {simulated:,} faces with simulated masks ({plain(', '.join(saved.datasets('pre-training')))}) are left "
-            "out, as in the study: they are there to pre-train on."
+            f" {simulated:,} faces with simulated masks ({plain(', '.join(saved.datasets('pre-training')))}) are not "
+            "trained on, as in the study: they are there to pre-train on, or to be watched."
         )
     apart = sum(saved.faces(labels=("incorrect_mask",)).values())
     if apart:
