@@ -212,7 +212,7 @@ def test_the_choice_is_kept_and_offered_on_the_training_page(
     sample_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr("ui.jobs.start", lambda workspace, command: started.append(list(command)))
+    monkeypatch.setattr("ui.training_jobs.launch", lambda workspace, command, queue: started.append(list(command)))
     app = visit(sample_home, monkeypatch)
     app = fine(app.radio(key="augment_plan").set_value("study").run())
     app = fine(app.slider(key="augment_rotation").set_value(15).run())
@@ -226,7 +226,7 @@ def test_the_choice_is_kept_and_offered_on_the_training_page(
     assert command[command.index("--seed") + 1] == "4"
     kept = [f"--method={method}" for method in METHODS if method != "noise"]
     assert command[command.index("--augmentation=study") :] == ["--augmentation=study", *kept, "--rotation=15.0"]
-    app.checkbox[0].uncheck()
+    app.segmented_control(key="training_augmentation").set_value("none")
     press(app, "Start training")
     assert started[1][-1] == "--augmentation=none"
 

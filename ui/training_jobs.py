@@ -146,8 +146,7 @@ def _show_state(job: Job) -> None:
         st.progress(min(1.0, share), text=f"{plain(job.text) or 'starting'}{known}{left}")
     elif job.state == "queued":
         st.caption(
-            f"Waits until {job.ahead} training{'s' if job.ahead > 1 else ''} before it "
-            f"{'have' if job.ahead > 1 else 'has'} ended."
+            f"Waits for {job.ahead} training{'s' if job.ahead > 1 else ''} before it."
             if job.ahead
             else "Is about to start."
         )
