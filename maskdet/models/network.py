@@ -53,7 +53,7 @@ class NetworkOptions(ModelOptions):
         "constant" keeps the learning rate, as the study does; "cosine" lowers it over the epochs of a phase to almost
         nothing (Loshchilov & Hutter, 2017, without restarts), after which the last epochs hardly differ.
     patience : int or None
-        Stop early after this many epochs without a better one; None trains all epochs, as the study does.
+        End a phase early after this many epochs without a better one; None trains all epochs, as the study does.
     precision : {"auto", "float32", "bfloat16"}
         What layers compute in while training. "auto" is bfloat16 where the hardware has it (see `best_precision`).
     """
@@ -157,17 +157,18 @@ class NetworkModel(Model):
         stored = checkpoint.load() if checkpoint else None
         state = session.restore(*stored) if stored else _State()
         for number, phase in enumerate(phases, start=1):
-            first = sum(earlier.epochs for earlier in phases[: number - 1])
-            if len(state.history) >= first + phase.epochs:
+            done = sum(entry["phase"] == number for entry in state.history)
+            over = done >= phase.epochs or self._has_waited(state, number)
+            if over or any(float(entry["phase"]) > number for entry in state.history):
                 continue
             step, optimizer = session.begin(phase)
-            if stored and len(state.history) > first:
+            if stored and done:
                 _assign(optimizer.variables, stored[1], "optimizer")
-            for epoch in range(len(state.history), first + phase.epochs):
-                if self._has_waited(state):
+            for epoch in range(done, phase.epochs):
+                if self._has_waited(state, number):
                     break
-                optimizer.learning_rate = phase.rate(epoch - first, self.options.schedule)
-                session.train_epoch(state, step, epoch, number)
+                optimizer.learning_rate = phase.rate(epoch, self.options.schedule)
+                session.train_epoch(state, step, len(state.history), number)
                 if checkpoint:
                     checkpoint.save(state.history, session.arrays(state, optimizer))
         self._finish(session.network, state)
@@ -194,8 +195,8 @@ class NetworkModel(Model):
         progress(len(self.phases()), len(self.phases()) + 1, "a few predictions")
         watched = data.watched
         judged = len(data.validation) + (len(watched) if watched else 0)
-        sample = data.validation.images.take(np.arange(min(2 * batch, len(data.validation))))
-        session.logits(sample[:batch])
+        sample = data.validation.images.take(np.arange(min(batch, len(data.validation))))
+        session.logits(sample)  # compiled for this shape, it is quicker the next time
         begin = time.perf_counter()
         session.logits(sample)
         seconds += (time.perf_counter() - begin) / len(sample) * judged * sum(p.epochs for p in self.phases())
@@ -243,11 +244,13 @@ class NetworkModel(Model):
         network.set_weights(trained.get_weights())
         self._use(network)
 
-    def _has_waited(self, state: _State) -> bool:
+    def _has_waited(self, state: _State, phase: int) -> bool:
+        """Whether a phase has had enough epochs that are no better; those of the phase before do not count in it."""
         if self.options.patience is None or not state.history:
             return False
         best = int(np.argmax([_score(entry) for entry in state.history]))
-        return bool(len(state.history) - 1 - best >= self.options.patience)
+        waited = sum(entry["phase"] == phase for entry in state.history[best + 1 :])
+        return bool(waited >= self.options.patience)
 
     def _use(self, network: Any) -> None:
         self.network = network
