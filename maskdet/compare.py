@@ -27,11 +27,12 @@ _OTHER: Final = ("accuracy", "roc_auc", "ece", "brier")
 TRAINED_ON: Final = "in training"
 LEFT_OUT: Final = "left out"
 WATCHED: Final = "left out, but watched"
-RETRAINED: Final = "left out of a training anew"
+RETRAINED: Final = "left out, trained anew"
 #: Stands for all test faces in the place of a dataset.
 POOLED: Final = "pooled"
 HOW: Final = (TRAINED_ON, LEFT_OUT, WATCHED, RETRAINED)
 _PARTS: Final = ("model", "data", "filter", "split", "machine")
+_PACKAGE: Final = "package "
 _ABSENT: Final = object()
 
 
@@ -188,7 +189,8 @@ def options_table(runs: Mapping[str, Run], *, differing: bool = True) -> pd.Data
     runs : mapping
         Runs by the name of their column.
     differing : bool
-        Only the options in which the runs differ. One that a run does not have counts as another value.
+        Only the options in which the runs differ, and no versions of packages. An option that a run does not have
+        counts as another value.
 
     Returns
     -------
@@ -203,7 +205,7 @@ def options_table(runs: Mapping[str, Run], *, differing: bool = True) -> pd.Data
     rows = []
     for part, option in ordered:
         values = [_text(options.get((part, option), _ABSENT)) for options in flat.values()]
-        if not differing or len(set(values)) > 1:
+        if not differing or (len(set(values)) > 1 and not option.startswith(_PACKAGE)):
             rows.append([part, option, *values])
     return pd.DataFrame(rows, columns=["part", "option", *flat])
 
@@ -271,7 +273,7 @@ def _flat_options(run: Run) -> dict[tuple[str, str], Any]:
         "filter": data.get("filter", {}),
         "split": data.get("split", {}),
         "machine": {key: value for key, value in environment.items() if key != "packages"}
-        | {f"package {name}": version for name, version in environment.get("packages", {}).items()},
+        | {f"{_PACKAGE}{name}": version for name, version in environment.get("packages", {}).items()},
     }  # fmt: skip
     return {(part, name): value for part, values in parts.items() for name, value in _flattened(values).items()}
 

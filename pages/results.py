@@ -23,7 +23,7 @@ VIEWS: Final[dict[str, Callable[[Comparison], None]]] = {
     "Running times": show_times,
     "Other sources": show_sources,
     "Options": show_options,
-    "Errors": lambda comparison: show_errors(comparison.workspace, [one.run for one in comparison.judged]),
+    "Errors": lambda comparison: show_errors(comparison.workspace, [one.run for one in comparison.with_predictions]),
 }
 
 
@@ -50,10 +50,8 @@ def main() -> None:
 
 def choose(workspace: Workspace, runs: list[Run]) -> Comparison | None:
     """The runs to compare and the faces to judge them by, or None where nothing can be shown."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.container(width="stretch"):
-            chosen = choose_runs(runs)
-        basis = choose_basis()
+    chosen = choose_runs(runs)
+    basis = choose_basis()
     if not chosen:
         st.info("Choose at least one run above.", icon=":material/arrow_upward:")
         return None

@@ -156,10 +156,3 @@ def test_explain_judges_each_upload_and_survives_a_broken_one(
     assert table["status"].tolist()[0] == "ok"
     assert "damaged" in table["status"].tolist()[1]
     assert any("broken.jpg" in error.value for error in app.error)
-
-
-def test_results_show_the_bundled_run(sample_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = visit("results", sample_home, monkeypatch)
-    macro = next(metric for metric in app.metric if metric.label == "Macro F1")
-    assert float(macro.value) > 0.93
-    assert app.dataframe[0].value.iloc[0]["test_faces"] == 3303

@@ -40,12 +40,12 @@ def confusion_heatmap(
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     cells = zip(counts, share, strict=True)
     text = [[f"<b>{n:,}</b><br>{s:.1%}" for n, s in zip(*row, strict=True)] for row in cells]
-    titles = [LABEL_TITLES[label] for label in CLASSES]
+    titles = [LABEL_TITLES[label].replace(" ", "<br>") for label in CLASSES]
     colour = share if colour_by == "share" else counts
     top = 1 if colour_by == "share" else max(1, most or int(counts.max()))
     figure = go.Figure(
         go.Heatmap(
-            z=colour, x=titles, y=[title.replace(" ", "<br>") for title in titles], text=text, texttemplate="%{text}",
+            z=colour, x=titles, y=titles, text=text, texttemplate="%{text}",
             textfont={"size": 15}, colorscale=CONFUSION_SCALE, zmin=0, zmax=top, showscale=False, hoverinfo="skip",
             xgap=2, ygap=2,
         )

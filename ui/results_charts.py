@@ -96,25 +96,26 @@ def times_chart(
 ) -> go.Figure:
     """Macro F1 against a running time, on a logarithmic axis (study, Figure 14 and section 5.1)."""
     figure = go.Figure()
-    middle = np.sqrt(times[column].min() * times[column].max())
-    for row in times.dropna(subset=[column]).itertuples():
+    known = times.dropna(subset=[column, "macro_f1"]).sort_values(column)
+    for number, row in enumerate(known.itertuples()):
         time = getattr(row, column)
-        side = "right" if time <= middle else "left"  # so that no name leaves the chart
         name = chart_name(row.run)
         spoken = duration(time) if seconds else f"{time:.2f} ms"
         figure.add_scatter(
-            x=[time], y=[row.macro_f1], mode="markers+text", text=[f"  {name}  "],
-            textposition=f"middle {side}", showlegend=False,
-            marker={**style[row.run], "size": 12}, cliponaxis=False,
+            x=[time], y=[row.macro_f1], mode="markers", showlegend=False, marker={**style[row.run], "size": 12},
             error_y=_error(*(pd.Series([value]) for value in (row.macro_f1, row.low, row.high))),
             hovertemplate=f"{name}: {spoken}, macro F1 %{{y:.4f}}<extra></extra>",
+        )  # fmt: skip
+        # Names stand above and below in turn, so that those of runs which take nearly as long keep apart.
+        end, side = (row.low, "bottom") if number % 2 else (row.high, "top")
+        figure.add_scatter(
+            x=[time], y=[row.macro_f1 if pd.isna(end) else end], mode="text", text=[name], showlegend=False,
+            textposition=f"{side} center", cliponaxis=False, hoverinfo="skip",
         )  # fmt: skip
     span = times[column].dropna()
     figure.update_layout(margin=_MARGIN | {"t": 16}, height=340, dragmode=False)
     figure.update_xaxes(title=title, type="log", fixedrange=True, range=_log_span(span), **_ticks(seconds))
-    figure.update_yaxes(
-        title="macro F1", fixedrange=True, range=_span(times, ["low", "high", "macro_f1"], headroom=0.1)
-    )
+    figure.update_yaxes(title="macro F1", fixedrange=True, range=_span(times, ["low", "high", "macro_f1"], room=0.15))
     return figure
 
 
@@ -165,13 +166,13 @@ def _error(value: "pd.Series[float]", low: "pd.Series[float]", high: "pd.Series[
     return {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low}
 
 
-def _span(table: pd.DataFrame, columns: list[str], headroom: float = 0.05) -> list[float] | None:
+def _span(table: pd.DataFrame, columns: list[str], room: float = 0.06) -> list[float] | None:
     values = table[columns].apply(pd.to_numeric).stack().dropna()
     if values.empty:
         return None
     low, high = float(values.min()), float(values.max())
     margin = max(0.005, high - low)
-    return [low - 0.08 * margin, high + headroom * margin]
+    return [low - room * margin, high + room * margin]
 
 
 def _log_span(values: "pd.Series[float]") -> list[float] | None:

@@ -1,5 +1,6 @@
 """The views of the Results page; only the one on show is computed."""
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import combinations
 from typing import Any, Final
@@ -19,7 +20,7 @@ from ui.text import plain, sentence
 
 _NO_BAR: Final = {"displayModeBar": False}
 #: So that four fit beside each other in a wide window.
-_PANEL_WIDTH: Final = 238
+_PANEL_WIDTH: Final = 228
 _COLOURINGS: Final = {"share": "Share of the actual label", "count": "Count"}
 _NO_PREDICTIONS: Final = "The predictions of {} cannot be read."
 
@@ -42,6 +43,8 @@ def show_metrics(comparison: Comparison) -> None:
     _show_exports(judged)
     st.markdown("##### By dataset")
     st.dataframe(datasets_table(judged), hide_index=True, height="content")
+    values = [(name, values) for one in judged for name, values in one.metrics["datasets"].items()]
+    _show_reasons((name, value.get("reason", "")) for name, value in values)
     if len(comparison.with_predictions) > 1:
         st.markdown("##### Do two models really differ?")
         st.dataframe(differences_table(comparison), hide_index=True, height="content")
@@ -70,7 +73,7 @@ def show_confusion(comparison: Comparison) -> None:
         for one, matrix in known:
             with st.container(width=_PANEL_WIDTH, gap="xxsmall"):
                 figure = with_interval(matrix["macro_f1"], *(matrix["interval"] or (None, None)))
-                st.markdown(f"**{plain(one.label)}**  \nmacro F1 {figure}, n = {matrix['faces']:,}")
+                st.markdown(f"**{plain(one.label)}**  \nmacro F1 {figure}  \nn = {matrix['faces']:,}")
                 st.plotly_chart(
                     confusion_heatmap(matrix["confusion"], colour_by=colour_by, most=most), config=_NO_BAR,
                     key=f"confusion_{one.run.id}", alt=f"Confusion matrix of {one.label}",
@@ -93,7 +96,7 @@ def show_calibration(comparison: Comparison) -> None:
             with st.container(width=_PANEL_WIDTH, gap="xxsmall"):
                 metrics = one.metrics
                 error = with_interval(metrics["ece"], *(metrics["intervals"].get("ece") or (None, None)))
-                st.markdown(f"**{plain(one.label)}**  \ncalibration error {error}, n = {metrics['faces']:,}")
+                st.markdown(f"**{plain(one.label)}**  \nECE {error}  \nn = {metrics['faces']:,}")
                 st.plotly_chart(
                     reliability_chart(reliability_of(one.predictions), style[one.label]), config=_NO_BAR,
                     key=f"reliability_{one.run.id}", alt=f"Reliability curve of {one.label}",
@@ -103,7 +106,7 @@ def show_calibration(comparison: Comparison) -> None:
     st.caption(
         "On the dashed line a model says just what it should. Bins of the probability are of equal width, 15 as in "
         "Guo et al. (2017): bins of equal size would nearly all lie at 0 and 1. A larger point holds more faces; a bar "
-        "is Wilson's 95 % interval, wide in the middle, where few faces are. The expected calibration error is "
+        "is Wilson's 95 % interval, wide in the middle, where few faces are. The expected calibration error (ECE) is "
         "the mean distance from the line, weighted by faces; resampling adds a little to it, so that its interval lies "
         "high."
     )
@@ -159,6 +162,7 @@ def show_sources(comparison: Comparison) -> None:
         sources_chart(sources, comparison.style), key="sources", config=_NO_BAR, alt="Macro F1 by dataset and how"
     )
     st.dataframe(sources_table(sources), hide_index=True, height="content")
+    _show_reasons(zip(sources["dataset"], sources["reason"], strict=True))
     st.caption(
         "A pooled figure says how a model does on more photos from the sources that it was trained on. How it does on "
         "a source that it never saw is told by leaving a dataset out of training: the same options, trained without "
@@ -198,9 +202,8 @@ def datasets_table(judged: list[Judged]) -> pd.DataFrame:
                 title: with_interval(values[name], *(intervals.get(name) or (None, None)))
                 for name, title in (("macro_f1", "Macro F1"), ("accuracy", "Accuracy"))
             }
-            rows.append({"Dataset": dataset, "Model": one.label, "n": f"{values['faces']:,}", **figures,
-                         "Note": values.get("reason", "")})  # fmt: skip
-    table = pd.DataFrame(rows, columns=["Dataset", "Model", "n", "Macro F1", "Accuracy", "Note"])
+            rows.append({"Dataset": dataset, "Model": one.label, "n": f"{values['faces']:,}", **figures})
+    table = pd.DataFrame(rows, columns=["Dataset", "Model", "n", "Macro F1", "Accuracy"])
     return table.sort_values("Dataset", kind="stable", ignore_index=True)
 
 
@@ -245,14 +248,22 @@ def sources_table(sources: pd.DataFrame) -> pd.DataFrame:
     for row in sources.itertuples():
         cells = rows.setdefault((row.dataset, row.run), {"Dataset": row.dataset, "Model": row.run})
         cells[row.how] = f"{with_interval(row.macro_f1, row.low, row.high)}, n = {row.faces:,}"
-        if row.reason:
-            cells["Note"] = f"{cells['Note']} {row.reason}" if "Note" in cells else row.reason
     table = pd.DataFrame(rows.values())
     ways = [how for how in HOW if how in table]
-    columns = ["Dataset", "Model", *ways, *(["Note"] if "Note" in table else [])]
+    columns = ["Dataset", "Model", *ways]
     titles = {how: f"Macro F1, {how}" for how in ways}
     ordered = table.sort_values("Dataset", kind="stable", key=lambda names: names.where(names != POOLED, ""))
     return ordered[columns].fillna("").rename(columns=titles).reset_index(drop=True)
+
+
+def _show_reasons(reasons: Iterable[tuple[str, str]]) -> None:
+    """Why figures or intervals of datasets are missing, each reason once."""
+    datasets: dict[str, list[str]] = {}
+    for dataset, reason in reasons:
+        if reason and dataset not in datasets.setdefault(reason, []):
+            datasets[reason].append(dataset)
+    for reason, names in datasets.items():
+        st.caption(f":material/info: {plain(', '.join(names))}: {sentence(reason)}")
 
 
 def _show_roc(comparison: Comparison) -> None:

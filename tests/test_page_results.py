@@ -1,0 +1,423 @@
+"""The Results page: its head, every view, by which faces it judges, files to take along, runs with pieces missing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import streamlit as st
+from factories import prepared
+from streamlit.testing.v1 import AppTest
+from written_runs import CURVES, GRID, predictions, write_run
+
+from maskdet import runs as runs_module
+from maskdet.compare import Judged, other_sources, ranking
+from maskdet.evaluations import save_evaluation
+from maskdet.metrics import evaluate_predictions
+from maskdet.runs import Run
+from maskdet.train import Evaluation
+from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
+from ui.charts import confusion_heatmap, grid_scores, learning_curves
+from ui.results_charts import duration, ranking_chart, sources_chart, styles, times_chart
+from ui.results_data import COMMON, IN_FORCE, OWN
+from ui.results_learning import common_span, history_of
+from ui.results_views import datasets_table, sources_table
+
+APP = str(Path(__file__).resolve().parents[1] / "app.py")
+VIEWS = [
+    "Metrics", "Confusion", "Calibration", "Learning", "Running times", "Other sources", "Options", "Errors",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No bundled runs, and nothing cached from another test."""
+    monkeypatch.setattr(runs_module, "BUNDLED", tmp_path / "bundled")
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Workspace:
+    """A workspace of real photos, scanned and split."""
+    workspace = Workspace(tmp_path / "home")
+    prepared(workspace, tmp_path / "data", {"with_mask": 20, "without_mask": 20})
+    return workspace
+
+
+def of_split(home: Workspace, wrong: int = 0) -> tuple[pd.DataFrame, str]:
+    """Predictions of the workspace's own faces, the first ``wrong`` test faces misjudged, and the fingerprint."""
+    table = read_table(home.path("split.parquet")).drop(columns="pool")
+    table["logit"] = table["label"].map({"with_mask": -2.0, "without_mask": 2.0})
+    test = table.index[table["split"] == "test"][:wrong]
+    table.loc[test, "logit"] *= -1
+    return table.assign(p_without_mask=0.5), read_json(home.path("split.json"))["fingerprint"]
+
+
+def four(home: Workspace) -> list[Run]:
+    """A run of each of the study's models."""
+    return [
+        write_run(home, "inceptionv3-1", "inceptionv3", table=predictions(wrong=[0])),
+        write_run(home, "cnn-1", "cnn", table=predictions(wrong=[0, 1])),
+        write_run(home, "cnn-transfer-1", "cnn-transfer", table=predictions(wrong=[0, 1, 2])),
+        write_run(home, "svm-1", "svm", table=predictions(wrong=[0, 1, 2, 3, 4]), options={"folds": 5}),
+    ]
+
+
+def visit(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("MASKDET_HOME", str(home.home))
+    app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/results.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+def choose(app: AppTest, key: str, value: Any) -> AppTest:
+    widgets = app.multiselect if key == "results_runs" else app.segmented_control
+    widgets(key=key).set_value(value).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not app.error, [error.value for error in app.error]
+    return app
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(str(text.value) for text in [*app.markdown, *app.caption, *app.info, *app.warning])
+
+
+def test_without_runs_there_are_ways_on(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = fine(visit(home, monkeypatch))
+    assert app.info[0].value == "No model is trained yet."
+    assert not app.multiselect
+
+
+def test_the_ranking_comes_first_with_its_interval_and_a_comparison(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    four(home)
+    app = fine(visit(home, monkeypatch))
+    assert app.multiselect(key="results_runs").value == ["inceptionv3-1", "cnn-1", "cnn-transfer-1", "svm-1"]
+    head = app.markdown[0].value
+    assert head.startswith("#### InceptionV3: macro F1 0.950 (")  # 19 of 20 right, 1 of 10 with a mask wrong
+    assert "Against CNN, on the 20 test faces that both were judged by: a difference of 0.050 (" in head
+    assert "Chance may explain it" in head
+    assert "n = 20 test faces" in texts(app)
+    assert "Test faces chose nothing" in texts(app)
+    assert not app.warning
+
+
+def test_the_bundled_study_is_chosen_at_first(home: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "bundled", "cnn-study", "cnn")
+    write_run(home, "cnn-own", "cnn", created="2027-01-01T00:00:00Z")
+    app = fine(visit(home, monkeypatch))
+    chosen = app.multiselect(key="results_runs")
+    assert chosen.value == ["cnn-study"]
+    assert chosen.options == ["CNN 01 Jan 00:00", "CNN 02 Jan 03:04 · bundled"]
+    assert not app.warning
+
+
+def test_every_view(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    four(home)
+    app = visit(home, monkeypatch)
+    assert app.segmented_control(key="results_view").options == VIEWS
+    tables = {
+        "Metrics": 4, "Confusion": 0, "Calibration": 1, "Learning": 0, "Running times": 1, "Other sources": 1,
+        "Options": 1,
+    }  # fmt: skip
+    for view in VIEWS:
+        fine(choose(app, "results_view", view))
+        assert len(app.dataframe) == tables.get(view, len(app.dataframe))
+
+
+def test_metrics_are_table_3_with_the_studys_figures(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    four(home)
+    app = visit(home, monkeypatch)
+    table = app.dataframe[0].value
+    assert table["Model"].tolist()[::3] == ["InceptionV3", "CNN", "CNN transfer", "SVM"]
+    assert table["Label"].tolist()[:3] == ["With mask", "Without mask", "Both, macro"]
+    assert table["Study"].tolist()[2::3] == ["0.993", "0.981", "0.969", "0.927"]
+    assert table["Recall"][0].startswith("0.900 (")
+    overall = app.dataframe[1].value.set_index("Model")
+    assert overall.loc["CNN", "Accuracy"].startswith("0.900 (")
+    assert overall.loc["CNN", "ROC-AUC"].startswith("0.900 (")  # 81 of 100 pairs, and 18 ties
+    pairs = app.dataframe[3].value
+    assert len(pairs) == 6
+    assert pairs.loc[0, ["Model", "less", "Common faces"]].tolist() == ["InceptionV3", "CNN", "20"]
+    assert [button.label for button in app.get("download_button")] == ["CSV", "Markdown", "LaTeX"]
+
+
+def test_the_threshold_moves_all_matrices(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    four(home)
+    app = choose(visit(home, monkeypatch), "results_view", "Confusion")
+    assert "macro F1 0.950 (" in texts(app)
+    app.slider(key="results_threshold").set_value(0.95).run()  # above every probability: all are judged with mask
+    assert texts(app).count("macro F1 0.333 (") == 4  # F1 of with mask is 2/3, of the other 0
+    assert "not chosen on test faces" in texts(app)
+    fine(choose(app, "results_colour", "count"))
+    assert "Colour: 0 to 10 faces" in texts(app)
+
+
+def test_running_times_and_options(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    four(home)
+    app = choose(visit(home, monkeypatch), "results_view", "Running times")
+    times = app.dataframe[0].value.set_index("Model")
+    assert times.loc["CNN", ["Fit", "ms a face", "× SVM", "× SVM in the study"]].tolist() == [
+        "1 min 40 s", "1.00", "1.0", "5.0",
+    ]  # fmt: skip
+    choose(app, "results_view", "Options")
+    assert app.dataframe[0].value["option"].tolist() == ["folds", "model"] or set(app.dataframe[0].value["option"]) == {
+        "folds",
+        "model",
+    }
+    app.toggle(key="results_all_options").set_value(True).run()
+    assert "package numpy" in app.dataframe[0].value["option"].tolist()
+    choose(app, "results_runs", ["cnn-1"])
+    app.toggle(key="results_all_options").set_value(False).run()
+    assert "Choose two runs" in app.info[0].value
+
+
+def test_learning_says_what_a_run_kept_and_chose(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    four(home)
+    app = fine(choose(visit(home, monkeypatch), "results_view", "Learning"))
+    assert "5-fold cross-validation on the training faces: rbf kernel, C 10, gamma 0.01, macro F1 0.920 ± 0.010" in (
+        texts(app)
+    )
+    assert "87.0% of the variance" in texts(app)
+
+
+def test_other_faces_are_said_and_common_ones_offered(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(home, "cnn-1", "cnn", table=predictions(60))
+    write_run(home, "svm-1", "svm", table=predictions(60, first=30), data={"fingerprint": "other"})
+    app = fine(visit(home, monkeypatch))
+    assert "different test faces" in app.warning[0].value
+    choose(app, "results_basis", COMMON)
+    assert not app.warning
+    assert "n = 10 test faces" in texts(app)
+    choose(app, "results_basis", OWN)
+    assert "n = 20 test faces" in texts(app)
+
+
+def test_a_run_of_other_data_is_judged_in_red(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, fingerprint = of_split(home, wrong=1)
+    write_run(home, "cnn-1", "cnn", table=table, data={"fingerprint": fingerprint})
+    seen = table.index[table["split"] == "test"][:2]
+    other = table.assign(split=table["split"].mask(table.index.isin(seen), "train"))
+    write_run(home, "svm-1", "svm", table=other, data={"fingerprint": "feedface"})
+    app = choose(visit(home, monkeypatch), "results_basis", IN_FORCE)
+    assert len(app.error) == 1
+    assert "**SVM** was trained on data `feedface` but is judged here on other data" in app.error[0].value
+    assert f"`{fingerprint}`. 2 test faces are left out" in app.error[0].value
+    assert app.dataframe[0].value["n"].tolist()[2::3] == ["8", "6"]
+    assert not [button for button in app.button if "Predict" in button.label]
+
+
+def test_faces_without_a_prediction_can_be_predicted(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, fingerprint = of_split(home)
+    test = table[table["split"] == "test"]
+    few = table[(table["split"] != "test") | table["face_id"].isin(test["face_id"][:5])]
+    run = write_run(home, "cnn-1", "cnn", table=few, data={"fingerprint": "feedface"})
+    started = []
+    monkeypatch.setattr("ui.results.start", lambda workspace, command: started.append(list(command)))
+    app = choose(visit(home, monkeypatch), "results_basis", IN_FORCE)
+    assert "has not predicted 3 of 8 test faces in force" in texts(app)
+    app.button(key="evaluate_cnn-1").click().run()
+    assert started == [["evaluate", "cnn-1"]]
+    evaluation = Evaluation(evaluate_predictions(test), test, fingerprint, False, 0, 1.0)
+    save_evaluation(home, run, fingerprint, evaluation)
+    app.run()
+    assert "has not predicted" not in texts(app)
+    assert app.dataframe[0].value["n"][2] == "8"
+    home.path("evaluations", f"cnn-1-{fingerprint}.json").write_text("{")
+    app.run()
+    assert not app.exception
+    assert any("cannot be read" in warning.value for warning in app.warning)
+    assert "has not predicted" in texts(app)
+
+
+def test_no_data_in_force_is_a_sentence(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    four(home)
+    home.path("split.json").unlink()
+    app = choose(visit(home, monkeypatch), "results_basis", IN_FORCE)
+    assert "not split yet" in app.error[0].value
+    fine(choose(app, "results_basis", OWN))
+
+
+def test_synthetic_and_limited_runs_are_marked(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(home, "cnn-1", "cnn", table=predictions(datasets=("sample-web", "sample-group")))
+    write_run(home, "svm-1", "svm", table=predictions(datasets=("sample-web", "sample-group")), limit=40)
+    app = fine(visit(home, monkeypatch))
+    assert app.info[0].value.startswith("**CNN, SVM**: Trained and judged on the synthetic sample set")
+    assert app.warning[0].value.startswith("**SVM**: A quick try, limited to 40 training faces")
+
+
+def test_no_choice_and_a_run_that_is_gone(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = four(home)
+    app = visit(home, monkeypatch)
+    choose(app, "results_runs", [])
+    assert "Choose at least one run" in app.info[0].value
+    choose(app, "results_runs", ["cnn-1", "svm-1"])
+    made[1].folder.rename(home.path("away"))
+    app.run()
+    assert not app.exception
+    assert app.multiselect(key="results_runs").value == ["svm-1"]
+
+
+def test_a_run_asked_for_in_the_address_is_chosen(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    four(home)
+    write_run(home, "cnn-2", "cnn", created="2025-01-01T00:00:00Z")
+    monkeypatch.setenv("MASKDET_HOME", str(home.home))
+    app = AppTest.from_file(APP, default_timeout=120).run()
+    app.query_params["run"] = ["cnn-2", "nothing"]
+    app.switch_page("pages/results.py").run()
+    assert app.multiselect(key="results_runs").value[0] == "cnn-2"
+    assert len(app.multiselect(key="results_runs").value) == 5
+
+
+DAMAGE = {
+    "no predictions": ("predictions.parquet", None),
+    "damaged predictions": ("predictions.parquet", "x"),
+    "no history": ("history.json", None),
+    "empty history": ("history.json", "[]"),
+    "odd history": ("history.json", '{"a": 1}'),
+    "history of another kind": ("history.json", '[{"epoch": 1}]'),
+    "damaged left-out figures": ("left_out.json", "{"),
+    "figures of another kind": ("metrics.json", "{}"),
+    "bare record": ("run.json", None),
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGE))
+def test_a_missing_piece_of_a_run_breaks_no_view(damage: str, home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(home, "svm-1", "svm")
+    run = write_run(home, "cnn-1", "cnn")
+    name, text = DAMAGE[damage]
+    if damage == "bare record":
+        record = read_json(run.folder / name)
+        write_json(run.folder / name, record | {"data": {}, "seconds": {}})
+    elif text is None:
+        (run.folder / name).unlink()
+    else:
+        (run.folder / name).write_text(text)
+    app = fine(visit(home, monkeypatch))
+    for view in VIEWS:
+        fine(choose(app, "results_view", view))
+        if "predictions" in damage:
+            assert any("Its figures are those kept when it was trained" in warning.value for warning in app.warning)
+        if view == "Learning" and "history" in damage:
+            assert len(app.info) == 1
+        if view == "Other sources" and damage == "damaged left-out figures":
+            assert "left_out.json" in app.warning[0].value
+
+
+def test_without_predictions_and_figures_a_run_is_left_out(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(home, "cnn-1", "cnn")
+    (run.folder / "predictions.parquet").unlink()
+    write_json(run.folder / "metrics.json", {"macro_f1": 0.5})
+    app = fine(visit(home, monkeypatch))
+    assert "CNN cannot be judged" in app.warning[0].value
+    assert not app.dataframe
+
+
+def test_one_label_only_is_said(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = predictions()
+    write_run(home, "cnn-1", "cnn", table=table[(table["split"] != "test") | (table["label"] == "with_mask")])
+    app = fine(visit(home, monkeypatch))
+    assert "None of these runs has a macro F1 on these faces" in app.info[0].value
+    for view in VIEWS:
+        choose(app, "results_view", view)
+        fine(app)
+
+
+def test_the_confusion_scale_is_common() -> None:
+    by_share = confusion_heatmap([[9, 1], [0, 10]]).data[0]
+    assert by_share.z.tolist() == [[0.9, 0.1], [0, 1]]
+    assert (by_share.zmin, by_share.zmax) == (0, 1)
+    assert by_share.text[0][0] == "<b>9</b><br>90.0%"
+    by_count = confusion_heatmap([[9, 1], [0, 10]], colour_by="count", most=500).data[0]
+    assert by_count.z.tolist() == [[9, 1], [0, 10]]
+    assert (by_count.zmin, by_count.zmax) == (0, 500)
+    assert confusion_heatmap([[0, 0], [0, 0]], colour_by="count").data[0].zmax == 1
+
+
+def test_curves_mark_the_kept_epoch_and_the_second_phase() -> None:
+    figure = learning_curves(pd.DataFrame(CURVES).assign(watched_loss=[0.9, 0.8, 0.7]), "loss", (0, 1))
+    assert [trace.name for trace in figure.data] == ["training", "validation", "epoch kept", "watched dataset"]
+    assert (list(figure.data[2].x), list(figure.data[2].y)) == ([2], [0.3])
+    assert figure.layout.shapes[0].x0 == 1.5
+    assert figure.layout.yaxis.range == (0, 1)
+    older = pd.DataFrame(CURVES)[["epoch", "loss", "val_loss"]]
+    assert [trace.name for trace in learning_curves(older, "loss").data] == ["training", "validation"]
+
+
+def test_epochs_counted_anew_in_each_phase_lie_side_by_side() -> None:
+    history = pd.DataFrame(CURVES).assign(epoch=[1, 1, 2])
+    assert list(learning_curves(history, "loss").data[0].x) == [1, 2, 3]
+
+
+def test_grids_have_a_line_a_kernel_and_gamma() -> None:
+    figure = grid_scores(pd.DataFrame(GRID))
+    assert [line.name for line in figure.data] == ["linear", "rbf, gamma 0.01"]
+    assert list(figure.data[1].x) == [1, 10]
+    older = pd.DataFrame(GRID[:2]).drop(columns="kernel")
+    assert [line.name for line in grid_scores(older).data] == ["rbf, gamma 0.01"]
+
+
+def test_the_ranking_chart_has_the_studys_figure_beside_each_model(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "cnn-1", table=predictions(wrong=[0]))
+    table = ranking([Judged(run, "<b>", run.metrics, None, "abc")])
+    figure = ranking_chart(table, styles(["<b>"]))
+    assert list(figure.data[0].x) == [0.981]
+    assert list(figure.data[1].y) == ["&lt;b&gt;"]
+    bar = figure.data[1].error_x
+    assert figure.data[1].x[0] + bar.array[0] == pytest.approx(run.metrics["intervals"]["macro_f1"][1])
+    assert figure.data[1].x[0] - bar.arrayminus[0] == pytest.approx(run.metrics["intervals"]["macro_f1"][0])
+
+
+def test_times_without_a_value_are_left_out_of_the_chart() -> None:
+    times = pd.DataFrame(
+        {"run": ["a", "b"], "fit": [10.0, None], "macro_f1": [0.9, 0.8], "low": [0.8, 0.7], "high": [0.95, 0.9]}
+    )
+    figure = times_chart(times, "fit", "time", styles(["a", "b"]))
+    assert [list(trace.x) for trace in figure.data] == [[10.0], [10.0]]  # the point and its name
+    assert times_chart(times[1:], "fit", "time", styles(["b"])).data == ()
+
+
+def test_sources_stand_in_a_row_a_dataset_and_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "cnn-1", data={"left_out": ["b"]})
+    judged = [Judged(run, "CNN", run.metrics, None, "abc")]
+    sources = other_sources(judged)
+    table = sources_table(sources)
+    assert table["Dataset"].tolist() == ["pooled", "a", "b"]
+    assert table["Macro F1, in training"].tolist()[2] == ""
+    assert table["Macro F1, left out"].tolist()[2] == "1.000, n = 10"
+    assert datasets_table(judged)["n"].tolist() == ["10", "10"]
+    figure = sources_chart(sources, styles(["CNN"]))
+    assert list(figure.layout.yaxis.ticktext) == ["pooled", "a", "b"]
+
+
+def test_histories_that_cannot_be_shown_are_sentences(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "cnn-1", history=[])
+    assert history_of(Judged(run, "A", {}, None, "")) == "Nothing was measured while fitting this run."
+    assert common_span([], "loss") is None
+    assert common_span([pd.DataFrame({"loss": [0.0, 1.0]})], "loss") == pytest.approx((-0.06, 1.06))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4 s"), (59.6, "1 min 0 s"), (100, "1 min 40 s"), (7260, "2 h 1 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_damaged_table_is_read_anew_once_it_is_whole(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(home, "cnn-1", "cnn")
+    (run.folder / "predictions.parquet").write_text("x")
+    app = visit(home, monkeypatch)
+    assert app.warning
+    write_table(run.folder / "predictions.parquet", predictions())
+    app.run()
+    assert not app.warning

@@ -1,0 +1,85 @@
+"""The comparison to take along: every format holds n, intervals and fingerprints, and no name does harm."""
+
+import csv
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from written_runs import predictions, write_run
+
+from maskdet.compare import Judged, own_faces
+from maskdet.reports import as_csv, as_latex, as_markdown, by_label, latex, markdown, with_interval
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> list[Judged]:
+    first = write_run(tmp_path, "cnn-1", table=predictions(wrong=[0, 1, 3]), limit=20)
+    second = write_run(tmp_path, "=x_1", "svm")
+    return [
+        Judged(first, "CNN", first.metrics, own_faces(first), "abc"),
+        Judged(second, "=SVM & co_1", second.metrics, own_faces(second), "other"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        ((0.9876, 0.98, 0.995), "0.988 (0.980–0.995)"),
+        ((0.5, None, None), "0.500"),
+        ((None, None, None), "—"),
+        ((float("nan"), 0.1, 0.2), "—"),
+        ((0.01, -0.0004, 0.02), "0.010 (0.000 to 0.020)"),
+        ((-0.01, -0.02, 0.0), "−0.010 (−0.020 to 0.000)"),
+    ],
+)
+def test_a_figure_with_its_interval(figure: tuple[float, float, float], text: str) -> None:
+    assert with_interval(*figure) == text
+
+
+def test_table_3_as_text(judged: list[Judged]) -> None:
+    table = by_label(judged)
+    assert table["n"].tolist() == ["10", "10", "20"] * 2
+    assert table["F1"][2].startswith("0.850 (")
+    assert table["Study"].tolist()[:3] == ["0.99 / 0.98 / 0.98", "0.97 / 0.98 / 0.98", "0.981"]
+
+
+def test_csv_holds_all_digits_and_no_formula(judged: list[Judged]) -> None:
+    rows = list(csv.DictReader(StringIO(as_csv(judged))))
+    assert len(rows) == 6
+    assert float(rows[0]["recall"]) == 0.9
+    assert float(rows[0]["recall_low"]) < 0.9 <= float(rows[0]["recall_high"])
+    assert rows[2]["groups"] == "20"
+    assert rows[3]["run"] == "'=SVM & co_1"
+    assert rows[3]["id"] == "'=x_1"
+    assert (rows[3]["trained_on"], rows[3]["judged_on"]) == ("abc", "other")
+
+
+def test_markdown(judged: list[Judged]) -> None:
+    text = as_markdown(judged)
+    lines = text.splitlines()
+    assert lines[0] == "| Model | Label | n | Precision | Recall | F1 | Study |"
+    assert lines[2].startswith("| CNN | With mask | 10 | 0.818 (")
+    assert r"| =SVM \& co\_1 | With mask |" in text
+    assert "trained on data abc, judged on data other, which is other data than it was trained on." in text
+    assert "limited to 20 training faces" in text
+    assert "it publishes no intervals" in text
+
+
+def test_latex(judged: list[Judged]) -> None:
+    text = as_latex(judged)
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\begin{tabular}") == 2
+    assert r"=SVM \& co\_1 & With mask & 10 &" in text
+    assert r"95 \%" in text
+    assert "trained on data abc" in text
+    assert "–" not in text
+    for row in text.splitlines():
+        if row.endswith(r"\\"):
+            assert row.replace(r"\&", "").count("&") == 6
+
+
+def test_text_without_any_meaning() -> None:
+    assert latex("a\\b{c}$d&e#f_g%h~i^j") == (
+        r"a\textbackslash{}b\{c\}\$d\&e\#f\_g\%h\textasciitilde{}i\textasciicircum{}j"
+    )
+    assert latex("x\ny — −1") == "x y --- $-$1"
+    assert markdown("a|b\n![x](y)") == r"a\|b \!\[x\](y)"
