@@ -265,14 +265,17 @@ def unfinished_runs(workspace: Workspace) -> list[Unfinished]:
     return found
 
 
-def find_unfinished(workspace: Workspace, run_id: str) -> Unfinished:
-    """A training by the id of its run. Raises RunError if there is none, or nothing to go on from, or it runs."""
+def find_unfinished(workspace: Workspace, run_id: str, joining: bool = False) -> Unfinished:
+    """A training by the id of its run. Raises RunError if there is none, or nothing to go on from, or it runs.
+
+    Where ``joining``, as a worker of a cluster does whose chief holds the folder, it may run.
+    """
     found = {run.id: run for run in unfinished_runs(workspace)}
     if run_id not in found:
         known = ", ".join(found) or "there are none"
         raise RunError(f"There is no unfinished training {run_id!r} ({known}).")
     run = found[run_id]
-    if run.active:
+    if not joining and run.active:
         raise RunError(f"{run_id} is being trained right now.")
     if not run.resumable:
         raise RunError(f"{run_id} was cut before its first epoch or grid point was done; train it anew.")

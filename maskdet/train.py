@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from maskdet.labels import CLASSES
 from maskdet.metrics import evaluate_predictions
 from maskdet.models import FitData, LabelledImages, Model, create_model, require_model
 from maskdet.models.base import probability
-from maskdet.models.checkpoint import FolderCheckpoint
+from maskdet.models.checkpoint import FolderCheckpoint, ReadCheckpoint
+from maskdet.models.network import NetworkModel
 from maskdet.progress import Progress, silent
 from maskdet.quality import load_filtered
 from maskdet.runs import (
@@ -215,12 +216,14 @@ def assist(
 ) -> None:
     """Train as a worker of a cluster that is not its chief: the same work, of which nothing is written."""
     wanted = Plan(model_name, dict(options or {}), **plan)
-    model = create_model(wanted.model, create_model(wanted.model, wanted.options).options.resolved().as_dict())
-    if model.needs_base:
-        if wanted.base is None:
-            raise MaskDetError("A worker of a cluster cannot make the pre-training run; name one with --base.")
-        model.use_base(find_run(workspace, wanted.base).folder / "weights")
-    model.fit(training_data(workspace, wanted).fit, seed=wanted.seed, progress=progress)
+    resolved = create_model(wanted.model, wanted.options).options.resolved()
+    _assist(workspace, replace(wanted, options=resolved.as_dict()), progress)
+
+
+def assist_resume(workspace: Workspace, run_id: str, progress: Progress = silent) -> None:
+    """Go on with a cut training as a worker that is not the chief: from the chief's checkpoint, writing nothing."""
+    unfinished = find_unfinished(workspace, run_id, joining=True)
+    _assist(workspace, Plan.of(unfinished.plan), progress, ReadCheckpoint(unfinished.folder))
 
 
 def estimate(workspace: Workspace, model_name: str, options: dict[str, Any] | None = None, *,
@@ -343,6 +346,18 @@ def predictions_table(part: pd.DataFrame, logits: Any) -> pd.DataFrame:
     table["logit"] = logits
     table["p_without_mask"] = probability(logits)
     return table
+
+
+def _assist(workspace: Workspace, plan: Plan, progress: Progress, checkpoint: ReadCheckpoint | None = None) -> None:
+    model = create_model(plan.model, plan.options)
+    if not isinstance(model, NetworkModel) or plan.options.get("frozen"):
+        raise MaskDetError(f"{plan.model} with these options is not trained by several workers: start the chief alone.")
+    if model.needs_base:
+        if plan.base is None:
+            raise MaskDetError("A worker of a cluster cannot make the pre-training run; name one with --base.")
+        model.use_base(find_run(workspace, plan.base).folder / "weights")
+    data = training_data(workspace, plan).fit
+    model.fit(data, seed=plan.seed, progress=progress, checkpoint=checkpoint)
 
 
 def _train(workspace: Workspace, plan: dict[str, Any], model: Model, data: TrainingData, base: Run | None,

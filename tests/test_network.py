@@ -221,7 +221,7 @@ def test_dropout_of_an_epoch_follows_from_seed_and_epoch() -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dropout(0.5)])
 
     def states(seed: int, epoch: int) -> list[tuple[int, ...]]:
-        _reseed(model, tf.distribute.get_strategy(), seed, epoch)
+        _reseed(model, seed, epoch)
         return [tuple(int(value) for value in layer.seed_generator.state.numpy()) for layer in model.layers]
 
     drawn = states(1, 0)

@@ -23,6 +23,8 @@ from maskdet.cli.shared import (
 from maskdet.errors import MaskDetError
 from maskdet.terminal import note, print_metrics, print_table, progress_bar
 
+_WORKER_DONE = "this worker's part is done; the chief writes the run"
+
 
 @app.command(epilog="Example: python -m maskdet train cnn --epochs 3")
 def train(
@@ -104,7 +106,7 @@ def train(
         print(sentence)
         done(workspace, "estimated from a few steps", result=sentence)
     elif not is_chief():
-        done(workspace, "this worker's part is done; the chief writes the run")
+        done(workspace, _WORKER_DONE)
     else:
         print_metrics(run.metrics)
         print(run.id)
@@ -118,12 +120,18 @@ def resume(
     home: HomeOption = None,
 ) -> None:
     """Go on with a training that was cut, after its last finished epoch or grid point."""
+    from maskdet.models.distribution import is_chief
     from maskdet.runs import find_unfinished
+    from maskdet.train import assist_resume
     from maskdet.train import resume as resume_training
 
     workspace = workspace_of(context, home)
-    prepare(find_unfinished(workspace, run).model_name)
+    prepare(find_unfinished(workspace, run, joining=not is_chief()).model_name)
     with progress_bar() as progress:
+        if not is_chief():
+            assist_resume(workspace, run, progress)
+            done(workspace, _WORKER_DONE)
+            return
         finished = resume_training(workspace, run, progress, started)
     print_metrics(finished.metrics)
     print(finished.id)

@@ -57,3 +57,10 @@ class FolderCheckpoint:
             # One file for both, so that they always belong together.
             np.savez(file, allow_pickle=False, **{_HISTORY_KEY: np.array(json.dumps(history))}, **arrays)
         write_json(self._path.with_name(HISTORY_FILE), history)
+
+
+class ReadCheckpoint(FolderCheckpoint):
+    """The checkpoint that the chief of a cluster keeps, for the other workers, which only read it."""
+
+    def save(self, history: History, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Nothing: the chief keeps the state, which is the same on all workers."""

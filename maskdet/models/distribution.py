@@ -2,48 +2,205 @@
 
 Several GPUs of one machine are used as they are found; several machines where each process is told its place through
 TF_CONFIG, as TensorFlow documents it. Every worker trains on its part of each batch and ends with the same weights;
-the first one (the chief) writes the run.
+the first one (the chief) writes the run. TensorFlow is imported inside the functions only.
 """
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
+from threading import Thread
 from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from maskdet.errors import MaskDetError
 
 #: TensorFlow's environment variable that tells a process the cluster and its place in it.
 CLUSTER_VARIABLE: Final = "TF_CONFIG"
+#: In the order in which TensorFlow numbers the processes.
+_ROLES: Final = ("chief", "worker")
+_JOIN_MINUTES: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes of a cluster this one is: the first (0) is the chief. ``workers`` is 1 without one."""
+
+    index: int = 0
+    workers: int = 1
+
+    @property
+    def is_chief(self) -> bool:
+        """True for the one process that writes the run."""
+        return self.index == 0
+
+
+def place() -> Place:
+    """The place of this process, by TF_CONFIG.
+
+    Raises
+    ------
+    MaskDetError
+        If TF_CONFIG describes no cluster of a chief and workers with this process in it.
+    """
+    text = os.environ.get(CLUSTER_VARIABLE, "").strip()
+    try:
+        found = json.loads(text or "{}")
+        if not found.get("cluster"):
+            return Place()
+        return _place(found["cluster"], found["task"]["type"], found["task"]["index"])
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise MaskDetError(
+            f"{CLUSTER_VARIABLE} describes no cluster ({_first_line(error)}); it should be like "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
+        ) from error
 
 
 def is_chief() -> bool:
-    """True for the one process that writes the run: the only one, or the first worker of a cluster."""
-    task = _cluster().get("task", {})
-    return bool(task.get("type", "worker") == "chief" or (not _has_chief() and int(task.get("index", 0)) == 0))
+    """True for the one process that writes the run: the only one, or the first of a cluster."""
+    return place().is_chief
 
 
 @lru_cache(maxsize=1)
 def current_strategy() -> Any:
-    """How this process trains: with the workers of its cluster, on all its GPUs, or on the one device it has."""
+    """How this process trains: with the workers of its cluster, on all its GPUs, or on the one device it has.
+
+    Raises
+    ------
+    MaskDetError
+        If TF_CONFIG is malformed, or the other workers do not join within five minutes.
+    """
     import tensorflow as tf
 
-    if _cluster():
-        return tf.distribute.MultiWorkerMirroredStrategy()
+    here = place()
+    if here.workers > 1:
+        return _joined(tf.distribute.MultiWorkerMirroredStrategy, here)
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
-def _has_chief() -> bool:
-    return "chief" in _cluster().get("cluster", {})
+def sum_over_workers(strategy: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The sum of an array over the processes of a cluster, the same to the bit on each; without one, as it is."""
+    import tensorflow as tf
+
+    workers = place().workers
+    if workers == 1:
+        return values
+    replicas_here = strategy.num_replicas_in_sync // workers
+
+    def replica(value: Any) -> Any:
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return tf.where(tf.equal(number % replicas_here, 0), value, tf.zeros_like(value))  # once for each process
+
+    parts = strategy.run(replica, args=(tf.constant(values),))
+    return np.asarray(strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None))
 
 
-def _cluster() -> dict[str, Any]:
-    text = os.environ.get(CLUSTER_VARIABLE, "")
-    if not text:
-        return {}
+def require_agreement(strategy: Any, *facts: Any) -> None:
+    """Raise MaskDetError, on every worker, unless all workers of a cluster were given the same facts.
+
+    Otherwise they would wait for each other forever, or train on something else than they say.
+    """
+    here = place()
+    digest = int.from_bytes(blake2b(repr(facts).encode(), digest_size=6).digest(), "big")  # exact as a float64
+    digests = np.zeros(here.workers)
+    digests[here.index] = digest
+    if (sum_over_workers(strategy, digests) != digest).any():
+        raise MaskDetError(
+            "The workers of the cluster were not given the same training: start each with the same command, options "
+            "and faces, and, to resume, with the workspace that the chief writes to."
+        )
+
+
+def synchronise_batch_statistics(network: Any, strategy: Any) -> None:
+    """Let batch normalisation see the whole batch instead of a replica's part of it.
+
+    Then a step does what it does on one device, and all replicas keep the same moving statistics.
+    """
+    if strategy.num_replicas_in_sync > 1:
+        for layer in network.layers:
+            if hasattr(layer, "synchronized"):
+                layer.synchronized = True
+
+
+def draw_apart(network: Any, strategy: Any) -> None:
+    """Let each replica drop other inputs, after all were seeded alike."""
+    import tensorflow as tf
+
+    def shift(state: Any) -> None:
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        state.assign_add(tf.stack([tf.cast(number, state.dtype), tf.zeros((), state.dtype)]))
+
+    if strategy.num_replicas_in_sync > 1:
+        for layer in network.layers:
+            if hasattr(layer, "seed_generator"):
+                strategy.run(shift, args=(layer.seed_generator.state.value,))
+
+
+@contextmanager
+def cluster_failures() -> Iterator[None]:
+    """Say in one sentence what TensorFlow says in many where another worker of a cluster is gone."""
+    import tensorflow as tf
+
+    if place().workers == 1:
+        yield
+        return
     try:
-        found = json.loads(text)
-        return dict(found) if found.get("cluster") else {}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise MaskDetError(f"{CLUSTER_VARIABLE} is no cluster description ({error}).") from error
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
+            tf.errors.DeadlineExceededError) as error:  # fmt: skip
+        raise MaskDetError(
+            f"Another worker of the cluster is gone or cannot be reached ({_first_line(error)}); start all of them "
+            "again with `resume`."
+        ) from error
+
+
+def _place(cluster: dict[str, list[str]], role: str, index: int) -> Place:
+    unknown = sorted(set(cluster) - set(_ROLES))
+    if unknown:
+        raise ValueError(f"only {' and '.join(_ROLES)} are known, not {unknown[0]!r}")
+    for addresses in cluster.values():
+        if not isinstance(addresses, list) or not all(isinstance(a, str) and ":" in a for a in addresses):
+            raise ValueError(f"addresses must be a list of host:port, not {addresses!r}")
+    if len(cluster.get("chief", [])) > 1:
+        raise ValueError("there can be one chief only")
+    if role not in cluster or not isinstance(index, int) or not 0 <= index < len(cluster[role]):
+        raise ValueError(f"the cluster has no task {role!r} with the index {index!r}")
+    before = sum(len(cluster.get(earlier, [])) for earlier in _ROLES[: _ROLES.index(role)])
+    return Place(before + index, sum(len(addresses) for addresses in cluster.values()))
+
+
+def _joined(make: Callable[[], Any], here: Place) -> Any:
+    """The strategy of a cluster, once all workers are there.
+
+    TensorFlow waits an hour for them and cannot be interrupted, so a thread of its own waits.
+    """
+    made: list[Any] = []
+    failed: list[Exception] = []
+
+    def join() -> None:
+        try:
+            made.append(make())
+        except Exception as error:  # noqa: BLE001 - told below
+            failed.append(error)
+
+    thread = Thread(target=join, name="join the cluster", daemon=True)
+    thread.start()
+    thread.join(60 * _JOIN_MINUTES)
+    if made:
+        return made[0]
+    reason = _first_line(failed[0]) if failed else f"not all {here.workers} joined within {_JOIN_MINUTES:g} minutes"
+    raise MaskDetError(
+        f"The workers of {CLUSTER_VARIABLE} cannot work together ({reason}); start all of them, and check that each "
+        "can reach the others' addresses."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

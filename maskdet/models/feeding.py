@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskdet.augment import AugmentOptions, draw_copy, epoch_copies
+from maskdet.errors import MaskDetError
 from maskdet.images import batches
 from maskdet.models.base import LabelledImages
 from maskdet.photos import FACE_SIZE
@@ -16,9 +17,19 @@ _PREFETCHED_BATCHES: Final = 4
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], np.float32]
 
 
-def steps_per_epoch(train: LabelledImages, augmentation: AugmentOptions, batch_size: int) -> int:
-    """How many batches an epoch has."""
-    return -(-len(epoch_copies(train.datasets, augmentation)) // batch_size)
+def steps_per_epoch(train: LabelledImages, augmentation: AugmentOptions, batch_size: int, of_replicas: int = 1) -> int:
+    """How many batches an epoch has, without a last one of fewer images than there are replicas.
+
+    Raises MaskDetError if none is left.
+    """
+    images = len(epoch_copies(train.datasets, augmentation))
+    steps = sum(len(at) >= of_replicas for at in batches(images, batch_size))
+    if not steps:
+        raise MaskDetError(
+            f"{of_replicas} devices that train together need batches of at least {of_replicas} images, not "
+            f"{min(batch_size, images)}."
+        )
+    return steps
 
 
 def epoch_batches(
@@ -38,8 +49,8 @@ def epoch_batches(
     copies = epoch_copies(train.datasets, augmentation)
     order = np.random.default_rng([seed, epoch]).permutation(len(copies))
     for at in batches(len(order), batch_size):
-        if len(at) < of_replicas and len(order) > len(at):
-            continue  # too few for all replicas, and a replica cannot do without a face
+        if len(at) < of_replicas:
+            continue  # a replica cannot do without an image
         for replica in replicas:
             mine = order[np.array_split(at, of_replicas)[replica]]
             chosen = [copies[i] for i in mine]

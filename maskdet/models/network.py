@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import cos, inf, isfinite, pi
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self, get_args
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,15 @@ from maskdet.images import FaceImages, batches
 from maskdet.metrics import confusion_matrix, scores
 from maskdet.models.base import FitData, LabelledImages, Logits, Model, ModelOptions, damaged
 from maskdet.models.checkpoint import Arrays, Checkpoint, History
-from maskdet.models.distribution import current_strategy
+from maskdet.models.distribution import (
+    cluster_failures,
+    current_strategy,
+    draw_apart,
+    place,
+    require_agreement,
+    sum_over_workers,
+    synchronise_batch_statistics,
+)
 from maskdet.models.feeding import epoch_data, steps_per_epoch
 from maskdet.models.precision import Precision, best_precision, precision_of_layers
 from maskdet.progress import Progress, silent
@@ -152,10 +161,14 @@ class NetworkModel(Model):
 
         Where datasets are watched, also watched_loss and watched_accuracy.
         """
+        with cluster_failures():
+            return self._fit(_Session(self, data, seed, progress), checkpoint)
+
+    def _fit(self, session: "_Session", checkpoint: Checkpoint | None) -> History:
         phases = self.phases()
-        session = _Session(self, data, seed, progress)
         stored = checkpoint.load() if checkpoint else None
         state = session.restore(*stored) if stored else _State()
+        session.require_agreement(state)
         for number, phase in enumerate(phases, start=1):
             done = sum(entry["phase"] == number for entry in state.history)
             over = done >= phase.epochs or self._has_waited(state, number)
@@ -172,7 +185,7 @@ class NetworkModel(Model):
                 if checkpoint:
                     checkpoint.save(state.history, session.arrays(state, optimizer))
         self._finish(session.network, state)
-        progress(session.total, session.total, _epoch_text(state.history[-1]))
+        session.progress(session.total, session.total, _epoch_text(state.history[-1]))
         return state.history
 
     def estimate_seconds(self, data: FitData, *, seed: int, progress: Progress = silent) -> float:
@@ -270,9 +283,11 @@ class _Session:
         with self.strategy.scope(), precision_of_layers(self.options.resolved().precision):
             self.network = model.build()
             model.initialise(self.network)
+        synchronise_batch_statistics(self.network, self.strategy)
         self.batch_statistics = model.batch_statistics
         self.forward = _compiled_forward(self.network)
-        self.steps = steps_per_epoch(data.train, self.options.augmentation, self.options.batch_size)
+        replicas = self.strategy.num_replicas_in_sync
+        self.steps = steps_per_epoch(data.train, self.options.augmentation, self.options.batch_size, replicas)
         self.epochs = sum(phase.epochs for phase in self.phases)
         self.total = self.epochs * self.steps
 
@@ -302,6 +317,7 @@ class _Session:
         """Train one epoch, judge it, and add both to the state."""
         begin = time.perf_counter()
         _reseed(self.network, self.seed, epoch)
+        draw_apart(self.network, self.strategy)
         loss = right = count = 0.0
         text = f"epoch {epoch + 1} of {self.epochs}"
         for number, batch in enumerate(self.batches(epoch), start=1):
@@ -324,9 +340,12 @@ class _Session:
 
     def judge(self, name: str, faces: LabelledImages) -> dict[str, float]:
         """Loss, accuracy and macro F1 on faces as they are."""
-        logits = np.concatenate(
-            [self.logits(faces.images.take(at)) for at in batches(len(faces), self.options.batch_size)]
-        )
+        here = place()  # each worker of a cluster judges its share
+        logits = np.zeros(len(faces))
+        for number, at in enumerate(batches(len(faces), self.options.batch_size)):
+            if number % here.workers == here.index:
+                logits[at] = self.logits(faces.images.take(at))
+        logits = sum_over_workers(self.strategy, logits)
         return {f"{name}_{key}": value for key, value in judge_logits(logits, faces.labels).items()}
 
     def logits(self, images: npt.NDArray[np.uint8]) -> Logits:
@@ -338,6 +357,12 @@ class _Session:
         arrays = {f"network/{i}": value for i, value in enumerate(self.network.get_weights())}
         arrays |= {f"optimizer/{i}": np.asarray(variable) for i, variable in enumerate(optimizer.variables)}
         return arrays | {f"best/{i}": value for i, value in enumerate(state.best)}
+
+    def require_agreement(self, state: _State) -> None:
+        """Raise MaskDetError unless all workers of a cluster begin with the same."""
+        weights = [crc32(weights.tobytes()) for weights in self.network.get_weights()]
+        parts = [part.face_ids for part in (self.data.train, self.data.validation, self.data.watched) if part]
+        require_agreement(self.strategy, self.options, self.seed, parts, state.history, weights)
 
     def restore(self, history: History, arrays: Arrays) -> _State:
         """The state that `arrays` kept; the optimizer's is put back when its phase begins."""
