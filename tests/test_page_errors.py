@@ -218,7 +218,7 @@ def test_models_disagree(sample: Workspace, tmp_path: Path, monkeypatch: pytest.
     assert sorted(shown["face_id"]) == sorted(table["face_id"].iloc[[test[0], test[2], test[3]]])
     assert {"svm-1", "cnn-1", "right", "spread"} <= set(shown)
     assert shown["right"].tolist() == [1, 1, 1]
-    assert all("PCA + SVM " in caption and "CNN " in caption for caption in captions(app, "disagree"))
+    assert all("SVM " in caption and "CNN " in caption for caption in captions(app, "disagree"))
 
 
 def test_runs_of_one_split_are_compared(sample: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,13 @@ from ui.session import show
 _VIEWS: Final[dict[str, Callable[[Workspace, list[Run]], None]]] = {
     "Wrong faces": show_wrong,
     "Models disagree": show_disagreements,
-    "Suspected label errors": show_suspects,
+    "Suspected label errors": lambda workspace, runs: show_suspects(workspace),
 }
 
 
 @st.fragment
 def show_errors(workspace: Workspace, runs: list[Run]) -> None:
-    """Three views of the errors of some runs; they run again without the rest of the page."""
+    """Three views of errors, the first two of some runs; they run again without the rest of the page."""
     show(partial(_show_errors, workspace, runs))
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from maskdet.compare import short_labels
 from maskdet.facetable import Faces, has_faces
 from maskdet.labels import CLASSES
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
-from ui.cached import faces_of, run_title, thumbnails
+from ui.cached import faces_of, thumbnails
 from ui.charts import LABEL_TITLES
 from ui.face import open_face
 from ui.filters import several
@@ -23,7 +24,8 @@ PAGE: Final = 12
 
 def choose_runs(runs: Sequence[Run], key: str, default: Callable[[], Sequence[Run]] | None = None) -> list[Run]:
     """Some of the runs, to begin with those of ``default``; all where none is chosen."""
-    titles = {run.id: run_title(run) for run in runs}
+    labels = short_labels(runs)
+    titles = {run.id: labels[run.id] + (" · bundled" if run.is_bundled else "") for run in runs}
     stored = st.session_state.get(key)
     gone = bool(stored) and not set(stored) & set(titles)  # other data were chosen since
     if default is not None and (stored is None or gone):
@@ -38,12 +40,6 @@ def choose_faces(runs: Sequence[Run]) -> tuple[list[str] | None, list[str] | Non
     datasets = several("Dataset", "errors_datasets", names, width=155)
     labels = several("Label", "errors_labels", CLASSES, LABEL_TITLES, width=225)
     return datasets or None, labels or None
-
-
-def short_names(runs: Sequence[Run]) -> dict[str, str]:
-    """Names for captions and columns: the model's, or the run's id where several are of one model."""
-    titles = [run.title for run in runs]
-    return {run.id: run.title if titles.count(run.title) == 1 else run.id for run in runs}
 
 
 def here(workspace: Workspace, face_ids: "pd.Series[str]") -> "pd.Series[bool]":

@@ -15,12 +15,13 @@ from maskdet.runs import Run
 from maskdet.split import SPLITS
 from maskdet.suspects import Suspects, best_run, find_suspects, is_cross_validated, is_open
 from maskdet.workspace import Workspace
-from ui.cached import csv_bytes, faces_of
+from ui.cached import csv_bytes, faces_of, runs_of
 from ui.charts import LABEL_TITLES
 from ui.decisions import history, on_change, on_undo
 from ui.errors_faces import choose_faces, choose_runs, column_titles, here, show_gallery_of
 from ui.errors_wrong import decided
 from ui.filters import several
+from ui.results_data import is_whole
 from ui.text import plain, sentence
 
 _SPLIT_TITLES: Final = {"train": "Training", "validation": "Validation", "test": "Test"}
@@ -35,8 +36,9 @@ _ACTIONS: Final[dict[str, tuple[str, str, Callable[[str, "pd.Series[str]"], Deci
 }  # fmt: skip
 
 
-def show_suspects(workspace: Workspace, runs: list[Run]) -> None:
-    """Labels that are probably wrong, by confident learning, to be decided on by hand."""
+def show_suspects(workspace: Workspace) -> None:
+    """Labels that are probably wrong, by confident learning with any run, to be decided on by hand."""
+    runs = [run for run in runs_of(workspace) if is_whole(run) and (run.folder / "predictions.parquet").is_file()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = choose_runs(runs, "errors_suspects_runs", lambda: [_best(workspace, runs)])
         datasets, labels = choose_faces(chosen)

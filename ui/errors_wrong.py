@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from maskdet.bootstrap import FEWEST_GROUPS, LEVEL
+from maskdet.compare import short_labels
 from maskdet.decisions import Decision, load_decisions, with_decisions
 from maskdet.mistakes import disagreements, error_rates, matching, share_interval, wrong_faces
 from maskdet.runs import Run
@@ -15,7 +16,7 @@ from maskdet.workspace import Workspace
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES
 from ui.decisions import DECISION_TITLES
-from ui.errors_faces import choose_faces, choose_runs, column_titles, short_names, show_gallery_of
+from ui.errors_faces import choose_faces, choose_runs, column_titles, show_gallery_of
 from ui.text import plain
 
 _WIDE: Final = 190
@@ -35,7 +36,7 @@ def show_wrong(workspace: Workspace, runs: list[Run]) -> None:
         st.info("No test face of these is judged wrongly.", icon=":material/check_circle:")
         return
     decisions = load_decisions(workspace)
-    names = short_names(chosen)
+    names = short_labels(chosen)
     st.caption(
         "The most confident errors first. From a probability of 0.5 on, the verdict is without mask. "
         + ("A face that two runs get wrong is here twice. " if len(chosen) > 1 else "")
@@ -72,17 +73,17 @@ def show_disagreements(workspace: Workspace, runs: list[Run]) -> None:
     if found.empty:
         return
     decisions = load_decisions(workspace)
-    names = short_names(chosen)
+    names = short_labels(chosen)
     captions = partial(_disagreement_captions, names, decisions)
     show_gallery_of(workspace, found, captions, "disagree", (*names, datasets, labels), width=_WIDE)
     _show_table(found, decisions, names, "Disagreements (CSV)", "disagreements.csv", "disagree_csv")
 
 
-def comparable(runs: Sequence[Run]) -> list[Run]:
-    """The runs of one split, of which there are most; the first runs' among equals."""
+def comparable(runs: Sequence[Run]) -> Sequence[Run]:
+    """The runs of one split, of which there are most and at least two (the first runs' among equals); else all."""
     splits = [run.fingerprint for run in runs]
     most = max(splits, key=splits.count)
-    return [run for run in runs if run.fingerprint == most]
+    return [run for run in runs if run.fingerprint == most] if splits.count(most) > 1 else runs
 
 
 def decided(face_id: str, decisions: Mapping[str, Decision]) -> str:
@@ -92,9 +93,8 @@ def decided(face_id: str, decisions: Mapping[str, Decision]) -> str:
 
 def _show_rates(runs: Sequence[Run], datasets: list[str] | None, labels: list[str] | None) -> None:
     rates = pd.concat([_rates(str(run.folder), datasets, labels, run) for run in runs], ignore_index=True)
-    titles = {run.id: f"{run.title} · {run.id}" for run in runs}
     shown = rates.assign(
-        run=rates["run"].map(titles), **{name: 100 * rates[name] for name in ("share", "low", "high")}
+        run=rates["run"].map(short_labels(runs)), **{name: 100 * rates[name] for name in ("share", "low", "high")}
     )  # fmt: skip
     percent = {"share": "wrong (%)", "low": "95 % from", "high": "to"}
     st.dataframe(
