@@ -150,6 +150,6 @@ def read_tail(path: Path, size: int = _TAIL) -> bytes:
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read()
+            return file.read(size)
     except FileNotFoundError:
         return b""

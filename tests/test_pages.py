@@ -1,5 +1,6 @@
 """Every page under AppTest: on a first visit, with the sample set, with own data, and when a core call fails."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,7 @@ def test_training_without_a_split_says_where_to_make_one(tmp_path: Path, monkeyp
     home = Workspace(tmp_path / "home")
     prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
     home.path("split.json").unlink()
+    shutil.rmtree(home.path("splits"))
     app = visit("training", home.home, monkeypatch)
     assert_fine(app, "training")
     assert "press *Apply and split* there" in app.info[0].value
