@@ -11,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.catalog import load_catalog, lookup
+from maskdet.differences import flattened, spoken
 from maskdet.errors import WorkspaceError
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL
@@ -31,9 +32,6 @@ RETRAINED: Final = "left out, trained anew"
 #: Stands for all test faces in the place of a dataset.
 POOLED: Final = "pooled"
 HOW: Final = (TRAINED_ON, LEFT_OUT, WATCHED, RETRAINED)
-_PARTS: Final = ("model", "data", "filter", "split", "machine")
-_PACKAGE: Final = "package "
-_ABSENT: Final = object()
 
 
 @dataclass(frozen=True)
@@ -181,35 +179,6 @@ def running_times(judged: Sequence[Judged], runs: Sequence[Run]) -> pd.DataFrame
     return table
 
 
-def options_table(runs: Mapping[str, Run], *, differing: bool = True) -> pd.DataFrame:
-    """The options of runs, a row an option and a column a run, nested ones as ``augmentation.rotation``.
-
-    Parameters
-    ----------
-    runs : mapping
-        Runs by the name of their column.
-    differing : bool
-        Only the options in which the runs differ, and no versions of packages. An option that a run does not have
-        counts as another value.
-
-    Returns
-    -------
-    DataFrame
-        ``part`` (model, data, filter, split, machine), ``option``, and a column of text a run; "—" where a run has
-        no such option.
-    """
-    flat = {name: _flat_options(run) for name, run in runs.items()}
-    keys = list(dict.fromkeys(key for options in flat.values() for key in options))
-    shared = [key for key in keys if all(key in options for options in flat.values())]
-    ordered = sorted(keys, key=lambda key: (_PARTS.index(key[0]), key not in shared))
-    rows = []
-    for part, option in ordered:
-        values = [_text(options.get((part, option), _ABSENT)) for options in flat.values()]
-        if not differing or (len(set(values)) > 1 and not option.startswith(_PACKAGE)):
-            rows.append([part, option, *values])
-    return pd.DataFrame(rows, columns=["part", "option", *flat])
-
-
 def other_sources(judged: Sequence[Judged]) -> pd.DataFrame:
     """Macro F1 on each dataset when it was in training, and when it was left out of it.
 
@@ -252,54 +221,31 @@ def left_out_rows(run: Run) -> list[dict[str, Any]]:
         return []
     stored = read_json(path)
     try:
-        rows = [dict(row) for entry in stored if entry["model"] == run.model_name for row in entry["rows"]]
+        rows = [
+            {**row, "reason": " ".join(filter(None, [row.get("reason", ""), _changed(run, entry)]))}
+            for entry in stored
+            if entry["model"] == run.model_name
+            for row in entry["rows"]
+        ]
         whole = all({"dataset", "faces", "macro_f1"} <= row.keys() for row in rows)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         whole = False
     if not whole:
         raise WorkspaceError(f"{path} is damaged: its figures of datasets left out of training are not shown.")
     return rows
 
 
-def _flat_options(run: Run) -> dict[tuple[str, str], Any]:
-    record, data = run.record, run.record["data"]
-    environment = record.get("environment", {})
-    parts: dict[str, Mapping[str, Any]] = {
-        "model": {"model": run.model_name, **record["options"], "seed": record.get("seed"),
-                  "limit": record.get("limit"), "base": record.get("base")},
-        "data": {key: data.get(key, default) for key, default in
-                 (("fingerprint", None), ("pool", "main"), ("datasets", []), ("left_out", []), ("watched", []),
-                  ("faces", {}))},
-        "filter": data.get("filter", {}),
-        "split": data.get("split", {}),
-        "machine": {key: value for key, value in environment.items() if key != "packages"}
-        | {f"{_PACKAGE}{name}": version for name, version in environment.get("packages", {}).items()},
-    }  # fmt: skip
-    return {(part, name): value for part, values in parts.items() for name, value in _flattened(values).items()}
-
-
-def _flattened(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flattened(value, f"{before}{name}.")
-        else:
-            flat[f"{before}{name}"] = value
-    return flat
-
-
-def _text(value: Any) -> str:
-    if value is _ABSENT:
-        return "—"
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) or "none"
-    return str(value)
+def _changed(run: Run, entry: Mapping[str, Any]) -> str:
+    """In what the trainings behind left-out figures differ from the run, as a sentence, or ""."""
+    own, other = flattened(run.record["options"]), flattened(entry.get("options", {}))
+    changes = [
+        f"{name} {spoken(value)}, not {spoken(own[name])}"
+        for name, value in other.items()
+        if name in own and spoken(value) != spoken(own[name])
+    ]
+    if entry.get("fingerprint", run.fingerprint) != run.fingerprint:
+        changes.append(f"data {entry['fingerprint']}, not {run.fingerprint}")
+    return f"Trained anew with {'; '.join(changes)}." if changes else ""
 
 
 def _table_3_row(one: Judged, label: str) -> dict[str, Any]:

@@ -123,13 +123,14 @@ def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
         calibration error), ``brier`` (mean squared error of the probability); ``level`` and ``intervals``, percentiles
         of the cluster bootstrap for each of these, those of a label as ``"f1 with_mask"``; ``calibration``, the bins of
         `reliability`; ``datasets``, the same for macro F1 and accuracy of each dataset. A figure that is not defined
-        is None and ``reasons`` says why; ``cautions`` are sentences on intervals that are not to be trusted.
+        is None and ``reasons`` says why; an interval that says nothing is left out and ``cautions`` says why.
     """
     actual, logit = actual_of(predictions), predictions["logit"].to_numpy(np.float64)
     confusion = confusion_matrix(actual, logit > 0)
     groups = predictions["group"].to_numpy()
     values, intervals = measured(groups, _all_figures(actual, logit, probability_of(predictions)))
-    reasons = _reasons(confusion, values)
+    defined = {name: interval for name, interval in intervals.items() if values[name] is not None}
+    trusted, cautions = _trusted(groups, actual, confusion, defined)
     return {
         "faces": len(predictions),
         "groups": len(np.unique(groups)),
@@ -140,10 +141,10 @@ def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
         },
         **{name: values[name] for name in FIGURE_TITLES},
         "level": LEVEL,
-        "intervals": {name: interval for name, interval in intervals.items() if values[name] is not None},
+        "intervals": trusted,
         "calibration": reliability(predictions).to_dict("records"),
-        "reasons": reasons,
-        "cautions": _cautions(groups, actual, confusion),
+        "reasons": _reasons(confusion, values),
+        "cautions": cautions,
         "datasets": {
             str(dataset): _dataset(rows) for dataset, rows in predictions.groupby("dataset", sort=True, observed=True)
         },
@@ -156,7 +157,7 @@ def at_threshold(predictions: pd.DataFrame, threshold: float = 0.5) -> dict[str,
     Returns
     -------
     dict
-        ``faces``, ``confusion``, ``macro_f1`` and ``interval``, the last two None where a label is missing.
+        ``faces``, ``confusion``, ``macro_f1`` and its ``interval``, None where a label is missing or too few faces are.
 
     Raises
     ------
@@ -168,12 +169,14 @@ def at_threshold(predictions: pd.DataFrame, threshold: float = 0.5) -> dict[str,
     actual = actual_of(predictions)
     # In logits, so that 0.5 is the models' own rule, a logit above 0, also where a probability is rounded to 1.
     predicted = predictions["logit"].to_numpy(np.float64) > np.log(threshold / (1 - threshold))
-    values, intervals = measured(predictions["group"].to_numpy(), _threshold_figures(actual, predicted))
+    groups, confusion = predictions["group"].to_numpy(), confusion_matrix(actual, predicted)
+    values, intervals = measured(groups, _threshold_figures(actual, predicted))
+    trusted, _ = _trusted(groups, actual, confusion, intervals)
     return {
         "faces": len(predictions),
-        "confusion": confusion_matrix(actual, predicted).tolist(),
+        "confusion": confusion.tolist(),
         "macro_f1": values["macro_f1"],
-        "interval": intervals["macro_f1"],
+        "interval": trusted.get("macro_f1") if values["macro_f1"] is not None else None,
     }
 
 
@@ -206,7 +209,7 @@ def macro_f1_difference(
 
     values = {name: float(value[0]) for name, value in measure(np.ones((1, len(both)))).items()}
     interval = percentiles(bootstrap(groups, measure, seed=seed, resamples=resamples)["difference"])
-    low, high = interval or (None, None)
+    low, high = interval if interval and count >= FEWEST_GROUPS else (None, None)
     reason = "" if count >= FEWEST_GROUPS else f"Only {count} groups of related faces: too few for an interval."
     return Difference(len(both), count, values["first"], values["second"], values["difference"], low, high, reason)
 
@@ -276,15 +279,15 @@ def _dataset(rows: pd.DataFrame) -> dict[str, Any]:
     values, intervals = measured(groups, _threshold_figures(actual, rows["logit"].to_numpy() > 0))
     confusion = confusion_matrix(actual, rows["logit"] > 0)
     count = len(np.unique(groups))
-    cautions = _cautions(groups, actual, confusion)
-    names = ("accuracy", "macro_f1")
+    names = [name for name in ("accuracy", "macro_f1") if values[name] is not None]
+    trusted, cautions = _trusted(groups, actual, confusion, {name: intervals[name] for name in names})
     return {
         "faces": len(rows),
         "groups": count,
         "confusion": confusion.tolist(),
-        **{name: values[name] for name in names},
-        "intervals": {name: intervals[name] if values[name] is not None and not cautions else None for name in names},
-        "reason": " ".join(cautions) or _reasons(confusion, values).get("macro_f1", ""),
+        **{name: values[name] for name in ("accuracy", "macro_f1")},
+        "intervals": {name: trusted.get(name) for name in ("accuracy", "macro_f1")},
+        "reason": " ".join(filter(None, [_reasons(confusion, values).get("macro_f1"), *cautions])),
     }
 
 
@@ -297,24 +300,33 @@ def _reasons(confusion: Counts, values: dict[str, float | None]) -> dict[str, st
     return {name: why for name, value in values.items() if value is None}
 
 
-def _cautions(groups: npt.NDArray[Any], actual: Counts, confusion: Counts) -> list[str]:
-    """What a reader must know of the intervals, as sentences."""
+def _trusted(
+    groups: npt.NDArray[Any], actual: Counts, confusion: Counts, intervals: dict[str, list[float] | None]
+) -> tuple[dict[str, list[float]], list[str]]:
+    """The intervals that say something, and why the others do not, as sentences.
+
+    From few groups, or few of a label, they come out too narrow, and with no width at all where no resample has
+    another value than the faces themselves.
+    """
     faces, count = len(groups), len(np.unique(groups))
     of_label = [len(np.unique(groups[actual == label])) for label in (0, 1)]
     if not faces:
-        return []
+        return {}, []
     if count < FEWEST_GROUPS:
-        return [f"{faces} faces in {count} groups: too few for an interval to be trusted."]
+        return {}, [f"{faces} faces in {count} groups: too few for an interval."]
     # A missing label leaves figures undefined, and `_reasons` says so.
     if min(of_label) and (1 - min(of_label) / count) ** count > _MOST_LACKING:  # how often a sample draws none of them
         name = CLASSES[int(np.argmin(of_label))].replace("_", " ")
-        return [f"Faces {name} are in {min(of_label)} groups only: too few for an interval to be trusted."]
+        return {}, [f"Faces {name} are in {min(of_label)} groups only: too few for an interval."]
+    known = {name: interval for name, interval in intervals.items() if interval is not None}
+    trusted = {name: interval for name, interval in known.items() if interval[1] > interval[0]}
     if confusion.trace() == faces:  # the rule of three (Hanley & Lippman-Hand 1983) needs no error
-        return [
+        return trusted, [
             f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; up to "
             f"{3 / count:.1%} may still be."
         ]
-    return []
+    flat = [FIGURE_TITLES.get(name, name.replace("_", " ")) for name in known.keys() - trusted.keys()]
+    return trusted, [f"Resampling shows no spread of {', '.join(sorted(flat))}: no interval."] if flat else []
 
 
 def _defined(part: Values, whole: Values) -> Values:

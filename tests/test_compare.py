@@ -19,7 +19,6 @@ from maskdet.compare import (
     default_runs,
     left_out_rows,
     marks,
-    options_table,
     other_sources,
     own_faces,
     ranking,
@@ -181,28 +180,6 @@ def test_times_of_different_machines_are_no_multiples_of_each_other(tmp_path: Pa
     assert running_times([judged(svm), judged(other, "B")], [])["relative"].isna().all()
 
 
-def test_only_the_options_in_which_runs_differ(tmp_path: Path) -> None:
-    options = {"epochs": 15, "augmentation": {"plan": "none", "rotation": 30.0}, "patience": None}
-    first = write_run(tmp_path, "1", options=options)
-    second = write_run(
-        tmp_path, "2", options={**options, "augmentation": {"plan": "none", "rotation": 15.0}, "precision": "auto"},
-        seed=7, environment={"cores": 2, "processor": "a", "packages": {"numpy": "3"}},
-    )  # fmt: skip
-    table = options_table({"A": first, "B": second})
-    assert table.to_numpy().tolist() == [
-        ["model", "augmentation.rotation", "30", "15"],
-        ["model", "seed", "0", "7"],
-        ["model", "precision", "—", "auto"],
-    ]
-    everything = options_table({"A": first, "B": second}, differing=False).set_index("option")
-    assert everything.loc["epochs", ["A", "B"]].tolist() == ["15", "15"]
-    assert everything.loc["patience", "A"] == "none"
-    assert everything.loc["datasets", "A"] == "a, b"
-    assert everything.loc["package numpy", ["A", "B"]].tolist() == ["2", "3"]
-    assert options_table({"A": first}).empty
-    assert options_table({}).empty
-
-
 def test_other_sources_beside_the_pooled_figure(tmp_path: Path) -> None:
     run = write_run(tmp_path, "cnn-1", table=predictions(180), data={"left_out": ["b"]})
     row = {"dataset": "a", "faces": 90, "macro_f1": 0.7, "low": 0.6, "high": 0.8, "train_faces": 30}
@@ -218,6 +195,19 @@ def test_other_sources_beside_the_pooled_figure(tmp_path: Path) -> None:
     assert table["macro_f1"].tolist()[:5] == [1, 1, 1, 1, 0.7]
     assert table.loc[4, ["low", "high"]].tolist() == [0.6, 0.8]
     assert pd.isna(table.loc[5, "macro_f1"])
+    assert table["reason"].tolist()[4:] == ["", ""]
+
+
+def test_left_out_figures_of_other_options_say_so(tmp_path: Path) -> None:
+    options = {"epochs": 15, "augmentation": {"rotation": 30.0}}
+    run = write_run(tmp_path, "cnn-1", options=options)
+    row = {"dataset": "a", "faces": 90, "macro_f1": 0.7, "low": None, "high": None, "reason": "No spread."}
+    entry = {"model": "cnn", "options": {"epochs": 4, "augmentation": {"rotation": 30}}, "rows": [row]}
+    write_json(run.folder / "left_out.json", [entry, {**entry, "options": {}, "fingerprint": "other"}])
+    assert [row["reason"] for row in left_out_rows(run)] == [
+        "No spread. Trained anew with epochs 4, not 15.",
+        "No spread. Trained anew with data other, not abc.",
+    ]
 
 
 @pytest.mark.parametrize("content", ["{", '{"a": 1}', "[1]", '[{"model": "cnn", "rows": [{"dataset": "a"}]}]', "7"])

@@ -201,10 +201,10 @@ def test_intervals_are_the_same_each_time_whatever_groups_are_called() -> None:
     assert evaluate_predictions(table(ACTUAL, PREDICTED, 1000 + 5 * (np.arange(80) // 3))) == first
 
 
-def test_a_perfect_model_has_an_interval_of_no_width() -> None:
+def test_a_perfect_model_has_no_interval_but_the_rule_of_three() -> None:
     measured = evaluate_predictions(table(ACTUAL, ACTUAL, np.arange(80)))
     assert measured["macro_f1"] == 1
-    assert measured["intervals"]["macro_f1"] == [1.0, 1.0]
+    assert set(measured["intervals"]) == {"ece", "brier"}  # of the others, each would have no width
     assert measured["cautions"] == [
         # The rule of three: 3 / 80.
         "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; up to 3.8% may still be."
@@ -276,14 +276,15 @@ def test_identical_logits_and_few_faces_are_no_error(count: int, logit: float) -
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured
     assert measured["roc_auc"] == (0.5 if count > 1 else None)
     if 1 < count < 10:
-        assert "too few for an interval to be trusted" in measured["cautions"][0]
+        assert "too few for an interval" in measured["cautions"][0]
+        assert measured["intervals"] == {}
         assert measured["datasets"]["a"]["intervals"] == {"accuracy": None, "macro_f1": None}
         assert "too few" in measured["datasets"]["a"]["reason"]
 
 
 def test_a_label_in_few_groups_is_said() -> None:
     measured = evaluate_predictions(judged([0] * 98 + [1] * 2, [-1.0] * 97 + [1.0] * 3))
-    assert measured["cautions"] == ["Faces without mask are in 2 groups only: too few for an interval to be trusted."]
+    assert measured["cautions"] == ["Faces without mask are in 2 groups only: too few for an interval."]
 
 
 def test_the_threshold_moves_the_confusion_matrix() -> None:
@@ -334,3 +335,16 @@ def test_a_difference_is_of_common_faces_with_one_label_and_whole_groups() -> No
     assert "one label only" in macro_f1_difference(first, second[second["label"] == "with_mask"]).reason
     few = macro_f1_difference(first[:6], first[:6])
     assert few.reason == "Only 6 groups of related faces: too few for an interval."
+    assert few.difference == 0
+    assert few.low is few.high is None
+
+
+def test_figures_without_a_spread_are_named() -> None:
+    """No face with a mask is misjudged: its recall is 1 in every resample, and so is the other label's precision."""
+    measured = evaluate_predictions(judged([0] * 30 + [1] * 30, [-1.0] * 35 + [1.0] * 25))
+    assert measured["cautions"] == [
+        "Resampling shows no spread of precision without mask, recall with mask: no interval."
+    ]
+    assert "recall with_mask" not in measured["intervals"]
+    assert "precision with_mask" in measured["intervals"]
+    assert at_threshold(judged([0, 1], [-1.0, -1.0]))["interval"] is None

@@ -80,13 +80,14 @@ def show_ranking(comparison: Comparison) -> None:
 
 def show_notes(comparison: Comparison) -> None:
     """What a reader must know before the figures: other data, other faces, trials, what cannot be read."""
-    for one in comparison.judged:
-        if one.is_foreign:
-            st.error(
-                f"**{plain(one.label)}** was trained on data {code(one.run.fingerprint)} but is judged here on other "
-                f"data, {code(one.fingerprint)}. {_left_out(one.seen)}",
-                icon=":material/warning:",
-            )
+    foreign = [
+        f"**{plain(one.label)}** was trained on data {code(one.run.fingerprint)} but is judged here on other data, "
+        f"{code(one.fingerprint)}. {_left_out(one.seen)}"
+        for one in comparison.judged
+        if one.is_foreign
+    ]
+    if foreign:
+        st.error("\n\n".join(foreign), icon=":material/warning:")
     for problem in comparison.problems:
         st.warning(sentence(problem), icon=":material/error:")
     if not comparison.same_faces and comparison.basis != COMMON:
@@ -110,7 +111,8 @@ def _offer_predictions(comparison: Comparison) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 f"**{plain(one.label)}** has not predicted {one.missing:,} of "
-                f"{one.missing + one.metrics['faces']:,} test faces in force; its figures are of the others.",
+                f"{one.missing + one.metrics['faces']:,} test faces in force"
+                + ("; its figures are of the others." if one.metrics["faces"] else "; it has no figures before that."),
                 width="stretch",
             )
             if st.button("Predict them", key=f"evaluate_{one.run.id}", icon=":material/play_arrow:"):
@@ -122,6 +124,9 @@ def _headline(comparison: Comparison, known: pd.DataFrame) -> str:
     best = known.iloc[0]
     figure = with_interval(best["macro_f1"], best["low"], best["high"])
     said = f"#### {plain(best['run'])}: macro F1 {figure}\n\n"
+    if pd.isna(best["low"]):
+        metrics = next(one.metrics for one in comparison.judged if one.label == best["run"])
+        said += " ".join(map(sentence, metrics.get("cautions", []))) + "\n\n"
     if len(known) == 1:
         return said
     predictions = {one.label: one.predictions for one in comparison.with_predictions}

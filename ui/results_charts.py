@@ -46,7 +46,7 @@ def ranking_chart(ranking: pd.DataFrame, style: Mapping[str, dict[str, str]]) ->
             hovertemplate="%{x:.4f}, 95 % %{customdata[0]:.4f} to %{customdata[1]:.4f}, n = %{customdata[2]:,}"
             "<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=70 + 38 * len(ranking), legend=_LEGEND, dragmode=False)
+    figure.update_layout(margin=_MARGIN, height=100 + 36 * len(ranking), legend=_LEGEND, dragmode=False)
     figure.update_yaxes(
         categoryorder="array", categoryarray=[names[run] for run in ranking["run"]][::-1], fixedrange=True,
         range=[-0.6, len(ranking) - 0.4], tickfont={"size": 14},

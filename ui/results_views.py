@@ -8,7 +8,8 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.compare import HOW, POOLED, Judged, options_table, other_sources, running_times
+from maskdet.compare import HOW, POOLED, Judged, other_sources, running_times
+from maskdet.differences import options_table
 from maskdet.errors import MaskDetError
 from maskdet.metrics import Difference
 from maskdet.published import STUDY_NOTE
