@@ -42,6 +42,8 @@ FORMAT: Final = 3
 BUNDLED: Final = DATA_DIR / "study"
 _PLAN_FILE: Final = "plan.json"
 _LOCK_FILE: Final = ".lock"
+#: Who only asks whether a folder is held holds it for an instant (see `Unfinished.active`).
+_SECONDS_TO_LOCK: Final = 1
 #: What only a training needs.
 _LEFTOVERS: Final = (_PLAN_FILE, _LOCK_FILE, CHECKPOINT_FILE)
 _PACKAGES: Final = (
@@ -335,12 +337,12 @@ def run_folder(partial: Path, run_id: str) -> Iterator[None]:
         If another process holds it.
     """
     try:
-        with FileLock(partial / _LOCK_FILE, timeout=0):
+        with FileLock(partial / _LOCK_FILE, timeout=_SECONDS_TO_LOCK):
             try:
                 yield
                 finished = partial.with_name(run_id)
                 partial.rename(finished)
-                for name in _LEFTOVERS:
+                for name in (*_LEFTOVERS, *_half_written(finished)):
                     (finished / name).unlink(missing_ok=True)
             finally:
                 if partial.is_dir() and not (partial / CHECKPOINT_FILE).is_file():
@@ -349,6 +351,11 @@ def run_folder(partial: Path, run_id: str) -> Iterator[None]:
         raise RunError(f"{run_id} is being trained right now.") from None
     except OSError as error:
         raise WorkspaceError(f"Run {run_id} cannot be written ({error.strerror or error}).") from error
+
+
+def _half_written(folder: Path) -> list[str]:
+    """What a process that was killed had begun to write (see `maskdet.workspace.replacing`)."""
+    return [path.name for path in folder.glob(".*.tmp")]
 
 
 def write_plan(folder: Path, plan: dict[str, Any]) -> None:

@@ -1,17 +1,39 @@
 """Finding, listing and making run folders; most are written by hand."""
 
+import errno
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from maskdet import runs
 from maskdet.augment import AugmentOptions
 from maskdet.catalog import DATA_DIR
 from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS
+from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE
 from maskdet.models.cnn import CnnOptions
-from maskdet.runs import FORMAT, find_run, list_runs, new_run_folder, open_run, runs_table
+from maskdet.runs import (
+    FORMAT,
+    discard_unfinished,
+    find_run,
+    find_unfinished,
+    list_runs,
+    new_run_folder,
+    open_run,
+    run_folder,
+    runs_table,
+    unfinished_runs,
+    write_plan,
+)
 from maskdet.workspace import Workspace, write_json
 
 
@@ -135,8 +157,8 @@ def test_options_of_other_runs_stay_as_they_are(own: Path) -> None:
     assert open_run(write_run(own, "cnn-1", format=FORMAT, options=today)).record["options"] == today
 
 
-def test_the_bundled_run_opens() -> None:
-    folders = [path.parent for path in (DATA_DIR / "runs").glob("*/run.json")]
+def test_the_bundled_runs_open() -> None:
+    folders = [path.parent for path in DATA_DIR.glob("*/*/run.json")]
     assert folders
     for folder in folders:
         run = open_run(folder)
@@ -154,19 +176,67 @@ def test_runs_table(workspace: Workspace, own: Path, bundled: Path) -> None:
     write_run(bundled, "cnn-1", model="cnn", macro_f1=0.75)
     table = runs_table(list_runs(workspace))
     assert table.to_dict("records")[0] == {
-        "run": "cnn-1", "model": "cnn", "created": "2024-01-01T00:00:00Z", "place": "bundled", "train_faces": 30,
-        "test_faces": 10, "macro_f1": 0.75, "low": 0.8, "high": 0.95, "fit_seconds": 1.5, "data": "abc",
+        "run": "cnn-1", "model": "cnn", "pool": "main", "created": "2024-01-01T00:00:00Z", "place": "bundled",
+        "train_faces": 30, "test_faces": 10, "macro_f1": 0.75, "low": 0.8, "high": 0.95, "fit_seconds": 1.5, "data": "abc",
     }  # fmt: skip
     assert table["place"].tolist() == ["bundled", "workspace"]
 
 
-def test_new_run_folder(workspace: Workspace, own: Path) -> None:
+def test_a_run_without_an_interval_is_listed(workspace: Workspace, own: Path) -> None:
+    """Macro F1 has none where every resample lacks a label."""
+    metrics = {"macro_f1": 0.5, "faces": 2}
+    for number, intervals in enumerate(({"macro_f1": None}, {})):
+        write_json(write_run(own, f"svm-{number}") / "metrics.json", metrics | {"intervals": intervals})
+    table = runs_table(list_runs(workspace))
+    assert table["macro_f1"].tolist() == [0.5, 0.5]
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
+# --- while it is trained ---------------------------------------------------------------------------------------------
+
+#: What trains leaves behind; the lock stays until the folder's name changes.
+PLAN = {"model": "svm", "options": {}, "seed": 0, "limit": None, "base": None, "created": "2024-01-01T00:00:00Z"}
+
+
+@contextmanager
+def training(workspace: Workspace, *, checkpoint: bool = False) -> Iterator[tuple[str, Path]]:
+    """A folder as `maskdet.train.train` fills it."""
     with new_run_folder(workspace, "svm") as (run_id, folder):
+        write_plan(folder, PLAN | {"id": run_id})
+        if checkpoint:
+            (folder / CHECKPOINT_FILE).write_bytes(b"a state")
+            write_json(folder / HISTORY_FILE, [{"C": 1.0, "f1_macro": 0.5}])
+        yield run_id, folder
+
+
+def cut(workspace: Workspace) -> str:
+    """The id of a training that was cut after its first grid point."""
+    with pytest.raises(ZeroDivisionError), training(workspace, checkpoint=True) as (run_id, _):
+        raise ZeroDivisionError
+    return run_id
+
+
+def test_new_run_folder(workspace: Workspace, own: Path) -> None:
+    with training(workspace, checkpoint=True) as (run_id, folder):
         (folder / "file").write_text("x")
+        assert folder == own / f".{run_id}.partial"
         assert not (own / run_id).exists()
         assert list_runs(workspace) == []
+        (unfinished,) = unfinished_runs(workspace)
+        assert (unfinished.id, unfinished.model_name, unfinished.active) == (run_id, "svm", True)
     assert [path.name for path in own.iterdir()] == [run_id]
-    assert (own / run_id / "file").read_text() == "x"
+    assert sorted(path.name for path in (own / run_id).iterdir()) == ["file", HISTORY_FILE]
+    assert unfinished_runs(workspace) == []
+
+
+def test_what_a_killed_process_was_writing_is_no_part_of_a_run(workspace: Workspace, own: Path) -> None:
+    """Half a checkpoint, which nobody else removes once its process is gone, may be as large as the weights twice."""
+    run_id = cut(workspace)
+    partial = own / f".{run_id}.partial"
+    (partial / f".{CHECKPOINT_FILE}.0123456789ab.tmp").write_bytes(b"half a state")
+    with run_folder(partial, run_id):
+        (partial / "run.json").write_text("{}")
+    assert sorted(path.name for path in (own / run_id).iterdir()) == [HISTORY_FILE, "run.json"]
 
 
 def test_new_run_folders_at_the_same_time(workspace: Workspace, own: Path) -> None:
@@ -178,13 +248,115 @@ def test_new_run_folders_at_the_same_time(workspace: Workspace, own: Path) -> No
     assert sorted(path.name for path in own.iterdir()) == sorted(ids)
 
 
-def test_new_run_folder_goes_away_if_the_block_fails(workspace: Workspace, own: Path) -> None:
-    with pytest.raises(ZeroDivisionError), new_run_folder(workspace, "svm"):
+def test_a_failure_before_the_first_checkpoint_leaves_nothing(workspace: Workspace, own: Path) -> None:
+    with pytest.raises(ZeroDivisionError), training(workspace):
         raise ZeroDivisionError
     assert list(own.iterdir()) == []
 
 
-def test_full_disk_is_one_sentence(workspace: Workspace, own: Path) -> None:
-    with pytest.raises(WorkspaceError, match="No space left"), new_run_folder(workspace, "svm"):
-        raise OSError(28, "No space left on device")
+def test_a_failure_after_it_leaves_what_to_go_on_from(workspace: Workspace, own: Path) -> None:
+    run_id = cut(workspace)
+    (unfinished,) = unfinished_runs(workspace)
+    assert unfinished.folder == own / f".{run_id}.partial"
+    assert (unfinished.id, unfinished.resumable, unfinished.active) == (run_id, True, False)
+    assert unfinished.plan == PLAN | {"id": run_id}
+    assert unfinished.history.to_dict("records") == [{"C": 1.0, "f1_macro": 0.5}]
+    assert find_unfinished(workspace, run_id) == unfinished
+    assert list_runs(workspace) == []
+
+
+def test_one_that_was_killed_before_it_cannot_go_on_but_be_discarded(workspace: Workspace, own: Path) -> None:
+    folder = own / ".svm-1.partial"
+    folder.mkdir(parents=True)
+    write_plan(folder, PLAN | {"id": "svm-1"})
+    (unfinished,) = unfinished_runs(workspace)
+    assert (unfinished.resumable, unfinished.active, len(unfinished.history)) == (False, False, 0)
+    with pytest.raises(RunError, match="svm-1 was cut before its first epoch or grid point was done; train it anew"):
+        find_unfinished(workspace, "svm-1")
+    discard_unfinished(workspace, "svm-1")
     assert list(own.iterdir()) == []
+
+
+def test_damaged_folders_of_trainings_are_passed_over(workspace: Workspace, own: Path) -> None:
+    run_id = cut(workspace)
+    for name, content in (("a", "{"), ("b", "[1]"), ("c", json.dumps({"id": "c"}))):
+        (own / f".{name}.partial").mkdir()
+        (own / f".{name}.partial/plan.json").write_text(content)
+    (own / ".d.partial").mkdir()
+    assert [unfinished.id for unfinished in unfinished_runs(workspace)] == [run_id]
+
+
+def test_an_unknown_training(workspace: Workspace) -> None:
+    with pytest.raises(RunError, match=r"There is no unfinished training 'svm-9' \(there are none\)"):
+        find_unfinished(workspace, "svm-9")
+    run_id = cut(workspace)
+    with pytest.raises(RunError, match=rf"There is no unfinished training 'svm-9' \({run_id}\)"):
+        find_unfinished(workspace, "svm-9")
+    with pytest.raises(RunError, match="There is no unfinished training 'svm-9'"):
+        discard_unfinished(workspace, "svm-9")
+
+
+def test_discard(workspace: Workspace, own: Path) -> None:
+    write_run(own, "svm-1")
+    discard_unfinished(workspace, cut(workspace))
+    assert [path.name for path in own.iterdir()] == ["svm-1"]
+
+
+@pytest.fixture
+def held_elsewhere(workspace: Workspace, own: Path) -> Iterator[str]:
+    """The id of a training whose lock another process holds."""
+    run_id = cut(workspace)
+    code = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(own / f".{run_id}.partial/.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield run_id
+        process.communicate(timeout=30)
+
+
+def test_one_that_another_process_trains(workspace: Workspace, own: Path, held_elsewhere: str) -> None:
+    (unfinished,) = unfinished_runs(workspace)
+    assert unfinished.active
+    with pytest.raises(RunError, match=f"{held_elsewhere} is being trained right now"):
+        find_unfinished(workspace, held_elsewhere)
+    with pytest.raises(RunError, match=f"{held_elsewhere} is being trained right now; stop it first"):
+        discard_unfinished(workspace, held_elsewhere)
+    with (
+        pytest.raises(RunError, match=f"{held_elsewhere} is being trained right now"),
+        run_folder(own / f".{held_elsewhere}.partial", held_elsewhere),
+    ):
+        pytest.fail("two processes in one folder")
+    assert unfinished.resumable
+
+
+def test_to_look_whether_it_runs_keeps_nobody_from_going_on(workspace: Workspace, own: Path) -> None:
+    """A page that asks holds the lock for an instant."""
+    run_id = cut(workspace)
+    lock = FileLock(own / f".{run_id}.partial/.lock", thread_local=False)
+    lock.acquire()
+    threading.Thread(target=lambda: (time.sleep(0.2), lock.release())).start()
+    with run_folder(own / f".{run_id}.partial", run_id):
+        pass
+    assert (own / run_id).is_dir()
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_full_disk_is_one_sentence(workspace: Workspace, own: Path, checkpoint: bool) -> None:
+    with (
+        pytest.raises(WorkspaceError, match="No space left"),
+        training(workspace, checkpoint=checkpoint),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list_runs(workspace) == []
+    assert len(unfinished_runs(workspace)) == len(list(own.iterdir())) == int(checkpoint)
+
+
+def test_a_workspace_that_cannot_be_written(workspace: Workspace) -> None:
+    workspace.home.mkdir()
+    (workspace.home / "runs").write_text("a file where the folder should be")
+    with pytest.raises(WorkspaceError, match=r"runs/\.svm-.*\.partial cannot be written \("), training(workspace):
+        pytest.fail("work started")
