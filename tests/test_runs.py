@@ -177,7 +177,8 @@ def test_runs_table(workspace: Workspace, own: Path, bundled: Path) -> None:
     table = runs_table(list_runs(workspace))
     assert table.to_dict("records")[0] == {
         "run": "cnn-1", "model": "cnn", "pool": "main", "created": "2024-01-01T00:00:00Z", "place": "bundled",
-        "train_faces": 30, "test_faces": 10, "macro_f1": 0.75, "low": 0.8, "high": 0.95, "fit_seconds": 1.5, "data": "abc",
+        "train_faces": 30, "test_faces": 10, "macro_f1": 0.75, "low": 0.8, "high": 0.95, "fit_seconds": 1.5,
+        "data": "abc",
     }  # fmt: skip
     assert table["place"].tolist() == ["bundled", "workspace"]
 
