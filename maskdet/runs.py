@@ -350,7 +350,9 @@ def run_folder(partial: Path, run_id: str) -> Iterator[None]:
     except Timeout:
         raise RunError(f"{run_id} is being trained right now.") from None
     except OSError as error:
-        raise WorkspaceError(f"Run {run_id} cannot be written ({error.strerror or error}).") from error
+        # HDF5's own words for a full disk are lines of addresses.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise WorkspaceError(f"Run {run_id} cannot be written ({reason}).") from error
 
 
 def _half_written(folder: Path) -> list[str]:
