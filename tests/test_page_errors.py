@@ -250,8 +250,8 @@ def test_suspects_are_worked_through(
     assert len(suspected) == 6
     app = visit(sample, tmp_path, monkeypatch, "Suspected label errors")
     assert says(app, "**6 suspects** among ")
-    assert says(app, "Probabilities are out of sample, svm-1 (cross-validation)")
-    assert not says(app, "training faces are left out")
+    assert says(app, "Probabilities are out of sample: svm-1 (cross-validation). Choose")
+    assert not says(app, "Training faces are left out")
     assert progress(app) == "**0 of 6** looked at"
     assert sum("**test face**" in caption for caption in captions(app, "suspects")) == 2
     assert keys(app, "suspect_right_") == [f"suspect_right_{face_id}" for face_id in suspected]
@@ -324,7 +324,7 @@ def test_without_cross_validation_training_faces_are_left_out(
     table = write_run(sample, "svm-1", [*train[:5], *test[:2]])
     app = visit(sample, tmp_path, monkeypatch, "Suspected label errors")
     assert says(app, f"**2 suspects** among {len(table) - len(train)} faces examined")
-    assert says(app, "svm-1 (validation and test faces): training faces are left out")
+    assert says(app, "svm-1 (validation and test faces). Training faces are left out")
     assert set(keys(app, "suspect_drop_")) == {f"suspect_drop_{face_id}" for face_id in table["face_id"].iloc[test[:2]]}
 
 

@@ -95,8 +95,8 @@ def _show_counts(found: Suspects, suspects: int, faces: int) -> None:
     mean = "the mean of " if len(parts) > 1 else ""
     left_out = "validation and test faces" in found.sources.values()
     st.caption(
-        f"Probabilities are out of sample, {mean}{', '.join(parts)}: "
-        + ("training faces are left out, since a model may know their labels by heart. " if left_out else "")
+        f"Probabilities are out of sample: {mean}{', '.join(parts)}. "
+        + ("Training faces are left out, since a model may know their labels by heart. " if left_out else "")
         + "Choose the splits training and validation, or judge **test faces** by the photo alone: to correct a test "
         "label because a model disagrees with it makes test figures look better than they are."
     )
