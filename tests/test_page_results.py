@@ -275,6 +275,11 @@ def test_a_run_asked_for_in_the_address_is_chosen(home: Workspace, monkeypatch: 
     app.switch_page("pages/results.py").run()
     assert app.multiselect(key="results_runs").value[0] == "cnn-2"
     assert len(app.multiselect(key="results_runs").value) == 5
+    choose(app, "results_runs", ["svm-1"])
+    assert app.multiselect(key="results_runs").value == ["svm-1"]  # it is asked for once
+    app.query_params["run"] = ["cnn-1"]
+    app.run()
+    assert app.multiselect(key="results_runs").value == ["cnn-1", "svm-1"]
 
 
 DAMAGE = {

@@ -17,6 +17,7 @@ from ui.results_data import BASES, COMMON, IN_FORCE, OWN, Comparison, difference
 from ui.text import code, plain, sentence
 
 _RUNS: Final = "results_runs"
+_ASKED: Final = "results_asked"
 _MOST_RUNS: Final = 8
 _BASIS_HELP: Final = (
     "**Own test faces**: each run by those of the split that it was trained with. **Common test faces**: by those that "
@@ -32,9 +33,12 @@ NO_CHOICE: Final = (
 def choose_runs(runs: list[Run]) -> list[Run]:
     """Which runs to compare: at first the study's four models, and those named in the address (``?run=ID``)."""
     by_id = {run.id: run for run in runs}
-    if _RUNS in st.session_state:  # one may have been removed since
-        st.session_state[_RUNS] = [name for name in st.session_state[_RUNS] if name in by_id]
     asked = [name for name in st.query_params.get_all("run") if name in by_id]
+    if _RUNS in st.session_state:  # one may have been removed since, and one asked for
+        new = asked if asked != st.session_state.get(_ASKED) else []
+        known = dict.fromkeys([*new, *st.session_state[_RUNS]])
+        st.session_state[_RUNS] = [name for name in known if name in by_id][:_MOST_RUNS]
+    st.session_state[_ASKED] = asked
     first = list(dict.fromkeys([*asked, *(run.id for run in default_runs(runs))]))[:_MOST_RUNS]
     labels = short_labels(runs)
 
