@@ -14,7 +14,7 @@ from maskdet.catalog import load_catalog, lookup
 from maskdet.differences import flattened, spoken
 from maskdet.errors import WorkspaceError
 from maskdet.labels import CLASSES
-from maskdet.metrics import BY_LABEL
+from maskdet.metrics import BY_LABEL, evaluate_predictions
 from maskdet.models import MODELS
 from maskdet.published import STUDY, STUDY_ERRORS_AMONG
 from maskdet.runs import Run
@@ -110,6 +110,15 @@ def own_faces(run: Run) -> pd.DataFrame:
     if not {"face_id", "dataset", "label", "group", "split", "logit"} <= set(table):
         raise WorkspaceError(f"The predictions of run {run.id} are damaged.")
     return table[(table["split"] == "test") & table["label"].isin(CLASSES)].reset_index(drop=True)
+
+
+def judged_by_own(runs: Sequence[Run]) -> list[Judged]:
+    """Runs judged by their own test faces. Raises WorkspaceError if a run's predictions cannot be read."""
+    labels = short_labels(runs)
+    return [
+        Judged(run, labels[run.id], evaluate_predictions(faces), faces, run.fingerprint)
+        for run, faces in ((run, own_faces(run)) for run in runs)
+    ]
 
 
 def common_faces(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

@@ -225,6 +225,30 @@ def study(
     done(workspace, f"the study of split {state['fingerprint']} is complete")
 
 
+@app.command(epilog="Example: python -m maskdet compare inceptionv3 svm --format latex")
+def compare(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Ids or models' names. [default: one of each model]")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="markdown, latex or csv.")] = "markdown",
+    home: HomeOption = None,
+) -> None:
+    """Print the study's Table 3 for some runs, each on its own test faces, beside the study's figures."""
+    from maskdet.compare import default_runs, judged_by_own
+    from maskdet.reports import as_csv, as_latex, as_markdown
+    from maskdet.runs import find_run, list_runs
+
+    forms = {"markdown": as_markdown, "latex": as_latex, "csv": as_csv}
+    if form not in forms:
+        raise MaskDetError(f"--format must be one of {', '.join(forms)}, not {form!r}.")
+    workspace = workspace_of(context, home)
+    runs = [find_run(workspace, name) for name in names] if names else default_runs(list_runs(workspace))
+    if not runs:
+        raise MaskDetError("There is no run to compare: `python -m maskdet train svm` makes one.")
+    print(forms[form](judged_by_own(runs)), end="")
+
+
 def _runs_of(state: dict[str, Any]) -> set[str]:
     return {step["run"] for step in state["steps"].values() if "run" in step}
 
