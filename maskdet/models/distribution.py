@@ -7,12 +7,14 @@ the first one (the chief) writes the run. TensorFlow is imported inside the func
 
 import json
 import os
-from collections.abc import Callable, Iterator
+import re
+import socket
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from threading import Thread
 from typing import Any, Final
 
 import numpy as np
@@ -25,14 +27,20 @@ CLUSTER_VARIABLE: Final = "TF_CONFIG"
 #: In the order in which TensorFlow numbers the processes.
 _ROLES: Final = ("chief", "worker")
 _JOIN_MINUTES: Final = 5.0
+_RETRY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
 class Place:
-    """Which of the processes of a cluster this one is: the first (0) is the chief. ``workers`` is 1 without one."""
+    """Which of the processes of a cluster this one is: the first (0) is the chief; without a cluster, the only one."""
 
     index: int = 0
-    workers: int = 1
+    addresses: tuple[str, ...] = ("",)
+
+    @property
+    def workers(self) -> int:
+        """How many processes train together."""
+        return len(self.addresses)
 
     @property
     def is_chief(self) -> bool:
@@ -73,13 +81,14 @@ def current_strategy() -> Any:
     Raises
     ------
     MaskDetError
-        If TF_CONFIG is malformed, or the other workers do not join within five minutes.
+        If TF_CONFIG is malformed, or the other workers are not there within five minutes.
     """
     import tensorflow as tf
 
     here = place()
     if here.workers > 1:
-        return _joined(tf.distribute.MultiWorkerMirroredStrategy, here)
+        _await_workers(here)
+        return tf.distribute.MultiWorkerMirroredStrategy()
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
@@ -156,7 +165,7 @@ def cluster_failures() -> Iterator[None]:
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
             tf.errors.DeadlineExceededError) as error:  # fmt: skip
         raise MaskDetError(
-            f"Another worker of the cluster is gone or cannot be reached ({_first_line(error)}); start all of them "
+            "Another worker of the cluster is gone or cannot be reached: see what each says, then start all of them "
             "again with `resume`."
         ) from error
 
@@ -166,40 +175,53 @@ def _place(cluster: dict[str, list[str]], role: str, index: int) -> Place:
     if unknown:
         raise ValueError(f"only {' and '.join(_ROLES)} are known, not {unknown[0]!r}")
     for addresses in cluster.values():
-        if not isinstance(addresses, list) or not all(isinstance(a, str) and ":" in a for a in addresses):
+        if not isinstance(addresses, list) or not all(re.fullmatch(r".+:\d{1,5}", str(a)) for a in addresses):
             raise ValueError(f"addresses must be a list of host:port, not {addresses!r}")
     if len(cluster.get("chief", [])) > 1:
         raise ValueError("there can be one chief only")
     if role not in cluster or not isinstance(index, int) or not 0 <= index < len(cluster[role]):
         raise ValueError(f"the cluster has no task {role!r} with the index {index!r}")
     before = sum(len(cluster.get(earlier, [])) for earlier in _ROLES[: _ROLES.index(role)])
-    return Place(before + index, sum(len(addresses) for addresses in cluster.values()))
+    return Place(before + index, tuple(address for known in _ROLES for address in cluster.get(known, [])))
 
 
-def _joined(make: Callable[[], Any], here: Place) -> Any:
-    """The strategy of a cluster, once all workers are there.
+def _await_workers(here: Place, minutes: float = _JOIN_MINUTES) -> None:
+    """Return once all processes of the cluster have started.
 
-    TensorFlow waits an hour for them and cannot be interrupted, so a thread of its own waits.
+    TensorFlow alone would wait for an hour, holding Python so that nothing can stop it. So this process listens at
+    its own address until every other one's answers: that of a process that waits too, or TensorFlow's in one that
+    went on.
     """
-    made: list[Any] = []
-    failed: list[Exception] = []
+    ends = time.monotonic() + 60 * minutes
+    missing = [address for number, address in enumerate(here.addresses) if number != here.index]
+    port = _host_and_port(here.addresses[here.index])[1]
+    try:
+        listener = socket.create_server(("", port))
+    except OSError as error:
+        raise MaskDetError(
+            f"This worker cannot listen at port {port} ({error.strerror}); give another one in {CLUSTER_VARIABLE}."
+        ) from error
+    with listener:
+        while missing := [address for address in missing if not _answers(address)]:
+            if time.monotonic() > ends:
+                raise MaskDetError(
+                    f"No worker of the cluster answers at {', '.join(missing)} after {minutes:g} minutes; start all of "
+                    "them, and check that each can reach the others' addresses."
+                )
+            time.sleep(_RETRY_SECONDS)
 
-    def join() -> None:
-        try:
-            made.append(make())
-        except Exception as error:  # noqa: BLE001 - told below
-            failed.append(error)
 
-    thread = Thread(target=join, name="join the cluster", daemon=True)
-    thread.start()
-    thread.join(60 * _JOIN_MINUTES)
-    if made:
-        return made[0]
-    reason = _first_line(failed[0]) if failed else f"not all {here.workers} joined within {_JOIN_MINUTES:g} minutes"
-    raise MaskDetError(
-        f"The workers of {CLUSTER_VARIABLE} cannot work together ({reason}); start all of them, and check that each "
-        "can reach the others' addresses."
-    )
+def _answers(address: str) -> bool:
+    try:
+        socket.create_connection(_host_and_port(address), timeout=_RETRY_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
 
 
 def _first_line(error: BaseException) -> str:

@@ -278,6 +278,8 @@ class _Session:
 
         self.options, self.data, self.seed, self.progress = model.options, data, seed, progress
         self.phases = model.phases()
+        if place().workers > 1:
+            progress(0, 1, "waiting for the other workers")
         self.strategy = current_strategy()
         keras.utils.set_random_seed(seed)
         with self.strategy.scope(), precision_of_layers(self.options.resolved().precision):
