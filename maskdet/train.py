@@ -50,8 +50,8 @@ class Plan:
     options : dict
         What to override of the model's options.
     limit : int or None
-        At most about this many training faces, and a third of it each for validation and test, drawn evenly over
-        datasets and labels: for a quick try. A run says that it was limited.
+        About this many training faces, and a third of it each for validation and test, drawn evenly over datasets and
+        labels, and likewise of watched datasets: for a quick try. A run says that it was limited.
     fingerprint : str or None
         A saved split; None is the one in force.
     pool : {"main", "pre-training"}
@@ -292,7 +292,7 @@ def training_data(workspace: Workspace, plan: Plan) -> TrainingData:
     beside = known[known["dataset"].isin(watched)]
     table = table[(table["split"] == "test") | ~table["dataset"].isin(out)].reset_index(drop=True)
     if plan.limit is not None:
-        table = _limited(table, plan.limit, plan.seed)
+        table, beside = (_limited(rows, plan.limit, plan.seed) for rows in (table, beside))
     parts: dict[str, pd.DataFrame] = {name: table[table["split"] == name].reset_index(drop=True) for name in SPLITS}
     looked_at = parts | ({"watched": beside[beside["split"] != "test"].reset_index(drop=True)} if watched else {})
     images = {name: labelled_images(workspace, faces, part) for name, part in looked_at.items()}
@@ -501,13 +501,13 @@ def _assignment(table: pd.DataFrame) -> set[tuple[str, str, str]]:
 
 
 def _limited(table: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
-    parts = []
+    """About ``limit`` training rows and a third of it each of the others, of each dataset and label at least one."""
+    drawn = []
     for name, count in zip(SPLITS, (limit, -(-limit // 3), -(-limit // 3)), strict=True):
         part = table[table["split"] == name]
-        share = min(1.0, count / max(1, len(part)))
-        parts.append(
-            part.groupby(["dataset", "label"], group_keys=False).sample(frac=share, random_state=seed)
-            if share < 1
-            else part
-        )
-    return pd.concat(parts)
+        if len(part) <= count:
+            drawn.append(part)
+            continue
+        for _, rows in part.groupby(["dataset", "label"]):
+            drawn.append(rows.sample(max(1, round(count / len(part) * len(rows))), random_state=seed))
+    return pd.concat(drawn)
