@@ -97,6 +97,8 @@ def use_small_networks(patch: pytest.MonkeyPatch) -> None:
     """Put networks of the same layers, but few and small maps, in the place of the real ones: trained in no time."""
     patch.setattr(cnn, "convolutions", small_convolutions)
     patch.setattr(cnn_transfer, "convolutions", small_convolutions)
+    patch.setattr(cnn_transfer, "_BASE", ("conv1", "conv5"))
+    patch.setattr(cnn_transfer, "_FURTHER", (7,))
     patch.setattr(cnn_transfer, "_FILTERS", 4)
     patch.setattr(inception, "build_inception", small_inception)
 
@@ -108,7 +110,7 @@ def small_convolutions() -> tuple[Any, Any]:
     inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3), name="face")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.AveragePooling2D(10)(x)
-    for number in range(1, 6):
+    for number in (1, 5):
         x = cnn.block(x, number, 4, 3)
     return inputs, x
 

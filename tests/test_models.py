@@ -304,37 +304,9 @@ def test_damaged_weights(case: str, damage: str, base: Path, fitted_by_case: dic
         create_model(*CASES[case]).load(tmp_path)
 
 
-def test_weights_of_another_model_are_refused(base: Path) -> None:
-    with pytest.raises(RunError, match=f"weights in {base} cannot be read"):
-        create_model("cnn-transfer").load(base)
-
-
 def test_a_transfer_without_a_base_says_how_to_make_one() -> None:
     with pytest.raises(MaskDetError, match="begins with a pre-training run: `python -m maskdet train cnn --pool pre-"):
         create_model("cnn-transfer", CASES["cnn-transfer"][1]).fit(DATA, seed=0)
-
-
-def test_a_transfer_begins_with_the_convolutions_of_its_base(base: Path) -> None:
-    """And with fresh layers above them."""
-    source, transfer = create_model("cnn"), create_model("cnn-transfer", CASES["cnn-transfer"][1])
-    source.load(base)
-    transfer.use_base(base)
-    network = transfer.build()
-    fresh = network.get_layer("conv6").get_weights()[0].copy()
-    assert not np.array_equal(network.get_layer("conv3").get_weights()[0], _kernel(source.network, "conv3"))
-    transfer.initialise(network)
-    for number in range(1, 6):
-        for layer in (f"conv{number}", f"conv{number}_norm"):
-            for mine, other in zip(
-                network.get_layer(layer).get_weights(), source.network.get_layer(layer).get_weights(), strict=True
-            ):
-                np.testing.assert_array_equal(mine, other)
-    np.testing.assert_array_equal(_kernel(network, "conv6"), fresh)
-    assert not np.array_equal(network.get_layer("dense").get_weights()[0], _kernel(source.network, "dense"))
-
-
-def _kernel(network: Any, layer: str) -> np.ndarray:
-    return network.get_layer(layer).get_weights()[0]
 
 
 @pytest.mark.parametrize("name", [name for name, kind in MODELS.items() if not kind.needs_base])

@@ -14,11 +14,12 @@ import tensorflow as tf
 from factories import fit_data
 
 from maskdet.augment import AugmentOptions
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, RunError
 from maskdet.models import network as loop
 from maskdet.models import precision
 from maskdet.models.checkpoint import Arrays, History
 from maskdet.models.cnn import Cnn, build_cnn
+from maskdet.models.cnn_transfer import CnnTransfer
 from maskdet.models.network import WEIGHTS_FILE, NetworkModel, NetworkOptions, Phase, _reseed, _score, judge_logits
 from maskdet.models.precision import best_precision, precision_of_layers
 
@@ -420,7 +421,7 @@ def test_best_precision_of_a_gpu(
     assert best_precision() == best
 
 
-# --- the CNN ---------------------------------------------------------------------------------------------------------
+# --- the CNNs --------------------------------------------------------------------------------------------------------
 
 
 def test_cnn_takes_0_to_255_and_gives_one_logit() -> None:
@@ -445,3 +446,31 @@ def test_cnn_weights_are_no_larger_than_its_parameters(tmp_path: Path) -> None:
     assert 1 <= sizes[False] < 1.1
     assert 0.5 <= sizes[True] < 0.6
     assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS_FILE]
+
+
+def test_a_transfer_begins_with_the_convolutions_of_its_base(tmp_path: Path) -> None:
+    """And with fresh layers above them; the first phase trains these alone."""
+    base = Cnn()
+    base._use(build_cnn(0.5))
+    for layer in base.network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([value + 0.25 for value in layer.get_weights()])
+    base.save(tmp_path)
+    transfer = CnnTransfer()
+    transfer.use_base(tmp_path)
+    network = transfer.build()
+    fresh = weights_of(network)
+    transfer.initialise(network)
+    given, begun = weights_of(base.network), weights_of(network)
+    taken = {name for name in given if name.split("/")[0].split("_")[0] in {f"conv{n}" for n in range(1, 6)}}
+    assert len(taken) == 5 * (1 + 4)
+    for name in taken:
+        np.testing.assert_array_equal(begun[name], given[name])
+    assert changed(fresh, begun) == taken
+    first, second = transfer.phases()
+    trained = {layer.name for layer in network.layers if layer.weights and first.trains(layer.name)}
+    assert trained == {"conv6", "conv6_norm", "conv7", "conv7_norm", "dense", "logit"}
+    assert all(second.trains(layer.name) for layer in network.layers)
+    assert network.get_layer(CnnTransfer.gradcam_layer).output.shape == (None, 10, 10, 96)
+    with pytest.raises(RunError, match=f"weights in {tmp_path} cannot be read"):
+        transfer.load(tmp_path)  # those of another network

@@ -1,39 +1,107 @@
-"""Runs and trainings, end to end with the SVM on drawn faces."""
+"""Trainings end to end, on drawn faces: with the SVM, or with small networks where networks are meant."""
 
+import errno
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from factories import CATALOG, mean_network, prepared, resplit
+from factories import (
+    CATALOG,
+    Cut,
+    cut_after,
+    prepared,
+    prepared_pools,
+    resplit,
+    scanned_and_split,
+    use_small_networks,
+    write_tiny,
+)
 
 import maskdet.runs
 from maskdet.augment import METHODS, draw_copy
 from maskdet.errors import MaskDetError, RunError, WorkspaceError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
-from maskdet.models import cnn
+from maskdet.models import feeding
 from maskdet.models.cnn import Cnn
 from maskdet.models.svm import Svm
 from maskdet.quality import FilterOptions, apply_filters, save_filtered
-from maskdet.runs import Run, find_run, list_runs, open_run, runs_table
-from maskdet.split import SplitOptions, save_split, split_faces
-from maskdet.train import evaluate, train
+from maskdet.runs import Run, find_run, find_unfinished, list_runs, open_run, runs_table, unfinished_runs
+from maskdet.split import SplitOptions, load_split, save_split, split_faces
+from maskdet.train import Plan, _fitting_base, estimate, evaluate, resume, train, training_data, watchable
 from maskdet.workspace import Workspace, write_json
 
-SMALL = {"components": 4, "C": [1.0], "gamma": ["scale"], "folds": 2, "jobs": 1}
+SMALL = {"components": 4, "C": [1.0, 10.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
+NETWORK = {"epochs": 2, "batch_size": 8, "precision": "float32", "augmentation": {"plan": "none"}}
+#: How far the predictions of a resumed training may be off on one machine.
+SAME = 1e-5
 
 
-@pytest.fixture
-def _no_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is not there in the place of the runs that ship with MaskDet."""
     monkeypatch.setattr(maskdet.runs, "BUNDLED", tmp_path / "bundled")
+    return tmp_path / "bundled"
+
+
+@pytest.fixture(scope="module")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A workspace with forty faces of one dataset and one run; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    home = Workspace(folder / "home")
+    prepared(home, folder / "data", {"with_mask": 20, "without_mask": 20})
+    return home.home, train(home, "svm", SMALL).id
+
+
+@pytest.fixture(scope="module")
+def pools_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the datasets a and b, and sim of simulated masks, 15 faces a label; not to be changed."""
+    folder = tmp_path_factory.mktemp("pools")
+    prepared_pools(Workspace(folder / "home"), folder / "data")
+    return folder / "home"
 
 
 @pytest.fixture
-def trained(workspace: Workspace, tmp_path: Path, _no_bundled: None) -> Run:
-    prepared(workspace, tmp_path / "data", {"with_mask": 20, "without_mask": 20})
-    return train(workspace, "svm", SMALL)
+def trained(workspace: Workspace, trained_home: tuple[Path, str]) -> Run:
+    """The run of `trained_home`, in a workspace that may be changed."""
+    shutil.copytree(trained_home[0], workspace.home)
+    return open_run(workspace.path("runs", trained_home[1]))
+
+
+@pytest.fixture
+def pools(workspace: Workspace, pools_home: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """`pools_home`, in a workspace that may be changed; networks are small."""
+    use_small_networks(monkeypatch)
+    shutil.copytree(pools_home, workspace.home)
+    return workspace
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The copies that networks are shown in training: face and copy."""
+    shown: list[tuple[str, str]] = []
+
+    def draw(image: np.ndarray, copy: Any, *, face_id: str, **about: Any) -> np.ndarray:
+        shown.append((face_id, copy))
+        return draw_copy(image, copy, face_id=face_id, **about)
+
+    monkeypatch.setattr(feeding, "draw_copy", draw)
+    return shown
+
+
+def logits(run: Run) -> np.ndarray:
+    return run.predictions.sort_values("face_id")["logit"].to_numpy()
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_run_folder_holds_everything(trained: Run) -> None:
@@ -45,7 +113,13 @@ def test_a_run_folder_holds_everything(trained: Run) -> None:
     assert set(trained.record["seconds"]) == {"fit", "predict_train", "predict_validation", "predict_test"}
     assert len(trained.predictions) == 40
     assert trained.metrics["faces"] == 8
-    assert len(trained.history) == 1
+    assert len(trained.history) == 2
+    assert {name: trained.record[name] for name in ("model", "limit", "base")} == {
+        "model": "svm", "limit": None, "base": None
+    }  # fmt: skip
+    data = trained.record["data"]
+    assert (data["pool"], data["datasets"], data["left_out"], data["watched"]) == ("main", ["tiny"], [], [])
+    assert trained.record["seconds"]["fit"] >= round(trained.history["seconds"].sum(), 3)
 
 
 def test_evaluate_on_the_same_split_gives_the_same_figures(workspace: Workspace, trained: Run) -> None:
@@ -64,7 +138,6 @@ def test_evaluate_on_another_split_leaves_out_what_the_run_saw(workspace: Worksp
     assert len(evaluation.predictions) + evaluation.left_out == 8
 
 
-@pytest.mark.usefixtures("_no_bundled")
 def test_incorrect_masks_as_a_class_are_judged_apart(workspace: Workspace, tmp_path: Path) -> None:
     counts = {"with_mask": 20, "without_mask": 20, "incorrect_mask": 10}
     faces = prepared(workspace, tmp_path / "data", counts)
@@ -81,7 +154,9 @@ def test_incorrect_masks_as_a_class_are_judged_apart(workspace: Workspace, tmp_p
     assert evaluate(workspace, run).metrics == run.metrics
 
 
-def test_a_dataset_that_is_gone_is_no_training_data(workspace: Workspace, trained: Run, tmp_path: Path) -> None:
+def test_a_dataset_that_is_gone_is_no_training_data(workspace: Workspace, tmp_path: Path) -> None:
+    prepared(workspace, tmp_path / "data", {"with_mask": 20, "without_mask": 20})
+    trained = train(workspace, "svm", SMALL)
     (tmp_path / "data/tiny").rename(tmp_path / "data/away")
     with pytest.raises(MaskDetError, match=r"The folder of tiny is gone .*data/tiny\): bring it back, or filter and"):
         train(workspace, "svm", SMALL)
@@ -155,34 +230,29 @@ def test_a_failing_fit_leaves_no_folder(workspace: Workspace, trained: Run, monk
     assert [path.name for path in workspace.path("runs").iterdir()] == [trained.id]
 
 
-@pytest.mark.usefixtures("_no_bundled")
 @pytest.mark.parametrize(
     ("plan", "copies"), [("none", ["original"]), ("on-the-fly", ["variant"]), ("study", ["original", *METHODS])]
 )
 def test_training_draws_copies_of_training_faces_only(
-    plan: str, copies: list[str], workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    faces = prepared(workspace, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
-    drawn, judged = [], []
-
-    def draw(image: np.ndarray, copy: Any, *, face_id: str, **about: Any) -> np.ndarray:
-        drawn.append((face_id, copy))
-        return draw_copy(image, copy, face_id=face_id, **about)
+    plan: str, copies: list[str], workspace: Workspace, trained: Run, drawn: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    judged: list[bytes] = []
 
     def predict(self: Cnn, images: FaceImages, *_args: Any) -> np.ndarray:
         judged.extend(image.tobytes() for image in images.take(np.arange(len(images))))
         return np.where(np.arange(len(images)) % 2, 1.0, -1.0)
 
-    monkeypatch.setattr(cnn, "build_cnn", mean_network)
-    monkeypatch.setattr(cnn, "draw_copy", draw)
+    use_small_networks(monkeypatch)
     monkeypatch.setattr(Cnn, "predict_logit", predict)
-    run = train(workspace, "cnn", {"epochs": 1, "augmentation": {"plan": plan}})
+    run = train(workspace, "cnn", NETWORK | {"epochs": 1, "augmentation": {"plan": plan}})
 
     in_training = run.predictions.loc[run.predictions["split"] == "train", "face_id"]
-    assert len(in_training) == 12
+    assert len(in_training) == 24
     assert sorted(drawn) == sorted((face_id, copy) for face_id in in_training for copy in copies)
     assert run.record["options"]["augmentation"]["plan"] == plan
-    stock = stored_images(workspace, faces, faces.table["face_id"]).take(np.arange(20))
+    faces = load_faces(workspace)
+    stock = stored_images(workspace, faces, faces.table["face_id"]).take(np.arange(40))
     assert set(judged) == {image.tobytes() for image in stock}  # judged is each face as it is
 
 
@@ -202,6 +272,338 @@ def test_one_class_is_an_error_before_any_work(
         train(workspace, "svm", SMALL)
 
 
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_an_empty_part_is_an_error_before_any_work(
+    workspace: Workspace, trained: Run, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all faces of a label are in one photo, for example."""
+    split = load_split(workspace, load_faces(workspace))
+    table = split.table.assign(split=split.table["split"].replace(part, "train"))
+    monkeypatch.setattr("maskdet.train.load_split", lambda *_: type(split)(table, split.options, "", "", {}))
+    monkeypatch.setattr(Svm, "fit", lambda *_a, **_k: pytest.fail("work started"))
+    with pytest.raises(MaskDetError, match=f"The {part} split has no face with_mask; a model needs both labels"):
+        train(workspace, "svm", SMALL)
+    assert [path.name for path in workspace.path("runs").iterdir()] == [trained.id]
+
+
 def test_without_faces_training_says_what_comes_first(workspace: Workspace) -> None:
     with pytest.raises(WorkspaceError, match="maskdet scan"):
         train(workspace, "svm", SMALL)
+
+
+def test_an_earlier_split_by_its_fingerprint(workspace: Workspace, trained: Run) -> None:
+    """The filters that its faces passed are noted with it, whatever was filtered since."""
+    faces = load_faces(workspace)
+    save_filtered(workspace, apply_filters(faces, FilterOptions(small=True, min_side=999, rgb=False)))
+    resplit(workspace, faces, SplitOptions(seed=5))
+    again = train(workspace, "svm", SMALL, fingerprint=trained.fingerprint)
+    assert again.record["data"] == trained.record["data"]
+    np.testing.assert_allclose(logits(again), logits(trained), rtol=SAME, atol=SAME)
+    with pytest.raises(WorkspaceError, match="There is no split 0123456789ab"):
+        train(workspace, "svm", SMALL, fingerprint="0123456789ab")
+
+
+# --- plans -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ({"limit": 1}, "The limit must be at least 2 faces, not 1"),
+        ({"pool": "both"}, "The pool must be main or pre-training, not 'both'"),
+        ({"model": "resnet"}, "There is no model 'resnet'"),
+        ({"model": "cnn-transfer", "pool": "pre-training"}, "cnn-transfer is trained on the main pool, from a base"),
+    ],
+)
+def test_plans_are_checked(plan: dict[str, Any], words: str) -> None:
+    with pytest.raises(MaskDetError, match=words):
+        Plan(**{"model": "svm"} | plan)
+
+
+def test_a_plan_survives_json() -> None:
+    plan = Plan("cnn", {"epochs": 3}, seed=4, limit=9, fingerprint="abcdef", left_out=("a",), watched=(), base="x")
+    stored = json.loads(json.dumps(plan.__dict__ | {"id": "cnn-1", "created": "2024", "faces": {"train": 3}}))
+    assert Plan.of(stored) == plan
+
+
+def test_what_is_trained_is_told_while_it_is_trained(pools: Workspace) -> None:
+    seen: list[Any] = []
+
+    def look(run_id: str) -> None:
+        (unfinished,) = unfinished_runs(pools)
+        seen.append((run_id, unfinished.plan, unfinished.active))
+
+    run = train(pools, "cnn", NETWORK, seed=3, limit=12, left_out=("b",), started=look)
+    ((run_id, plan, active),) = seen
+    assert (run_id, active) == (run.id, True)
+    assert plan["options"] == run.record["options"]
+    assert plan["options"]["precision"] == "float32"
+    assert {name: plan[name] for name in ("id", "model", "seed", "limit", "left_out", "watched", "base", "pool")} == {
+        "id": run.id, "model": "cnn", "seed": 3, "limit": 12, "left_out": ["b"], "watched": ["sim"], "base": None,
+        "pool": "main",
+    }  # fmt: skip
+    assert plan["fingerprint"] == run.fingerprint
+    assert unfinished_runs(pools) == []
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "history.json", "metrics.json", "predictions.parquet", "run.json", "weights"
+    ]  # fmt: skip
+
+
+# --- datasets --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_out_or_watched_is_not_trained_on(pools: Workspace, drawn: list[tuple[str, str]]) -> None:
+    run = train(pools, "cnn", NETWORK | {"epochs": 1}, left_out=("b",))
+    assert {face_id.split("/")[0] for face_id, _ in drawn} == {"a"}
+    assert len(drawn) == len({face_id for face_id, _ in drawn}) == 18
+    data = run.record["data"]
+    assert (data["left_out"], data["watched"], data["datasets"]) == (["b"], ["sim"], ["a"])
+    by_split = run.predictions.groupby("split")["dataset"].unique().map(sorted).to_dict()
+    assert by_split == {"train": ["a"], "validation": ["a"], "test": ["a", "b"]}
+    assert data["faces"] == {"train": 18, "validation": 6, "test": 12}
+    assert run.metrics["faces"] == 12
+    # Watched are sim's 24 faces for training and validation; its 6 test faces chose nothing, and so may judge.
+    assert {"watched_loss", "watched_accuracy", "watched_macro_f1"} <= set(run.history)
+    assert run.metrics["watched"]["sim"]["faces"] == 6
+    assert not set(run.predictions["dataset"]) & {"sim"}
+
+
+def test_validation_and_watched_faces_are_of_the_plan(pools: Workspace) -> None:
+    data = training_data(pools, Plan("cnn", watched=("b",)))
+    assert {name: sorted(set(images.datasets)) for name, images in data.images.items()} == {
+        "train": ["a"], "validation": ["a"], "test": ["a", "b"], "watched": ["b"]
+    }  # fmt: skip
+    ids = {name: set(images.face_ids) for name, images in data.images.items()}
+    assert {name: len(faces) for name, faces in ids.items()} == {
+        "train": 18, "validation": 6, "test": 12, "watched": 24
+    }  # fmt: skip
+    assert len(set.union(*ids.values())) == 60  # no face is in two of them
+    assert data.watched_test.empty  # b's test faces are judged with the others
+    assert data.fit.watched is data.images["watched"]
+    assert training_data(pools, Plan("cnn", watched=())).fit.watched is None
+
+
+def test_a_limit_counts_for_watched_faces_too(pools: Workspace) -> None:
+    """Else a quick try would judge thousands of faces each epoch."""
+    data = training_data(pools, Plan("cnn", limit=12))
+    assert {name: len(images) for name, images in data.images.items()} == {
+        "train": 12, "validation": 4, "test": 4, "watched": 16
+    }  # fmt: skip
+    assert len(data.watched_test) == 4
+
+
+def test_the_smallest_limit_leaves_a_face_of_each_dataset_and_label(pools: Workspace) -> None:
+    data = training_data(pools, Plan("svm", limit=2))
+    for part in data.parts.values():
+        assert part.groupby(["dataset", "label"]).size().tolist() == [1, 1, 1, 1]
+
+
+def test_who_is_watched_by_itself(pools: Workspace) -> None:
+    split = load_split(pools, load_faces(pools))
+    assert watchable(split, "cnn") == watchable(split, "inceptionv3") == ("sim",)
+    assert watchable(split, "cnn", "pre-training") == watchable(split, "svm") == watchable(split, "cnn-transfer") == ()
+    assert training_data(pools, Plan("cnn", left_out=("sim",))).watched == ()
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ({"left_out": ("c",)}, "There is no dataset 'c' in this split; there are: a, b, sim"),
+        ({"watched": ("c",)}, "There is no dataset 'c' in this split; there are: a, b, sim"),
+        ({"left_out": ("a", "b")}, "The train split has no face with_mask"),
+        ({"model": "svm", "watched": ("sim",)}, "svm is fitted in one go: there is no epoch to choose by watching"),
+    ],
+)
+def test_datasets_are_checked_before_any_work(pools: Workspace, plan: dict[str, Any], words: str) -> None:
+    with pytest.raises(MaskDetError, match=words):
+        train(pools, **{"model_name": plan.pop("model", "cnn")}, **plan)
+    assert not pools.path("runs").exists()
+
+
+def test_the_pre_training_pool(pools: Workspace) -> None:
+    run = train(pools, "svm", SMALL, pool="pre-training")
+    assert set(run.predictions["dataset"]) == {"sim"}
+    assert (run.record["data"]["pool"], run.record["data"]["watched"]) == ("pre-training", [])
+    assert evaluate(pools, run).metrics == run.metrics
+
+
+# --- transfer --------------------------------------------------------------------------------------------------------
+
+
+def test_a_transfer_makes_its_base_first_and_then_takes_it_again(pools: Workspace) -> None:
+    ids: list[str] = []
+    quick = NETWORK | {"epochs": 1}
+    first = train(pools, "cnn-transfer", quick, started=ids.append)
+    base, transfer = (open_run(pools.path("runs", run_id)) for run_id in ids)
+    assert (base.model_name, transfer.id, transfer.record["base"]) == ("cnn", first.id, base.id)
+    assert (base.record["data"]["pool"], base.record["data"]["datasets"]) == ("pre-training", ["sim"])
+    assert transfer.record["data"]["watched"] == []  # it has begun with what others watch
+    second = train(pools, "cnn-transfer", quick, seed=1, started=ids.append)
+    assert (ids[2:], second.record["base"]) == ([second.id], base.id)
+    assert {"frozen_epochs": 1, "epochs": 1}.items() <= second.record["options"].items()
+
+
+@pytest.fixture
+def bases(pools: Workspace) -> dict[str, Run]:
+    """CNNs that a transfer may or may not begin with, from one that was trained."""
+    whole = train(pools, "cnn", NETWORK | {"epochs": 1}, pool="pre-training")
+    made = {"whole": whole}
+    data = whole.record["data"]
+    changes: dict[str, dict[str, Any]] = {
+        "older": {"created": "2000-01-01T00:00:00Z"},
+        "limited": {"created": "2999-01-01T00:00:00Z", "limit": 12},
+        "main": {"created": "2999-01-01T00:00:00Z", "data": data | {"pool": "main"}},
+        "elsewhere": {"created": "2999-01-01T00:00:00Z", "data": data | {"fingerprint": "abcdef"}},
+        "svm": {"created": "2999-01-01T00:00:00Z", "model": "svm"},
+    }
+    for name, change in changes.items():
+        shutil.copytree(whole.folder, pools.path("runs", name))
+        write_json(pools.path("runs", name, "run.json"), whole.record | {"id": name} | change)
+        made[name] = open_run(pools.path("runs", name))
+    return made
+
+
+def test_which_base_a_transfer_begins_with(pools: Workspace, bases: dict[str, Run]) -> None:
+    split = load_split(pools, load_faces(pools))
+    fitting = _fitting_base(pools, split)
+    assert fitting
+    assert fitting.id == bases["whole"].id
+    named = train(pools, "cnn-transfer", NETWORK | {"epochs": 1}, base="older")
+    assert named.record["base"] == "older"
+    count = len(list_runs(pools))
+    for name, words in (
+        ("main", "Run main is no CNN trained on the pre-training pool; a transfer begins with such a one"),
+        ("svm", "Run svm is no CNN trained on the pre-training pool"),
+        ("nothing", "There is no run 'nothing'"),
+    ):
+        with pytest.raises(RunError, match=words):
+            train(pools, "cnn-transfer", NETWORK, base=name)
+    assert len(list_runs(pools)) == count
+    assert unfinished_runs(pools) == []
+
+
+def test_a_transfer_is_resumed_from_its_base(
+    pools: Workspace, bases: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = {"base": "older", "seed": 2}
+    whole = train(pools, "cnn-transfer", NETWORK, **plan)
+    with monkeypatch.context() as patch:
+        patch.setattr("maskdet.train.FolderCheckpoint", cut_after(1))
+        with pytest.raises(Cut):
+            train(pools, "cnn-transfer", NETWORK, **plan)
+    (cut,) = unfinished_runs(pools)
+    run = resume(pools, cut.id)
+    assert run.record["base"] == "older"
+    np.testing.assert_allclose(logits(run), logits(whole), rtol=SAME, atol=SAME)
+
+
+# --- going on --------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_that_was_cut_goes_on(workspace: Workspace, trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the split that it was begun on, though another is in force by now."""
+    with monkeypatch.context() as patch:
+        patch.setattr("maskdet.train.FolderCheckpoint", cut_after(1))
+        with pytest.raises(Cut):
+            train(workspace, "svm", SMALL)
+    (cut,) = unfinished_runs(workspace)
+    assert (cut.resumable, cut.active, len(cut.history)) == (True, False, 1)
+    assert [run.id for run in list_runs(workspace)] == [trained.id]
+    resplit(workspace, load_faces(workspace), SplitOptions(seed=5))
+    ids: list[str] = []
+    run = resume(workspace, cut.id, started=ids.append)
+    assert ids == [run.id] == [cut.id]
+    assert unfinished_runs(workspace) == []
+    np.testing.assert_allclose(logits(run), logits(trained), rtol=SAME, atol=SAME)
+    assert {**run.record["data"]} == {**trained.record["data"]}
+    assert run.record["options"] == trained.record["options"]
+    assert run.history["f1_macro"].tolist() == pytest.approx(trained.history["f1_macro"].tolist())
+    assert run.record["seconds"]["fit"] >= round(run.history["seconds"].sum(), 3)  # of both processes
+    files = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
+    assert files == {"run.json", "history.json", "metrics.json", "predictions.parquet", "weights/model.skops"}
+    with pytest.raises(RunError, match=f"There is no unfinished training '{run.id}'"):
+        resume(workspace, run.id)
+
+
+def test_a_resume_that_fails_may_be_tried_again(
+    workspace: Workspace, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("maskdet.train.FolderCheckpoint", cut_after(1))
+        with pytest.raises(Cut):
+            train(workspace, "svm", SMALL)
+    (cut,) = unfinished_runs(workspace)
+    shutil.move(workspace.path("shards"), tmp_path / "away")
+    with pytest.raises(WorkspaceError, match="incomplete"):
+        resume(workspace, cut.id)
+    shutil.move(tmp_path / "away", workspace.path("shards"))
+    assert find_unfinished(workspace, cut.id).resumable
+    assert resume(workspace, cut.id).id == cut.id
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_run(
+    workspace: Workspace, trained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any, **_kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for target, left in (("numpy.savez", 0), ("maskdet.models.svm.Svm.save", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, full)
+            with pytest.raises(WorkspaceError, match=r"cannot be written \(No space left on device\)\.$"):
+                train(workspace, "svm", SMALL)
+        assert [run.id for run in list_runs(workspace)] == [trained.id]
+        assert len(unfinished_runs(workspace)) == left
+    (cut,) = unfinished_runs(workspace)  # fitted, and only the weights are still to be written
+    np.testing.assert_allclose(logits(resume(workspace, cut.id)), logits(trained), rtol=SAME, atol=SAME)
+
+
+def test_a_workspace_that_cannot_be_written_is_told_first(workspace: Workspace, trained: Run) -> None:
+    shutil.rmtree(workspace.home)
+    workspace.home.write_text("a file where the folder should be")
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        train(workspace, "svm", SMALL)
+
+
+@pytest.fixture
+def killed(workspace: Workspace, tmp_path: Path) -> str:
+    """The id of a real training of the CNN that was killed after an epoch, in a process of its own."""
+    write_tiny(tmp_path / "data/tiny", {"with_mask": 15, "without_mask": 15})
+    scanned_and_split(workspace, tmp_path / "data")
+    command = [sys.executable, "-m", "maskdet", "train", "cnn", "--home", workspace.home, "--epochs", "6", "--seed",
+               "3", "--set", "batch_size=3", "--set", "precision=float32"]  # fmt: skip
+    project = Path(__file__).resolve().parents[1]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        runs = workspace.path("runs")
+        while process.poll() is None and not list(runs.glob(".*.partial/checkpoint.npz")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.stderr
+        said = process.stderr.read().decode()
+        assert process.wait() == -signal.SIGKILL, said
+    (cut,) = unfinished_runs(workspace)
+    return cut.id
+
+
+def test_a_process_that_was_killed_is_gone_on_with(workspace: Workspace, killed: str) -> None:
+    cut = find_unfinished(workspace, killed)
+    assert 1 <= len(cut.history) < 6
+    resumed = resume(workspace, killed)
+    options = {"epochs": 6, "batch_size": 3, "precision": "float32"}
+    whole = train(workspace, "cnn", options, seed=3)
+    np.testing.assert_allclose(logits(resumed), logits(whole), rtol=SAME, atol=SAME)
+    assert resumed.history["loss"].tolist() == pytest.approx(whole.history["loss"].tolist(), rel=SAME)
+    assert sorted(path.name for path in resumed.folder.iterdir()) == sorted(
+        path.name for path in whole.folder.iterdir()
+    )
+
+
+# --- estimate --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("model", "options"), [("svm", SMALL), ("cnn-transfer", NETWORK)])
+def test_an_estimate_writes_nothing(pools: Workspace, model: str, options: dict[str, Any]) -> None:
+    """And needs no base."""
+    before = sorted(pools.home.rglob("*"))
+    assert 0 < estimate(pools, model, options) < 600
+    assert sorted(pools.home.rglob("*")) == before
