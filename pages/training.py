@@ -15,10 +15,11 @@ from ui.training_setup import Setup, choose_data, choose_model, choose_options
 #: Models side by side, as cards.
 STYLE = """<style>
 .st-key-training_models [data-testid="stRadioGroup"] {
-  display: grid; gap: 0.75rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 13.5rem), 1fr));
+  display: grid; align-items: stretch; gap: 0.75rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 13.5rem), 1fr));
 }
 .st-key-training_models [data-testid="stRadioGroup"] > div {
-  position: relative; padding: 0.75rem; border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 0.5rem;
+  position: relative; margin: 0; padding: 0.75rem; border: 1px solid rgba(128, 128, 128, 0.35); border-radius: 0.5rem;
 }
 .st-key-training_models [data-testid="stRadioGroup"] > div[data-selected] { border-color: currentColor; }
 .st-key-training_models [data-testid="stRadioOption"]::after { content: ""; position: absolute; inset: 0; }

@@ -26,7 +26,7 @@ from maskdet.split import SplitOptions, load_split, save_split, saved_splits, sp
 from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace, write_json
 from ui.jobs import last_states
-from ui.training_charts import curves, epoch_text, grid_chart
+from ui.training_charts import curves, epoch_text, grid_chart, tick_step
 from ui.training_command import NEW_BASE, Choice, commands, trials
 from ui.training_options import options_of, parse_list, text_of
 
@@ -485,6 +485,10 @@ def test_the_curves() -> None:
     assert list(curves(watched, "accuracy", 4).data[2].y) == [0.25, 0.25]
     assert "No intervals" in epoch_text(watched, {})
     assert "watched accuracy 0.250 (" in epoch_text(watched, {"val_": 20, "watched_": 4})
+
+
+def test_ticks_at_round_numbers() -> None:
+    assert [tick_step(epochs) for epochs in (1, 10, 11, 20, 21, 50, 70, 101, 1000)] == [1, 1, 2, 2, 5, 5, 10, 20, 100]
 
 
 def test_the_grid_chart_has_a_line_a_kernel_and_gamma() -> None:

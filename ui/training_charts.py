@@ -1,5 +1,6 @@
 """Charts of a training while it goes on: loss and accuracy (study, Figure 13 and Appendix D), or the SVM's grid."""
 
+from itertools import count
 from typing import Any, Final
 
 import pandas as pd
@@ -68,9 +69,16 @@ def curves(history: pd.DataFrame, measure: str, epochs: int) -> go.Figure:
         figure.add_vline(first + 0.5, line={"dash": "dot", "width": 1, "color": "#8A949A"})
     last = max(epochs, int(history["epoch"].max()))
     figure.update_layout(margin=_MARGIN, height=_HEIGHT, legend=_LEGEND, uirevision="constant", dragmode=False)
-    figure.update_xaxes(title="epoch", range=[0.5, last + 0.5], dtick=max(1, round(last / 8)), fixedrange=True)
+    figure.update_xaxes(title="epoch", range=[0.5, last + 0.5], dtick=tick_step(last), fixedrange=True)
     figure.update_yaxes(title=measure, fixedrange=True)
     return figure
+
+
+def tick_step(epochs: int) -> int:
+    """Epochs from tick to tick: at most ten ticks, at round numbers."""
+    return next(
+        step for decade in count() for step in (10**decade, 2 * 10**decade, 5 * 10**decade) if epochs <= 10 * step
+    )
 
 
 def epoch_text(history: pd.DataFrame, counts: dict[str, int]) -> str:

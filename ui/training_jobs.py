@@ -134,7 +134,7 @@ def _show_unfinished_run(run: Unfinished, job: Job) -> None:
             st.caption(
                 "What was cut is its pre-training. Resume that, and then start the transfer again: it begins with it."
             )
-    _show_progress_of(run, f"curves_{job.id}")
+    _show_progress_of(run, f"curves_{job.id}", folded=not job.is_active)
 
 
 def _show_state(job: Job) -> None:
@@ -187,15 +187,15 @@ def _show_unfinished(now: Trainings, run: Unfinished) -> None:
     if not active:
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             _resume_and_discard(now, run, run.id)
-    _show_progress_of(run, f"curves_{run.id}")
+    _show_progress_of(run, f"curves_{run.id}", folded=not active)
 
 
-def _show_progress_of(run: Unfinished, key: str) -> None:
-    try:
-        history = run.history
-    except MaskDetError:  # being replaced, or it has become a run meanwhile
-        return
-    show_history(history, _planned_epochs(run.plan), key, _counts(run.plan))
+def _show_progress_of(run: Unfinished, key: str, *, folded: bool) -> None:
+    history = _history_or_empty(run)
+    if not history.empty:
+        title = "Grid points so far" if "f1_macro" in history else "Curves so far"
+        with st.expander(title, key=f"{key}_folded") if folded else st.container():
+            show_history(history, _planned_epochs(run.plan), key, _counts(run.plan))
 
 
 def _stop_button(job: Job) -> None:
@@ -250,7 +250,7 @@ def _finished_run(workspace: Workspace, run_id: str) -> Run | None:
 def _history_or_empty(run: Unfinished) -> pd.DataFrame:
     try:
         return run.history
-    except MaskDetError:
+    except MaskDetError:  # it has become a run meanwhile
         return pd.DataFrame()
 
 

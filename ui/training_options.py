@@ -26,7 +26,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "dropout": ("Dropout", "Share of its inputs that a dropout layer drops while training."),
     "keep_best": ("Keep the best epoch", "Of the validation loss, or with a watched dataset of the macro F1 on both. "
                   "Off: the last epoch is kept."),
-    "schedule": ("Learning rate over time", "constant, or falling to 0 along a cosine within each phase."),
+    "schedule": ("Rate over time", "constant, or falling to 0 along a cosine within each phase."),
     "patience": ("Stop early after", "Epochs without a better one. Empty: train all epochs."),
     "precision": ("Precision", "What layers compute in while training; auto is bfloat16 where the hardware has it."),
     "components": ("Components", "Principal components kept; fewer if there are fewer faces."),

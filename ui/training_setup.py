@@ -109,19 +109,19 @@ def _wrong_options(kind: type[Any], values: dict[str, Any]) -> str:
 
 
 def _weights() -> tuple[str, str]:
-    with st.container(horizontal=True):
-        source = st.radio(
-            "Weights to begin with", list(_WEIGHTS), format_func=_WEIGHTS.__getitem__, horizontal=True,
-            key="training_weights", persist_state="session",
-            help="Keras downloads InceptionV3's ImageNet weights once (88 MB). Without a way to the network, give the "
-            "file `inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5`.",
-        )  # fmt: skip
-        if source != "file":
-            return source, ""
-        path = st.text_input(
-            "File on the computer that runs MaskDet", placeholder="/home/me/inception_v3_notop.h5", max_chars=1000,
-            key="training_weights_file", persist_state="session",
-        )  # fmt: skip
+    """The weights that InceptionV3 begins with, and what is wrong with them."""
+    source = st.radio(
+        "Weights to begin with", list(_WEIGHTS), format_func=_WEIGHTS.__getitem__, horizontal=True,
+        key="training_weights", persist_state="session",
+        help="Keras downloads InceptionV3's ImageNet weights once (88 MB). Without a way to the network, give the "
+        "file `inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5`.",
+    )  # fmt: skip
+    if source != "file":
+        return source, ""
+    path = st.text_input(
+        "File on the computer that runs MaskDet", placeholder="/home/me/inception_v3_notop.h5", max_chars=1000,
+        key="training_weights_file", persist_state="session",
+    )  # fmt: skip
     try:
         return weights_file(path), ""
     except MaskDetError as error:
