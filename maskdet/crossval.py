@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.metrics import evaluate_predictions
 from maskdet.models import FitData, create_model
@@ -19,6 +20,8 @@ from maskdet.workspace import Workspace
 
 LEFT_OUT_FILE: Final = "left_out.json"
 OUT_OF_SAMPLE_FILE: Final = "out_of_sample.parquet"
+#: One is judged, one validates, and one is left to train on.
+_FEWEST_FOLDS: Final = 3
 
 
 def leave_one_dataset_out(
@@ -90,12 +93,18 @@ def cross_validate(
     -------
     DataFrame
         face_id, dataset, label, group, split, fold, logit, p_without_mask; in the order of the split's table.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no split, or its faces are too few for so many folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     plan = Plan(model, dict(options or {}), seed=seed, limit=limit, watched=())
     data = training_data(workspace, plan)
     table = pd.concat(data.parts.values(), ignore_index=True)
+    _require_enough(table, folds)
     dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(table), dtype=np.int64)
     for number, (_, held) in enumerate(dealer.split(table, table["label"], table["group"])):
@@ -111,6 +120,17 @@ def cross_validate(
         found.append(predictions.assign(fold=number))
     progress(1000 * folds, 1000 * folds, "all folds are predicted")
     return pd.concat(found, ignore_index=True).sort_values("face_id", ignore_index=True)
+
+
+def _require_enough(table: pd.DataFrame, folds: int) -> None:
+    if folds < _FEWEST_FOLDS:
+        raise MaskDetError(f"Cross-validation needs at least {_FEWEST_FOLDS} folds, not {folds}.")
+    groups = table.groupby("label")["group"].nunique()
+    if groups.min() < folds:
+        raise MaskDetError(
+            f"Cross-validation in {folds} folds needs faces {str(groups.idxmin()).replace('_', ' ')} in as many groups "
+            f"of related faces, not {groups.min()}."
+        )
 
 
 def _fit_and_predict(
