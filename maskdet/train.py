@@ -12,6 +12,7 @@ import pandas as pd
 
 from maskdet.catalog import Pool
 from maskdet.errors import MaskDetError, RunError
+from maskdet.evaluations import seen_faces, unseen_test_faces
 from maskdet.facetable import Faces, load_faces
 from maskdet.images import stored_images
 from maskdet.labels import CLASSES
@@ -133,9 +134,9 @@ class Evaluation:
     fingerprint : str
         Of the split it was judged on.
     same_data : bool
-        True where the run was trained, validated and tested on the very faces of this split.
+        True where the run was trained on this very split.
     left_out : int
-        Test faces that the run saw in training or validation; they are not counted.
+        Test faces that the run saw in training or validation, or whose photo or copy it saw; they are not counted.
     """
 
     metrics: dict[str, Any]
@@ -240,7 +241,8 @@ def estimate(workspace: Workspace, model_name: str, options: dict[str, Any] | No
 def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Evaluation:
     """Predict the workspace's test split again with a run's weights, and judge it.
 
-    Faces that the run was trained or validated on are left out, whatever split they are in now.
+    Faces that the run, or the run it began with, was trained or validated on are left out, whatever split they are in
+    now, and so are faces of their groups.
 
     Raises
     ------
@@ -251,8 +253,8 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     split = load_split(workspace, faces)
     table, apart = pool_faces(faces, split, run.pool)
     test = table[table["split"] == "test"]
-    seen = run.predictions.loc[run.predictions["split"] != "test", "face_id"]
-    fresh = test[~test["face_id"].isin(seen)].reset_index(drop=True)
+    unseen = unseen_test_faces(split.table, seen_faces(run, list_runs(workspace)))
+    fresh = test[test["face_id"].isin(unseen["face_id"])].reset_index(drop=True)
     if fresh.empty:
         raise MaskDetError(
             f"Run {run.id} saw every face of this test split in training; nothing is left to judge it by."
@@ -267,7 +269,7 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
         metrics=evaluate_predictions(predictions) | _judged_apart(workspace, faces, apart, model),
         predictions=predictions,
         fingerprint=split.fingerprint,
-        same_data=_assignment(table) == _assignment(run.predictions),
+        same_data=run.fingerprint == split.fingerprint,
         left_out=len(test) - len(fresh),
         seconds=seconds,
     )
@@ -494,10 +496,6 @@ def _now() -> str:
 
 def _labels(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(table["face_id"], table["label"], strict=True))
-
-
-def _assignment(table: pd.DataFrame) -> set[tuple[str, str, str]]:
-    return set(zip(table["face_id"], table["label"], table["split"], strict=True))
 
 
 def _limited(table: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:

@@ -7,7 +7,9 @@ or the new one and a cut leaves the old.
     datasets.json      where each dataset lies                      shards/          measured faces, pixels with them
     filtered.parquet   keep or drop, and why                        filter.json      the options of that filter
     split.parquet      train, validation or test                    split.json       its options and fingerprint
+    splits/            every split that was saved, by fingerprint   evaluations/     runs judged on other splits
     runs/ID/           one folder a run                             jobs/ID/         one folder a background job
+    study.json         how far `maskdet study` has come
 """
 
 import json

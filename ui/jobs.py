@@ -57,7 +57,10 @@ def _show(job: Job) -> None:
         elif job.state == "failed":
             st.error(sentence(job.reason) or "It ended without saying why; the log may.")
         elif job.state == "finished" and job.result:
-            st.page_link("pages/results.py", label=f"Results of {job.result}", icon=":material/monitoring:")
+            st.page_link(
+                "pages/results.py", label=f"Results of {job.result}", icon=":material/monitoring:",
+                query_params={"run": job.result},
+            )  # fmt: skip
         if job.state in ("failed", "interrupted") and job.log.strip():
             show_log(job)
 

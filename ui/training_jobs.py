@@ -175,7 +175,10 @@ def _show_result(now: Trainings, job: Job) -> None:
                 f"Macro F1 **{metrics['macro_f1']:.3f}**{interval} on n = {metrics['faces']:,} test faces",
                 width="content",
             )
-        st.page_link("pages/results.py", label=f"Results of {run.id}", icon=":material/monitoring:")
+        st.page_link(
+            "pages/results.py", label=f"Results of {run.id}", icon=":material/monitoring:",
+            query_params={"run": run.id},
+        )  # fmt: skip
 
 
 def _show_unfinished(now: Trainings, run: Unfinished) -> None:
