@@ -54,7 +54,7 @@ def write_bundle(workspace: Workspace, target: Path, progress: Progress = silent
     for old in target.iterdir():
         if old.is_dir() and old.name not in ids.values():
             shutil.rmtree(old)
-    write_json(target / BUNDLE_FILE, state | {"shipped": shipped})
+    write_json(target / BUNDLE_FILE, state | {"options": _without_folders(state["options"]), "shipped": shipped})
     return shipped
 
 
@@ -80,11 +80,17 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> d
         "macro_f1_as_trained": before,
         "macro_f1_as_shipped": metrics["macro_f1"],
     }
-    write_json(partial / "run.json", run.record | {"bundle": bundle})
+    record = run.record | {"options": _without_folders(run.record["options"]), "bundle": bundle}
+    write_json(partial / "run.json", record)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     size = sum(path.stat().st_size for path in (folder / "weights").iterdir())
     return {"run": run.id, "model": run.model_name, "megabytes": round(size / 1e6, 1), **bundle}
+
+
+def _without_folders(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that name the file of ImageNet's weights, but not where it lay on the machine that trained."""
+    return options | {"weights": Path(options["weights"]).name} if "weights" in options else options
 
 
 def _judged(workspace: Workspace, run: Run, partial: Path, progress: Progress) -> tuple[pd.DataFrame, dict[str, Any]]:
