@@ -13,7 +13,13 @@ _TIMEOUT: Final = 10  # seconds
 
 @contextmanager
 def dask_workers(scheduler: str | None) -> Iterator[None]:
-    """Where joblib runs what follows: on this machine, or on the workers of a Dask scheduler."""
+    """Where joblib runs what follows: on this machine, or on the workers of a Dask scheduler.
+
+    Raises
+    ------
+    MaskDetError
+        If the package is missing, or no scheduler, or one without workers, answers within ten seconds.
+    """
     if scheduler is None:
         yield
         return
@@ -25,5 +31,12 @@ def dask_workers(scheduler: str | None) -> Iterator[None]:
         client = Client(scheduler, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
         raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
-    with client, parallel_config("dask"):
-        yield
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_TIMEOUT)
+        except TimeoutError as error:
+            raise MaskDetError(
+                f"The Dask scheduler at {scheduler} has no workers: run `dask worker {scheduler}` on each machine."
+            ) from error
+        with parallel_config("dask"):
+            yield

@@ -487,7 +487,7 @@ def test_workers_of_a_dask_cluster_measure_the_same(workspace: Workspace, datase
 def test_a_scheduler_that_does_not_answer_is_a_sentence(
     workspace: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maskdet.facetable, "_SCHEDULER_TIMEOUT", 1)
+    monkeypatch.setattr(maskdet.cluster, "_TIMEOUT", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(MaskDetError, match=f"No Dask scheduler answers at {address}"):
             scan(workspace, datasets, scheduler=address)

@@ -77,6 +77,7 @@ def train(
 ) -> None:
     """Train a model on the split and judge it on the test faces; prints the run's id."""
     from maskdet.cluster import dask_workers
+    from maskdet.models import require_model
     from maskdet.models.distribution import is_chief
     from maskdet.train import AUTOMATIC, assist, estimate
     from maskdet.train import train as train_model
@@ -93,6 +94,8 @@ def train(
         "seed": seed, "limit": limit, "fingerprint": data, "pool": pool, "left_out": tuple(leave_out or ()),
         "watched": watched, "base": base,
     }  # fmt: skip
+    if scheduler is not None and require_model(model).needs_tensorflow:
+        raise MaskDetError(f"--scheduler is for svm; {model} is trained by several machines through TF_CONFIG.")
     prepare(model)
     with progress_bar() as progress, dask_workers(scheduler):
         if dry_run:
