@@ -4,6 +4,7 @@ What ships is what was judged: predictions and metrics are made again with the w
 no crop of one is in a bundle, only ids and numbers.
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ from maskdet.workspace import Workspace, read_json, write_json, write_table
 #: Half precision ships only where it moves the test macro F1 by at most this.
 LARGEST_CHANGE: Final = 0.002
 BUNDLE_FILE: Final = "study.json"
-_AS_THEY_ARE: Final = ("history.json", LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE)
+_AS_THEY_ARE: Final = ("history.json", OUT_OF_SAMPLE_FILE)
 
 
 def write_bundle(workspace: Workspace, target: Path, progress: Progress = silent) -> list[dict[str, Any]]:
@@ -41,21 +42,53 @@ def write_bundle(workspace: Workspace, target: Path, progress: Progress = silent
     Raises
     ------
     MaskDetError
-        If there is no finished study, or the target cannot be written.
+        If there is no finished study, or the target holds other things or cannot be written.
     """
     if not workspace.path(STATE_FILE).is_file():
         raise MaskDetError(f"There is no study in {workspace.home}: run `python -m maskdet study DIR` first.")
     state = read_json(workspace.path(STATE_FILE))
-    ids = {step: noted["run"] for step, noted in state["steps"].items() if "run" in noted and " without " not in step}
-    shipped = []
-    for step, run_id in ids.items():
-        run = open_run(workspace.path("runs", run_id))
-        shipped.append({"step": step, **_ship(workspace, run, target, progress)})
-    for old in target.iterdir():
-        if old.is_dir() and old.name not in ids.values():
-            shutil.rmtree(old)
+    runs = _runs(workspace, state)
+    _require_place(target)
+    try:
+        shipped = [{"step": step, **_ship(workspace, run, target, progress)} for step, run in runs.items()]
+        for old in target.iterdir():
+            if _is_run(old) and old.name not in {run.id for run in runs.values()}:
+                shutil.rmtree(old)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise MaskDetError(f"{target} cannot be written ({reason}).") from error
     write_json(target / BUNDLE_FILE, state | {"options": _without_folders(state["options"]), "shipped": shipped})
     return shipped
+
+
+def _runs(workspace: Workspace, state: dict[str, Any]) -> dict[str, Run]:
+    """The runs that ship, by step: all but those that only told for how long to train."""
+    ids = {step: noted["run"] for step, noted in state["steps"].items() if "run" in noted and " without " not in step}
+    missing = [step for step, run_id in ids.items() if not workspace.path("runs", run_id, "run.json").is_file()]
+    if missing or not ids:
+        raise MaskDetError(
+            f"The study in {workspace.home} is not finished ({', '.join(missing) or 'nothing is trained yet'}): "
+            "`python -m maskdet study DIR` goes on with it."
+        )
+    return {step: open_run(workspace.path("runs", run_id)) for step, run_id in ids.items()}
+
+
+def _require_place(target: Path) -> None:
+    """Raise MaskDetError for a folder whose folders may be somebody's: an earlier bundle's runs are removed."""
+    described = target / BUNDLE_FILE
+    if described.is_file():
+        known = read_json(described)
+        foreign = not isinstance(known, dict) or "shipped" not in known  # such as a workspace's own state
+    else:
+        foreign = target.is_dir() and any(path.is_dir() for path in target.iterdir())
+    if foreign:
+        raise MaskDetError(f"{target} holds other things than a study; choose a folder that is empty or not there yet.")
+
+
+def _is_run(folder: Path) -> bool:
+    """True for a run of an earlier bundle, or one that was cut while it was written."""
+    partial = folder.name.startswith(".") and folder.name.endswith(".partial")
+    return folder.is_dir() and not folder.is_symlink() and (partial or (folder / "run.json").is_file())
 
 
 def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> dict[str, Any]:
@@ -73,6 +106,9 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> d
     for name in _AS_THEY_ARE:
         if (run.folder / name).is_file():
             shutil.copyfile(run.folder / name, partial / name)
+    if (run.folder / LEFT_OUT_FILE).is_file():
+        found = read_json(run.folder / LEFT_OUT_FILE)
+        write_json(partial / LEFT_OUT_FILE, [each | {"options": _without_folders(each["options"])} for each in found])
     write_table(partial / "predictions.parquet", predictions)
     write_json(partial / "metrics.json", dict(run.metrics) | metrics)
     bundle = {
