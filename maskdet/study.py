@@ -17,7 +17,7 @@ from maskdet.facetable import load_faces, scan
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
 from maskdet.quality import apply_filters, save_filtered
-from maskdet.runs import Run, environment, open_run, unfinished_runs
+from maskdet.runs import Run, discard_unfinished, environment, open_run, unfinished_runs
 from maskdet.split import load_split, pool_table, save_split, split_faces
 from maskdet.train import resume, train
 from maskdet.workspace import Workspace, read_json, write_json, write_table
@@ -171,10 +171,12 @@ class _Trainings:
             self.say(f"{name}: done already, {run_id}")
             return
         self.say(f"{name}: training")
-        resumable = {run.id for run in unfinished_runs(self.workspace) if run.resumable and not run.active}
-        if run_id in resumable:
-            run = resume(self.workspace, run_id, self.progress, self._noting(step))
+        cut = next((run for run in unfinished_runs(self.workspace) if run.id == run_id), None)
+        if cut and (cut.resumable or cut.active):  # the latter another process trains, and `resume` says so
+            run = resume(self.workspace, cut.id, self.progress, self._noting(step))
         else:
+            if cut:
+                discard_unfinished(self.workspace, cut.id)
             run = train(
                 self.workspace, recipe.model, recipe.options, progress=self.progress, started=self._noting(step),
                 seed=self.options.seed, limit=self.options.limit, fingerprint=self.state["fingerprint"], **recipe.plan,

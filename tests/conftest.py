@@ -166,3 +166,18 @@ def datasets(tmp_path: Path) -> Path:
 def scanned(workspace: Workspace, datasets: Path) -> Faces:
     """The faces of `datasets`, scanned into `workspace`."""
     return scan(workspace, datasets, jobs=1)
+
+
+@pytest.fixture(scope="session")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small study that is done: ``data``, ``home`` and what was said of it; not to be changed."""
+    from factories import STUDY, small_study
+
+    from maskdet.study import run_study
+
+    folder = tmp_path_factory.mktemp("study")
+    said: list[str] = []
+    with small_study(folder / "data") as data:
+        run_study(Workspace(folder / "home"), data, STUDY, say=said.append)
+    (folder / "said.txt").write_text("\n".join(said))
+    return folder

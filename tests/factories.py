@@ -1,14 +1,17 @@
 """What several tests build: face tables by hand, tiny separable faces, a tiny scanned workspace, a fake model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from PIL import Image
 
+from maskdet import study
 from maskdet.catalog import Dataset
 from maskdet.facetable import Faces, scan
 from maskdet.images import ArrayImages, FaceImages
@@ -20,6 +23,7 @@ from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
 from maskdet.quality import apply_filters, save_filtered
 from maskdet.split import SplitOptions, save_split, split_faces
+from maskdet.study import StudyOptions
 from maskdet.workspace import Workspace
 
 #: Dataset "sim" has simulated masks, any other is real.
@@ -130,6 +134,23 @@ def small_inception(cut: str, dropout: float) -> Any:
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(inputs, layers.Dense(1, dtype="float32", name="logit")(x))
+
+
+STUDY = StudyOptions(weights="none", cut="mixed5", epochs=1, limit=24)
+
+
+@contextmanager
+def small_study(root: Path) -> Iterator[Path]:
+    """A folder of three drawn datasets, 15 faces a label, on which `STUDY` is done in seconds while this is entered.
+
+    Dataset 1 has simulated masks; 2.2 and 3.2 are large enough to be watched then.
+    """
+    for seed, name in enumerate(("1", "2.2", "3.2"), start=1):
+        write_tiny(root / name, {"with_mask": 15, "without_mask": 15}, seed)
+    with pytest.MonkeyPatch.context() as patch, parallel_config("threading"):  # processes take seconds to start
+        use_small_networks(patch)
+        patch.setattr(study, "_FEWEST_WATCHED", 10)
+        yield root
 
 
 class Cut(Exception):  # noqa: N818 - it stands for the end of a process, which is no error
