@@ -48,7 +48,7 @@ def write_bundle(workspace: Workspace, target: Path, progress: Progress = silent
         raise MaskDetError(f"There is no study in {workspace.home}: run `python -m maskdet study DIR` first.")
     state = read_json(workspace.path(STATE_FILE))
     runs = _runs(workspace, state)
-    _require_place(target)
+    require_place(target)
     try:
         shipped = [{"step": step, **_ship(workspace, run, target, progress)} for step, run in runs.items()]
         for old in target.iterdir():
@@ -73,7 +73,7 @@ def _runs(workspace: Workspace, state: dict[str, Any]) -> dict[str, Run]:
     return {step: open_run(workspace.path("runs", run_id)) for step, run_id in ids.items()}
 
 
-def _require_place(target: Path) -> None:
+def require_place(target: Path) -> None:
     """Raise MaskDetError for a folder whose folders may be somebody's: an earlier bundle's runs are removed."""
     described = target / BUNDLE_FILE
     if described.is_file():

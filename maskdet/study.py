@@ -106,9 +106,9 @@ def run_study(
         If the folder has no main pool to train on, or a step fails.
     """
     options = options or StudyOptions()
+    state = _state(workspace, options)
     say(f"Scanning {folder}")
     faces = scan(workspace, folder, progress=progress)
-    state = _state(workspace, options)
     if not state["fingerprint"]:
         filtered = apply_filters(faces)
         save_filtered(workspace, filtered)

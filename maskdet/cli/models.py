@@ -212,11 +212,13 @@ def study(
     """Do the whole study on the datasets in DIR: scan, filter, split, train all models, judge them. Resumable."""
     import pandas as pd
 
-    from maskdet.bundle import write_bundle
+    from maskdet.bundle import require_place, write_bundle
     from maskdet.runs import list_runs, runs_table
     from maskdet.study import StudyOptions, run_study
 
     workspace = workspace_of(context, home)
+    if out is not None:
+        require_place(out)  # rather than after hours of training
     prepare("cnn")
     options = StudyOptions(weights=weights, cut=cut, seed=seed, epochs=epochs, limit=limit)
     with progress_bar() as progress:
