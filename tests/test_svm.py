@@ -64,9 +64,14 @@ def test_an_entry_a_grid_point(fitted: tuple[Svm, list[dict[str, Any]]]) -> None
 
 
 def test_one_kernel_alone(scored: list[Any]) -> None:
-    history = Svm(options(kernel=("linear",))).fit(DATA, seed=0)
+    """The linear kernel is scaled as gamma "scale" scales the other, by way of C."""
+    model = Svm(options(kernel=("linear",)))
+    history = model.fit(DATA, seed=0)
     assert [(entry["kernel"], entry["C"], entry["gamma"]) for entry in history] == [("linear", 1, 0), ("linear", 10, 0)]
-    assert [(machine.kernel, machine.C) for machine in scored] == [("linear", 1), ("linear", 10)]
+    features = model.pipeline[0].transform(DATA.train.images.take(np.arange(24)).reshape(24, -1) / 255)
+    scale = 1 / (4 * features.var())
+    assert [machine.kernel for machine in scored] == ["linear", "linear"]
+    assert [machine.C for machine in scored] == pytest.approx([scale, 10 * scale], rel=1e-3)
 
 
 def test_the_best_grid_point_is_chosen() -> None:
