@@ -19,7 +19,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-PACKAGES = ("numpy", "scipy", "pandas", "Pillow", "ImageHash", "joblib")
+PACKAGES = (
+    "numpy", "scipy", "pandas", "Pillow", "ImageHash", "joblib", "opencv-python-headless", "scikit-learn", "tensorflow",
+    "keras",
+)  # fmt: skip
 COLUMNS = ("benchmark", "what", "baseline", "measured", "ratio", "goal", "met")
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
