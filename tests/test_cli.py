@@ -80,7 +80,7 @@ def test_from_photos_to_a_judged_run(shell: Shell, tmp_path: Path) -> None:
     counts = [line.split()[-4:] for line in out.splitlines() if line.startswith("main")]
     assert counts == [["9", "3", "3", "15"], ["9", "3", "3", "15"]]
 
-    status, out, _ = shell("train", "svm")
+    status, out, _ = shell("train", "svm", *SMALL)
     assert status == 0
     run = out.strip().splitlines()[-1]
     assert run.startswith("svm-")

@@ -16,7 +16,7 @@ from maskdet.facetable import load_faces
 from maskdet.models import FitData
 from maskdet.models.svm import Svm
 from maskdet.split import load_split
-from maskdet.train import Plan, TrainingData, training_data
+from maskdet.train import Plan, TrainingData, predictions_table, training_data
 from maskdet.workspace import Workspace
 
 SMALL = {"components": 4, "C": [1.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
@@ -54,6 +54,16 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[FitData]:
     return seen
 
 
+@pytest.fixture
+def _nothing_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only who is dealt where is tested."""
+
+    def predict(_workspace: Any, _model: Any, _data: TrainingData, _fit: FitData, judged: Any, _p: Any, seed: int) -> Any:
+        return predictions_table(judged, np.where(judged["label"] == "without_mask", 1.0, -1.0))
+
+    monkeypatch.setattr(maskdet.crossval, "_fit_and_predict", predict)
+
+
 def looked_at(data: FitData) -> set[str]:
     return {*data.train.face_ids, *data.validation.face_ids}
 
@@ -81,10 +91,7 @@ def test_each_dataset_is_judged_by_a_model_without_it(sources: Workspace, fits: 
     done, totals, _ = zip(*calls, strict=True)
     assert list(done) == sorted(done)
     assert (done[-1], {*totals}) == (3000, {3000})
-
-
-def test_fields_of_a_row(sources: Workspace) -> None:
-    row = leave_one_dataset_out(sources, "svm", SMALL)["rows"][0]
+    row = found["rows"][0]
     assert set(row) == {"dataset", "faces", "groups", "macro_f1", "low", "high", "confusion", "train_faces", "reason"}
     assert row["groups"] == 30
     assert np.array(row["confusion"]).sum() == 30
@@ -111,6 +118,7 @@ def test_networks_watch_nothing_then(sources: Workspace, monkeypatch: pytest.Mon
     assert [data.watched for data in seen] == [None] * 3
 
 
+@pytest.mark.usefixtures("_nothing_is_fitted")
 def test_limits_hold(sources: Workspace) -> None:
     rows = leave_one_dataset_out(sources, "svm", SMALL, limit=12)["rows"]
     assert all(10 <= row["train_faces"] <= 14 for row in rows)
@@ -166,10 +174,10 @@ def test_every_face_is_predicted_once_by_a_model_that_saw_none_of_its_group(
     assert (done[-1], {*totals}) == (3000, {3000})
 
 
+@pytest.mark.usefixtures("_nothing_is_fitted")
 def test_folds_follow_from_the_seed(sources: Workspace) -> None:
     first, again, other = (cross_validate(sources, "svm", SMALL, folds=3, seed=seed) for seed in (1, 1, 2))
     assert first["fold"].tolist() == again["fold"].tolist() != other["fold"].tolist()
-    np.testing.assert_allclose(first["logit"], again["logit"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("folds", [1, 2])
