@@ -12,7 +12,7 @@ import pandas as pd
 from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.metrics import evaluate_predictions
-from maskdet.models import FitData, create_model
+from maskdet.models import FitData, Model, create_model
 from maskdet.progress import Progress, silent
 from maskdet.split import pool_table
 from maskdet.train import Plan, TrainingData, labelled_images, predictions_table, training_data
@@ -55,6 +55,7 @@ def leave_one_dataset_out(
     known = data.split.table[data.split.table["label"].isin(CLASSES)]
     labels = known.groupby("dataset")["label"].nunique()
     main = set(pool_table(data.split, "main")["dataset"])
+    fitted = _resolved(plan)
     rows = []
     datasets = sorted(labels.index[labels == len(CLASSES)])
     total = 1000 * len(datasets)
@@ -65,11 +66,11 @@ def leave_one_dataset_out(
         rest = training_data(workspace, without) if dataset in main else data
         judged = known[known["dataset"] == dataset].reset_index(drop=True)
         part = _part_of(progress, 1000 * number, total, f"without {dataset}")
-        predictions = _fit_and_predict(workspace, without, rest, rest.fit, judged, part)
+        predictions = _fit_and_predict(workspace, fitted, rest, rest.fit, judged, part, seed=seed)
         rows.append({"dataset": str(dataset), "train_faces": len(rest.parts["train"]), **_row(predictions)})
     progress(total, total, "each dataset was left out once")
     return {
-        "model": model, "options": create_model(model, plan.options).options.as_dict(), "seed": seed,
+        "model": model, "options": fitted.options.as_dict(), "seed": seed,
         "fingerprint": data.split.fingerprint, "rows": rows,
     }  # fmt: skip
 
@@ -109,14 +110,14 @@ def cross_validate(
     fold = np.empty(len(table), dtype=np.int64)
     for number, (_, held) in enumerate(dealer.split(table, table["label"], table["group"])):
         fold[held] = number
-    found = []
+    fitted, found = _resolved(plan), []
     for number in range(folds):
         validation = (number + 1) % folds  # models that need validation faces get the next fold's
         parts = [table[~np.isin(fold, (number, validation))], table[fold == validation]]
         train, held_out = (labelled_images(workspace, data.faces, part.reset_index(drop=True)) for part in parts)
         judged = table[fold == number].reset_index(drop=True)
         part = _part_of(progress, 1000 * number, 1000 * folds, f"fold {number + 1} of {folds}")
-        predictions = _fit_and_predict(workspace, plan, data, FitData(train, held_out), judged, part)
+        predictions = _fit_and_predict(workspace, fitted, data, FitData(train, held_out), judged, part, seed=seed)
         found.append(predictions.assign(fold=number))
     progress(1000 * folds, 1000 * folds, "all folds are predicted")
     return pd.concat(found, ignore_index=True).sort_values("face_id", ignore_index=True)
@@ -133,11 +134,16 @@ def _require_enough(table: pd.DataFrame, folds: int) -> None:
         )
 
 
+def _resolved(plan: Plan) -> Model:
+    """The model of a plan: one for all fits, since it may know features that do not change from fit to fit."""
+    return create_model(plan.model, create_model(plan.model, plan.options).options.resolved().as_dict())
+
+
 def _fit_and_predict(
-    workspace: Workspace, plan: Plan, data: TrainingData, fit: FitData, judged: pd.DataFrame, progress: Progress
-) -> pd.DataFrame:
-    model = create_model(plan.model, create_model(plan.model, plan.options).options.resolved().as_dict())
-    model.fit(fit, seed=plan.seed, progress=progress)
+    workspace: Workspace, model: Model, data: TrainingData, fit: FitData, judged: pd.DataFrame, progress: Progress,
+    *, seed: int,
+) -> pd.DataFrame:  # fmt: skip
+    model.fit(fit, seed=seed, progress=progress)
     return predictions_table(judged, model.predict_logit(labelled_images(workspace, data.faces, judged).images))
 
 

@@ -98,6 +98,11 @@ class InceptionV3(NetworkModel):
     title: ClassVar[str] = "InceptionV3 (ImageNet)"
     batch_statistics: ClassVar[bool] = False
 
+    def __init__(self, options: InceptionOptions | None = None) -> None:
+        super().__init__(options)
+        #: Features of the frozen network by face id: they are the same in every fit.
+        self._features: dict[str, npt.NDArray[np.float32]] = {}
+
     @classmethod
     def options_type(cls) -> type[InceptionOptions]:
         """The dataclass of this model's options."""
@@ -180,15 +185,17 @@ class InceptionV3(NetworkModel):
         forward = _features_of(network)
         parts = _parts(data)
         total, done = sum(len(part) for part in parts.values()), 0
-        features = {}
-        for name, part in parts.items():
-            rows = []
-            for at in batches(len(part), self.options.batch_size):
-                rows.append(np.asarray(forward(part.images.take(at)), dtype=np.float32))
+        for part in parts.values():
+            new = np.array([at for at, face_id in enumerate(part.face_ids) if face_id not in self._features], np.int64)
+            for chosen in batches(len(new), self.options.batch_size):
+                at = new[chosen]
+                rows = np.asarray(forward(part.images.take(at)), dtype=np.float32)
+                self._features |= {part.face_ids[i]: row for i, row in zip(at, rows, strict=True)}
                 progress(done + int(at[-1]) + 1, total, "features of the frozen network")
             done += len(part)
-            features[name] = np.concatenate(rows)
-        return network, features
+        progress(total, total, "features of the frozen network")
+        known = {name: np.stack([self._features[face_id] for face_id in part.face_ids]) for name, part in parts.items()}
+        return network, known
 
 
 def _parts(data: FitData) -> dict[str, LabelledImages]:
