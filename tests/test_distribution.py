@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -89,12 +90,12 @@ def work_on_two_devices(folder: Path) -> None:
     """As `work`, with the processor as two logical devices of one process."""
     import tensorflow as tf
 
-    from maskdet.models import network
+    from maskdet.models import session
 
     halves = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    network.current_strategy = lambda: strategy
+    session.current_strategy = lambda: strategy
     work(folder)
 
 
@@ -269,6 +270,19 @@ def test_only_the_chief_writes_a_run(worked: Path, name: str, epochs: int) -> No
     assert "this worker's part is done; the chief writes the run" in other_said
     assert len([run for run in list_runs(workspace) if not run.is_bundled]) == 2
     assert unfinished_runs(workspace) == []
+
+
+def test_each_replica_drops_other_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two workers, with two GPUs, has the replicas 2 and 3 of 4."""
+    import tensorflow as tf
+
+    states = [tf.Variable([7, 9], dtype=tf.uint32) for _ in range(2)]
+    generator = SimpleNamespace(state=SimpleNamespace(value=states))
+    network = SimpleNamespace(layers=[SimpleNamespace(), SimpleNamespace(seed_generator=generator)])
+    strategy = SimpleNamespace(num_replicas_in_sync=4, experimental_local_results=tuple)
+    monkeypatch.setattr(distribution, "place", lambda: Place(1, ("a:1", "b:1")))
+    distribution.draw_apart(network, strategy)
+    assert [state.numpy().tolist() for state in states] == [[9, 9], [10, 9]]
 
 
 def test_a_worker_that_is_gone_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,11 +103,10 @@ def sum_over_workers(strategy: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any
         return values
     replicas_here = strategy.num_replicas_in_sync // workers
 
-    def replica(value: Any) -> Any:
-        number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return tf.where(tf.equal(number % replicas_here, 0), value, tf.zeros_like(value))  # once for each process
+    def part(context: Any) -> Any:  # once for each process
+        return tf.constant(values if context.replica_id_in_sync_group % replicas_here == 0 else np.zeros_like(values))
 
-    parts = strategy.run(replica, args=(tf.constant(values),))
+    parts = strategy.experimental_distribute_values_from_function(part)
     return np.asarray(strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None))
 
 
@@ -140,16 +139,13 @@ def synchronise_batch_statistics(network: Any, strategy: Any) -> None:
 
 def draw_apart(network: Any, strategy: Any) -> None:
     """Let each replica drop other inputs, after all were seeded alike."""
-    import tensorflow as tf
-
-    def shift(state: Any) -> None:
-        number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        state.assign_add(tf.stack([tf.cast(number, state.dtype), tf.zeros((), state.dtype)]))
-
-    if strategy.num_replicas_in_sync > 1:
-        for layer in network.layers:
-            if hasattr(layer, "seed_generator"):
-                strategy.run(shift, args=(layer.seed_generator.state.value,))
+    here = place()
+    first = here.index * (strategy.num_replicas_in_sync // here.workers)
+    for layer in network.layers:
+        if hasattr(layer, "seed_generator"):
+            states = strategy.experimental_local_results(layer.seed_generator.state.value)
+            for number, state in enumerate(states, start=first):
+                state.assign_add(np.array([number, 0], dtype=state.dtype.as_numpy_dtype))
 
 
 @contextmanager
