@@ -4,8 +4,8 @@ A network is trained by the loop that `maskdet train` runs, on the faces of the 
 no real data, or with --quick), at the default batch size, all layers; InceptionV3 without ImageNet's weights, which
 change no time. A constant batch is trained on again and again; augmented faces come through the pipeline of an epoch,
 by the default plan. What is compared takes turns in blocks of about two seconds, in one process, and the quickest
-block of each counts. Before each block as many steps as the pipeline prepares ahead run untimed, so that no block
-lives on what was made before it. Goal: a step with augmented faces takes at most 1.15 times a step on the constant
+block of each counts. Before each augmented block more steps than the pipeline prepares ahead run untimed, so that none
+lives on what was made during another. Goal: a step with augmented faces takes at most 1.15 times a step on the constant
 batch, and the precision that "auto" takes at most 1.05 times the quicker one. A run is extrapolated to the default
 epochs and the faces of the split, with the judging of the validation faces after each epoch; a first phase with frozen
 layers counts as if all were trained. The stem of the CNN, its first convolution, has a stride of four; a stride of two
@@ -29,7 +29,7 @@ from maskdet.facetable import scan
 from maskdet.models import FitData, LabelledImages, create_model
 from maskdet.quality import apply_filters, save_filtered
 from maskdet.split import save_split, split_faces
-from maskdet.train import Plan, training_data
+from maskdet.training_data import Plan, training_data
 from maskdet.workspace import Workspace
 
 _NETWORKS: dict[str, dict[str, Any]] = {
@@ -40,8 +40,9 @@ _NETWORKS: dict[str, dict[str, Any]] = {
 }
 _STARVES = 1.15
 _SLOWER = 1.05
-_UNTIMED = 5
+_UNTIMED = 6
 _BLOCK_SECONDS = 2.0
+_FEWEST_STEPS = 2
 _REPEATS = 6
 _SHARDS_OF_DRAWN_FACES = 40
 
@@ -135,13 +136,13 @@ def fit_data(home: Path) -> FitData:
 
 def _session(name: str, options: dict[str, Any], data: FitData) -> tuple[Any, Any]:
     """A fit that has begun, and its training step of the phase that trains all layers."""
-    from maskdet.models.network import _Session
+    from maskdet.models.session import Session
     from maskdet.progress import silent
 
     model: Any = create_model(name, options)
     if model.needs_base:
         model.use_base(None)
-    session = _Session(model, data, 0, silent)
+    session = Session(model, data, 0, silent)
     step, _ = session.begin(model.phases()[-1])
     return session, step
 
@@ -180,11 +181,12 @@ def _alternate(steps: dict[str, Step], quick: bool) -> dict[str, float]:
         step()  # traced and compiled now
         begin = time.perf_counter()
         step()
-        counts[name] = max(2, round((0.2 if quick else _BLOCK_SECONDS) / (time.perf_counter() - begin)))
+        counts[name] = max(_FEWEST_STEPS, round((0.2 if quick else _BLOCK_SECONDS) / (time.perf_counter() - begin)))
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(2 if quick else _REPEATS):
+    slow = min(counts.values()) == _FEWEST_STEPS
+    for _ in range(2 if quick else _REPEATS // 2 if slow else _REPEATS):
         for name, step in steps.items():
-            for _ in range(_UNTIMED):
+            for _ in range(_UNTIMED if name == "augmented" else 1):
                 step()
             begin = time.perf_counter()
             for _ in range(counts[name]):
