@@ -15,7 +15,7 @@ from maskdet.metrics import evaluate_predictions
 from maskdet.models import FitData, Model, create_model
 from maskdet.progress import Progress, silent
 from maskdet.split import pool_table
-from maskdet.train import Plan, TrainingData, labelled_images, predictions_table, training_data
+from maskdet.training_data import Plan, TrainingData, labelled_images, predictions_table, training_data
 from maskdet.workspace import Workspace
 
 LEFT_OUT_FILE: Final = "left_out.json"

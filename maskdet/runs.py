@@ -215,7 +215,7 @@ class Unfinished:
     Attributes
     ----------
     plan : dict
-        What is trained (see `maskdet.train.Plan`), with id and created.
+        What is trained (see `maskdet.training_data.Plan`), with id and created.
     """
 
     folder: Path

@@ -51,7 +51,7 @@ class StudyOptions:
 @dataclass(frozen=True)
 class Recipe:
     """One training of the study: its model, the options in which it departs from the defaults, and further fields of
-    `maskdet.train.Plan`."""  # noqa: D205, D209
+    `maskdet.training_data.Plan`."""  # noqa: D205, D209
 
     model: str
     options: dict[str, Any] = field(default_factory=dict)

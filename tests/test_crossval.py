@@ -16,7 +16,7 @@ from maskdet.facetable import load_faces
 from maskdet.models import FitData
 from maskdet.models.svm import Svm
 from maskdet.split import load_split
-from maskdet.train import Plan, TrainingData, predictions_table, training_data
+from maskdet.training_data import Plan, TrainingData, predictions_table, training_data
 from maskdet.workspace import Workspace
 
 SMALL = {"components": 4, "C": [1.0], "kernel": ["linear"], "folds": 2, "jobs": 1}

@@ -52,7 +52,7 @@ models = [create_model(name) for name in MODELS]
 home = Workspace(Path({str(tmp_path)!r}))
 list_runs(home), unfinished_runs(home)
 import maskdet.cli, maskdet.study, maskdet.bundle, maskdet.crossval, maskdet.train
-from maskdet.train import Plan
+from maskdet.training_data import Plan
 Plan("cnn", {{"epochs": 3}}, limit=9)
 print([m for m in ("tensorflow", "keras") if m in sys.modules])
 """

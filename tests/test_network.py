@@ -20,8 +20,9 @@ from maskdet.models import precision
 from maskdet.models.checkpoint import Arrays, History
 from maskdet.models.cnn import Cnn, build_cnn
 from maskdet.models.cnn_transfer import CnnTransfer
-from maskdet.models.network import WEIGHTS_FILE, NetworkModel, NetworkOptions, Phase, _reseed, _score, judge_logits
+from maskdet.models.network import WEIGHTS_FILE, NetworkModel, NetworkOptions
 from maskdet.models.precision import best_precision, precision_of_layers
+from maskdet.models.session import Phase, Session, judge_logits, reseed, score
 
 DATA = fit_data(16, 8)
 NONE = AugmentOptions(plan="none")
@@ -120,7 +121,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 for key, value in values.items()
             }
 
-        monkeypatch.setattr(loop._Session, "judge", judge)
+        monkeypatch.setattr(Session, "judge", judge)
 
     return tell
 
@@ -161,7 +162,7 @@ def test_cosine_schedule() -> None:
 @pytest.mark.parametrize(("schedule", "rates"), [("constant", [0.2, 0.2, 0.1, 0.1]), ("cosine", [0.2, 0.1, 0.1, 0.05])])
 def test_each_phase_has_its_rate_and_its_schedule(schedule: str, rates: list[float], monkeypatch: Any) -> None:
     seen: list[float] = []
-    train_epoch, begin, optimizers = loop._Session.train_epoch, loop._Session.begin, []
+    train_epoch, begin, optimizers = Session.train_epoch, Session.begin, []
 
     def noting_begin(self: Any, phase: Phase) -> Any:
         step, optimizer = begin(self, phase)
@@ -172,8 +173,8 @@ def test_each_phase_has_its_rate_and_its_schedule(schedule: str, rates: list[flo
         seen.append(float(optimizers[-1].learning_rate))
         train_epoch(self, *arguments)
 
-    monkeypatch.setattr(loop._Session, "begin", noting_begin)
-    monkeypatch.setattr(loop._Session, "train_epoch", noting_epoch)
+    monkeypatch.setattr(Session, "begin", noting_begin)
+    monkeypatch.setattr(Session, "train_epoch", noting_epoch)
     tiny = options(frozen_epochs=2, epochs=2, learning_rate=0.2, fine_tuning_rate=0.1, schedule=schedule)
     Tiny(tiny).fit(DATA, seed=1)
     assert seen == pytest.approx(rates)
@@ -223,7 +224,7 @@ def test_dropout_of_an_epoch_follows_from_seed_and_epoch() -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dropout(0.5)])
 
     def states(seed: int, epoch: int) -> list[tuple[int, ...]]:
-        _reseed(model, seed, epoch)
+        reseed(model, seed, epoch)
         return [tuple(int(value) for value in layer.seed_generator.state.numpy()) for layer in model.layers]
 
     drawn = states(1, 0)
@@ -263,8 +264,8 @@ def test_which_weights_are_kept(
 
 
 def test_score() -> None:
-    assert _score({"val_loss": 0.25, "val_macro_f1": 0.9}) == -0.25
-    assert _score({"val_loss": 0.25, "val_macro_f1": 0.9, "watched_macro_f1": 0.5}) == pytest.approx(0.7)
+    assert score({"val_loss": 0.25, "val_macro_f1": 0.9}) == -0.25
+    assert score({"val_loss": 0.25, "val_macro_f1": 0.9, "watched_macro_f1": 0.5}) == pytest.approx(0.7)
 
 
 def test_judge_logits() -> None:
@@ -337,13 +338,13 @@ def test_a_training_that_diverges_says_so(bad: float, judged: Callable[..., None
 
 def test_estimate_does_not_count_what_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """That a function is compiled for a batch's shape is no part of what each further batch takes."""
-    logits, shapes = loop._Session.logits, []
+    logits, shapes = Session.logits, []
 
     def noting(self: Any, images: np.ndarray) -> Any:
         shapes.append(len(images))
         return logits(self, images)
 
-    monkeypatch.setattr(loop._Session, "logits", noting)
+    monkeypatch.setattr(Session, "logits", noting)
     Tiny(options(batch_size=3, frozen_epochs=0)).estimate_seconds(DATA, seed=0)
     assert len(shapes) > 1
     assert set(shapes) == {3}

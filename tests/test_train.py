@@ -36,7 +36,8 @@ from maskdet.models.svm import Svm
 from maskdet.quality import FilterOptions, apply_filters, save_filtered
 from maskdet.runs import Run, find_run, find_unfinished, list_runs, open_run, runs_table, unfinished_runs
 from maskdet.split import SplitOptions, load_split, save_split, split_faces
-from maskdet.train import Plan, _fitting_base, estimate, evaluate, resume, train, training_data, watchable
+from maskdet.train import _fitting_base, estimate, evaluate, resume, train
+from maskdet.training_data import Plan, training_data, watchable
 from maskdet.workspace import Workspace, write_json
 
 SMALL = {"components": 4, "C": [1.0, 10.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
@@ -279,7 +280,7 @@ def test_an_empty_part_is_an_error_before_any_work(
     """Where all faces of a label are in one photo, for example."""
     split = load_split(workspace, load_faces(workspace))
     table = split.table.assign(split=split.table["split"].replace(part, "train"))
-    monkeypatch.setattr("maskdet.train.load_split", lambda *_: type(split)(table, split.options, "", "", {}))
+    monkeypatch.setattr("maskdet.training_data.load_split", lambda *_: type(split)(table, split.options, "", "", {}))
     monkeypatch.setattr(Svm, "fit", lambda *_a, **_k: pytest.fail("work started"))
     with pytest.raises(MaskDetError, match=f"The {part} split has no face with_mask; a model needs both labels"):
         train(workspace, "svm", SMALL)

@@ -79,8 +79,9 @@ def train(
     from maskdet.cluster import dask_workers
     from maskdet.models import require_model
     from maskdet.models.distribution import is_chief
-    from maskdet.train import AUTOMATIC, assist, estimate
+    from maskdet.train import assist, estimate
     from maskdet.train import train as train_model
+    from maskdet.training_data import AUTOMATIC
 
     workspace = workspace_of(context, home)
     strength = given(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from maskdet.models.network import NetworkModel, NetworkOptions, Phase
+from maskdet.models.network import NetworkModel, NetworkOptions
+from maskdet.models.session import Phase
 from maskdet.photos import FACE_SIZE
 
 #: Keras's default of 0.99 needs more than an epoch of this data to settle, and misjudges the first ones in validation.

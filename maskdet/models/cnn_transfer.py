@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Final
 
 from maskdet.errors import MaskDetError
 from maskdet.models.cnn import Cnn, block, classifier, convolutions
-from maskdet.models.network import NetworkModel, NetworkOptions, Phase
+from maskdet.models.network import NetworkModel, NetworkOptions
+from maskdet.models.session import Phase
 
 #: Layers that come from the base. The dense layers are trained anew, above maps they have not seen.
 _BASE: Final = ("conv1", "conv2", "conv3", "conv4", "conv5")

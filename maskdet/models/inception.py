@@ -19,8 +19,9 @@ from maskdet.images import batches
 from maskdet.models.base import FitData, LabelledImages
 from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.models.linear import fit_logistic
-from maskdet.models.network import NetworkModel, NetworkOptions, Phase, judge_logits
+from maskdet.models.network import NetworkModel, NetworkOptions
 from maskdet.models.precision import precision_of_layers
+from maskdet.models.session import Phase, judge_logits
 from maskdet.photos import FACE_SIZE
 from maskdet.progress import Progress, silent
 
@@ -100,8 +101,9 @@ class InceptionV3(NetworkModel):
 
     def __init__(self, options: InceptionOptions | None = None) -> None:
         super().__init__(options)
-        #: Features of the frozen network by face id: they are the same in every fit.
+        #: Features of the frozen network by face id: they are the same in every fit that begins with the same weights.
         self._features: dict[str, npt.NDArray[np.float32]] = {}
+        self._features_seed: int | None = None
 
     @classmethod
     def options_type(cls) -> type[InceptionOptions]:
@@ -153,7 +155,7 @@ class InceptionV3(NetworkModel):
 
         keras.utils.set_random_seed(seed)
         begin = time.perf_counter()
-        network, features = self._frozen(data, progress)
+        network, features = self._frozen(data, seed, progress)
         kernel, bias = fit_logistic(features["train"], data.train.labels)
         network.get_layer(_LOGIT).set_weights([kernel[:, None], np.array([bias])])
         self._use(network)
@@ -177,11 +179,13 @@ class InceptionV3(NetworkModel):
             np.asarray(forward(few[at]))
         return (time.perf_counter() - begin) / len(few) * sum(len(part) for part in _parts(data).values())
 
-    def _frozen(self, data: FitData, progress: Progress) -> tuple[Any, dict[str, npt.NDArray[np.float32]]]:
+    def _frozen(self, data: FitData, seed: int, progress: Progress) -> tuple[Any, dict[str, npt.NDArray[np.float32]]]:
         """The network with ImageNet's weights, and the features of each part of the data."""
         with precision_of_layers("float32"):
             network = self.build()
             self.initialise(network)
+        if self.options.weights == "none" and seed != self._features_seed:  # other weights at random
+            self._features, self._features_seed = {}, seed
         forward = _features_of(network)
         parts = _parts(data)
         total, done = sum(len(part) for part in parts.values()), 0
