@@ -35,7 +35,7 @@ class Choice:
         None for a model that augments nothing.
     watched : tuple of str or None
         Datasets that early stopping looks at beside the validation faces; None: those that suit (see
-        `maskdet.train.Plan`).
+        `maskdet.training_data.Plan`).
     base : str or None
         The pre-training run of a transfer: its id, `NEW_BASE`, or None where there is none, and the shell makes one.
     weights : str
@@ -85,7 +85,7 @@ def pre_training(choice: Choice) -> list[str]:
 
 
 def automatic_watch(saved: SavedSplit, model: str) -> tuple[str, ...]:
-    """The datasets that are watched unless others are chosen (see `maskdet.train.watchable`)."""
+    """The datasets that are watched unless others are chosen (see `maskdet.training_data.watchable`)."""
     kind = MODELS[model]
     return () if kind.needs_base or not kind.needs_tensorflow else _whole_datasets(saved, "pre-training")
 
