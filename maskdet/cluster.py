@@ -1,5 +1,6 @@
 """Work of joblib on a Dask cluster: measuring faces, searching a grid."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -25,9 +26,12 @@ def dask_workers(scheduler: str | None) -> Iterator[None]:
         return
     try:
         from distributed import Client
+        from distributed.comm import get_address_host_port
     except ImportError:
         raise MaskDetError("A Dask scheduler needs one more package: run `pip install distributed` first.") from None
     try:
+        # A client that fails to connect leaves a thread that may hold up the next client, so see first.
+        socket.create_connection(get_address_host_port(scheduler), timeout=_TIMEOUT).close()
         client = Client(scheduler, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
         raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {error}.") from error

@@ -25,7 +25,6 @@ DATA = fit_data(60, 20)
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
 def test_a_scheduler_that_does_not_answer(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maskdet.cluster, "_TIMEOUT", 1)
-    # First in this file: once a connection failed beside a cluster in one process, Dask begins no other loop in it.
     with pytest.raises(MaskDetError, match=f"No Dask scheduler answers at {address}") as found, dask_workers(address):
         pass
     assert "\n" not in str(found.value)
