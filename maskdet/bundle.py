@@ -21,6 +21,8 @@ from maskdet.models.base import probability
 from maskdet.progress import Progress, silent
 from maskdet.runs import Run, open_run
 from maskdet.study import STATE_FILE
+from maskdet.train import judged_beside
+from maskdet.training_data import Plan, training_data
 from maskdet.workspace import Workspace, read_json, write_json, write_table
 
 #: Half precision ships only where it moves the test macro F1 by at most this.
@@ -137,4 +139,15 @@ def _judged(workspace: Workspace, run: Run, partial: Path, progress: Progress) -
     images = stored_images(workspace, load_faces(workspace), predictions["face_id"])
     logits = model.predict_logit(images, progress)
     predictions["logit"], predictions["p_without_mask"] = logits, probability(logits)
-    return predictions, evaluate_predictions(predictions[predictions["split"] == "test"])
+    data = training_data(workspace, _plan_of(run))
+    beside = judged_beside(workspace, data, model)
+    return predictions, evaluate_predictions(predictions[predictions["split"] == "test"]) | beside
+
+
+def _plan_of(run: Run) -> Plan:
+    """What names a run's data."""
+    data = run.record["data"]
+    return Plan(
+        run.model_name, seed=run.record["seed"], limit=run.record["limit"], fingerprint=run.fingerprint, pool=run.pool,
+        left_out=data["left_out"], watched=data["watched"],
+    )  # fmt: skip

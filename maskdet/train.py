@@ -219,8 +219,7 @@ def _train(workspace: Workspace, plan: dict[str, Any], model: Model, data: Train
     write_table(folder / "predictions.parquet", pd.concat(predictions, ignore_index=True))
     write_json(folder / "history.json", history)
     metrics = evaluate_predictions(predictions[SPLITS.index("test")])
-    metrics |= _judged_apart(workspace, data.faces, data.apart, model)
-    metrics |= _judged_watched(workspace, data, model)
+    metrics |= judged_beside(workspace, data, model)
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "run.json", _record(plan, data, seconds))
 
@@ -259,22 +258,29 @@ def _base(workspace: Workspace, plan: Plan, data: TrainingData, progress: Progre
                 f"Run {base.id} is no CNN trained on the pre-training pool; a transfer begins with such a one."
             )
         return base
-    return _fitting_base(workspace, data.split) or train(
-        workspace, "cnn", seed=plan.seed, pool="pre-training", fingerprint=plan.fingerprint, progress=progress,
-        started=started,
+    return _fitting_base(workspace, data.split, plan.limit) or train(
+        workspace, "cnn", seed=plan.seed, pool="pre-training", fingerprint=plan.fingerprint, limit=plan.limit,
+        progress=progress, started=started,
     )  # fmt: skip
 
 
-def _fitting_base(workspace: Workspace, split: Split) -> Run | None:
+def _fitting_base(workspace: Workspace, split: Split, limit: int | None = None) -> Run | None:
+    """The newest whole pre-training run on a split; for a quick try, one that was limited as much will do."""
     fitting = [
         run
         for run in list_runs(workspace)
         if run.model_name == "cnn"
         and run.fingerprint == split.fingerprint
         and run.pool == "pre-training"
-        and not run.record["limit"]
+        and run.record["limit"] in (None, limit)
     ]
     return max(fitting, key=lambda run: str(run.record["created"]), default=None)
+
+
+def judged_beside(workspace: Workspace, data: TrainingData, model: Model) -> dict[str, Any]:
+    """What metrics say beside those of the test faces, by a model: ``incorrect_mask`` and ``watched``, where there are
+    such faces."""  # noqa: D205, D209
+    return _judged_apart(workspace, data.faces, data.apart, model) | _judged_watched(workspace, data, model)
 
 
 def _judged_apart(workspace: Workspace, faces: Faces, apart: pd.DataFrame, model: Model) -> dict[str, Any]:
