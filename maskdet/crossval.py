@@ -152,7 +152,8 @@ def _row(predictions: pd.DataFrame) -> dict[str, Any]:
     low, high = metrics["intervals"].get("macro_f1") or (None, None)
     return {
         "faces": metrics["faces"], "groups": metrics["groups"], "macro_f1": metrics["macro_f1"], "low": low,
-        "high": high, "confusion": metrics["confusion"], "reason": " ".join(metrics["cautions"]),
+        "high": high, "confusion": metrics["confusion"],
+        "reason": "" if low is not None else " ".join([*metrics["cautions"], *metrics["reasons"].values()]),
     }  # fmt: skip
 
 
