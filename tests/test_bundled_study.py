@@ -1,0 +1,85 @@
+"""The study that ships: small, whole, without photos, and with the very figures that the documents tell."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskdet.bundle import LARGEST_CHANGE
+from maskdet.catalog import DATA_DIR
+from maskdet.crossval import OUT_OF_SAMPLE_FILE
+from maskdet.facetable import load_faces
+from maskdet.images import stored_images
+from maskdet.metrics import confusion_matrix, scores
+from maskdet.models import MODELS
+from maskdet.runs import BUNDLED, Run, find_run, open_run
+from maskdet.workspace import Workspace
+
+PROJECT = DATA_DIR.parent
+RUNS = [open_run(path.parent) for path in sorted(BUNDLED.glob("*/run.json"))]
+MAIN = [run for run in RUNS if run.pool == "main"]
+#: Least macro F1 on the test faces.
+AIMS = {"inceptionv3": 0.99, "cnn": 0.965, "cnn-transfer": 0.955, "svm": 0.90}
+each = pytest.mark.parametrize("run", RUNS, ids=lambda run: run.id)
+each_main = pytest.mark.parametrize("run", MAIN, ids=lambda run: run.model_name)
+
+
+def test_it_holds_every_model_and_the_base_of_the_transfer(workspace: Workspace) -> None:
+    assert sorted(run.model_name for run in MAIN) == sorted(MODELS)
+    transfer = next(run for run in MAIN if run.model_name == "cnn-transfer")
+    assert transfer.record["base"] in [run.id for run in RUNS if run.pool == "pre-training"]
+    assert find_run(workspace).model_name == "inceptionv3"
+    assert len({run.fingerprint for run in RUNS}) == 1
+
+
+def test_it_is_small_and_holds_no_photo() -> None:
+    shipped = [path for path in DATA_DIR.rglob("*") if path.is_file() and "workspace" not in path.parts]
+    assert sum(path.stat().st_size for path in shipped) < 60e6
+    assert {path.suffix for path in shipped} == {".json", ".parquet", ".h5", ".skops", ".toml", ".md"}
+
+
+@each_main
+def test_the_figures_are_those_of_the_predictions_and_reach_the_aims(run: Run) -> None:
+    test = run.predictions[run.predictions["split"] == "test"]
+    confusion = confusion_matrix(test["label"] == "without_mask", test["logit"] > 0)
+    assert run.metrics["confusion"] == confusion.tolist()
+    assert run.metrics["macro_f1"] == pytest.approx(float(scores(confusion)["macro_f1"]))
+    assert run.metrics["macro_f1"] >= AIMS[run.model_name]
+    bundle = run.record["bundle"]
+    assert abs(bundle["macro_f1_as_shipped"] - bundle["macro_f1_as_trained"]) <= LARGEST_CHANGE
+    assert bundle["macro_f1_as_shipped"] == run.metrics["macro_f1"]
+
+
+@each
+def test_no_group_is_in_two_splits(run: Run) -> None:
+    assert (run.predictions.groupby("group")["split"].nunique() == 1).all()
+
+
+@each_main
+@pytest.mark.parametrize("page", ["README.md", "docs/study.md"])
+def test_the_documents_tell_the_figures(page: str, run: Run) -> None:
+    low, high = run.metrics["intervals"]["macro_f1"]
+    wrong = run.metrics["confusion"][0][1] + run.metrics["confusion"][1][0]
+    row = next(line for line in (PROJECT / page).read_text().splitlines() if line.startswith(f"| `{run.model_name}`"))
+    assert f"**{run.metrics['macro_f1']:.4f}** ({low:.4f}–{high:.4f})" in row
+    assert f"{wrong} of {run.metrics['faces']:,}" in row
+
+
+def test_other_sources_and_cross_validation_are_there() -> None:
+    for model in ("svm", "inceptionv3"):
+        folder = next(run.folder for run in MAIN if run.model_name == model)
+        rows = json.loads((folder / "left_out.json").read_text())[0]["rows"]
+        assert [row["dataset"] for row in rows] == ["1", "2.1", "2.2", "3.1", "3.2"]
+        assert all(row["low"] <= row["macro_f1"] <= row["high"] for row in rows)
+    assert (next(run.folder for run in MAIN if run.model_name == "inceptionv3") / OUT_OF_SAMPLE_FILE).is_file()
+
+
+@each_main
+def test_the_weights_give_the_predictions(run: Run, real_home: Path) -> None:
+    """On real faces: what ships is what was judged."""
+    home = Workspace(real_home)
+    faces = load_faces(home)
+    known = run.predictions[run.predictions["face_id"].isin(faces.table["face_id"])].sample(24, random_state=0)
+    logits = run.load_model().predict_logit(stored_images(home, faces, known["face_id"]))
+    np.testing.assert_allclose(logits, known["logit"], atol=0.02)
