@@ -8,7 +8,9 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
 
 import json
-from collections.abc import Iterable, Mapping
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from PIL import Image
 
 from maskdet.facetable import Faces, scan
+from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace
 
 Boxes = Iterable[tuple[str, tuple[Any, Any, Any, Any]]]
@@ -28,6 +31,32 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the user's own environment says of MaskDet is none of a test's business."""
     for name in ("MASKDET_HOME", "MASKDET_JOB"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    """What the app keeps for all visitors is none of the next test's business."""
+    yield
+    if "streamlit" in sys.modules:
+        import streamlit
+
+        streamlit.cache_data.clear()
+        streamlit.cache_resource.clear()
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with nothing but the sample set, drawn once for all tests; not to be changed."""
+    home = tmp_path_factory.mktemp("drawn")
+    sample_workspace(Workspace(home))
+    return home
+
+
+@pytest.fixture
+def sample(drawn: Path, tmp_path: Path) -> Workspace:
+    """The sample set's own workspace, in a copy for one test: 59 training faces, one dataset of simulated masks."""
+    shutil.copytree(drawn, tmp_path / "home")
+    return sample_of(Workspace(tmp_path / "home"))
 
 
 @pytest.fixture(scope="session")

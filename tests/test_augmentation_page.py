@@ -1,13 +1,11 @@
 """The Augmentation page, and how its settings reach a training."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from factories import prepared
 from streamlit.testing.v1 import AppTest
 
@@ -42,12 +40,6 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     sample_workspace(Workspace(home))
     return home
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    yield
-    st.cache_data.clear()
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """The Datasets page: the same numbers as the shell, filters, picked faces, the gallery, and ways to add and remove."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from conftest import write_class_folders, write_photo
 from factories import make_faces
 from streamlit.testing.v1 import AppTest
@@ -29,13 +27,6 @@ from ui.sources import folder_named
 APP = str(Path(__file__).resolve().parents[1] / "app.py")
 ODD = "![x](y) `c` <b> _u_"
 ODD_SHOWN = r"\!\[x\](y) \`c\` \<b\> \_u\_"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture

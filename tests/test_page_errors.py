@@ -1,14 +1,12 @@
 """The views of errors, on the sample set and drawn predictions: what they show, decisions, undo, and ways on."""
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
@@ -20,7 +18,6 @@ from maskdet.models.base import probability
 from maskdet.quality import apply_filters, load_filtered
 from maskdet.runs import find_run
 from maskdet.split import load_split
-from maskdet.starter import sample_of, sample_workspace
 from maskdet.suspects import find_suspects
 from maskdet.workspace import Workspace, write_json, write_table
 
@@ -39,28 +36,6 @@ def errors():
 others = [st.Page(f"pages/{name}.py") for name in ("home", "datasets", "quality", "training", "explain")]
 st.navigation([st.Page(errors, default=True), *others]).run()
 """
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with nothing but the sample set, drawn once; not to be changed."""
-    home = tmp_path_factory.mktemp("home")
-    sample_workspace(Workspace(home))
-    return home
-
-
-@pytest.fixture
-def sample(drawn: Path, tmp_path: Path) -> Workspace:
-    """The sample set's own workspace, in a copy for one test."""
-    shutil.copytree(drawn, tmp_path / "home")
-    return sample_of(Workspace(tmp_path / "home"))
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def write_run(

@@ -1,7 +1,7 @@
 """The Quality page: its numbers are the shell's, every view on the sample set, by hand, apply and undo, real data."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from maskdet.leaks import leak_table
 from maskdet.quality import FilterOptions, apply_filters, load_filtered, near_faces
 from maskdet.review import near_threshold
 from maskdet.split import SplitOptions, load_split
-from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace
 from ui.quality_charts import leak_lines, removed_shares
 from ui.quality_controls import differences
@@ -32,21 +31,6 @@ VIEWS = ["Removals", "At the threshold", "Duplicate clusters", "Leaks", "By hand
 Shell = Callable[..., tuple[str, str]]
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with nothing but the sample set, drawn once; not to be changed."""
-    home = tmp_path_factory.mktemp("home")
-    sample_workspace(Workspace(home))
-    return home
-
-
-@pytest.fixture
-def sample(drawn: Path, tmp_path: Path) -> Workspace:
-    """The sample set's own workspace, in a copy for one test."""
-    shutil.copytree(drawn, tmp_path / "home")
-    return sample_of(Workspace(tmp_path / "home"))
-
-
 @pytest.fixture
 def real(real_home: Path, tmp_path: Path) -> Workspace:
     """The real datasets, in a workspace for one test; the faces' pixels are those of `real_home`."""
@@ -54,13 +38,6 @@ def real(real_home: Path, tmp_path: Path) -> Workspace:
     shutil.copytree(real_home, home, ignore=shutil.ignore_patterns("shards"))
     (home / "shards").symlink_to(real_home / "shards")
     return Workspace(home)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture

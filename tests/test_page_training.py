@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-import streamlit as st
 from scipy.stats import binomtest
 from streamlit.testing.v1 import AppTest
 
@@ -40,28 +39,6 @@ GRID = [
     {"kernel": "linear", "C": 1.0, "gamma": 0.0, "f1_macro": 0.95, "f1_macro_std": 0.02, "explained_variance": 0.87},
     {"kernel": "rbf", "C": 10.0, "gamma": 0.003, "f1_macro": 0.93, "f1_macro_std": 0.01, "explained_variance": 0.87},
 ]
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with nothing but the sample set, drawn once; not to be changed."""
-    home = tmp_path_factory.mktemp("home")
-    sample_workspace(Workspace(home))
-    return home
-
-
-@pytest.fixture
-def sample(drawn: Path, tmp_path: Path) -> Workspace:
-    """The sample set's own workspace, in a copy for one test: 59 training faces, one dataset of simulated masks."""
-    shutil.copytree(drawn, tmp_path / "home")
-    return sample_of(Workspace(tmp_path / "home"))
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture

@@ -1,38 +1,20 @@
 """Every page under AppTest: on a first visit, with the sample set, with own data, and when a core call fails."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from conftest import write_photo
 from factories import prepared
 from streamlit.testing.v1 import AppTest
 
 from maskdet.errors import MaskDetError
-from maskdet.starter import sample_workspace
 from maskdet.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = ["home", "datasets", "quality", "augmentation", "training", "results", "explain"]
 TITLES = dict(zip(PAGES, ["MaskDet", *map(str.title, PAGES[1:-1]), "Explain a photo"], strict=True))
-
-
-@pytest.fixture(scope="session")
-def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with nothing but the sample set, drawn once for all tests."""
-    home = tmp_path_factory.mktemp("home")
-    sample_workspace(Workspace(home))
-    return home
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def visit(page: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
@@ -53,10 +35,8 @@ def says_synthetic(app: AppTest) -> bool:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "results"])  # there, the bundled run is real
-def test_with_the_sample_set_every_page_says_synthetic(
-    page: str, sample_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = visit(page, sample_home, monkeypatch)
+def test_with_the_sample_set_every_page_says_synthetic(page: str, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = visit(page, drawn, monkeypatch)
     assert_fine(app, page)
     assert says_synthetic(app)
 
@@ -133,22 +113,22 @@ CORE_CALLS = {
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("error", [MaskDetError("The disk is full."), ValueError("a bug")])
 def test_a_failing_core_call_is_a_sentence(
-    page: str, error: Exception, sample_home: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, error: Exception, drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise error
 
     name = CORE_CALLS[page]
     monkeypatch.setattr(name, fail)
-    app = visit(page, sample_home, monkeypatch)
+    app = visit(page, drawn, monkeypatch)
     assert not app.exception
     assert str(error) in app.error[0].value
 
 
 def test_explain_judges_each_upload_and_survives_a_broken_one(
-    tmp_path: Path, sample_home: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = visit("explain", sample_home, monkeypatch)
+    app = visit("explain", drawn, monkeypatch)
     photo = write_photo(tmp_path / "face.jpg", (120, 150), seed=3).read_bytes()
     uploads = [("face.jpg", photo, "image/jpeg"), ("broken.jpg", photo[:200], "image/jpeg")]
     app.file_uploader[0].set_value(uploads).run()

@@ -211,7 +211,7 @@ def _features_of(network: Any) -> Any:
     import keras
     import tensorflow as tf
 
-    inner = keras.Model(network.inputs, network.get_layer("mean_of_maps").output)
+    inner = keras.Model(network.input, network.get_layer("mean_of_maps").output)
     return tf.function(lambda batch: inner(batch, training=False), reduce_retracing=True)
 
 
