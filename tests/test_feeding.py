@@ -1,15 +1,19 @@
 """What training shows a network: which copies, in which order, in which batches, on which replica."""
 
+import itertools
+import threading
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from factories import labelled
 
 from maskdet.augment import METHODS, AugmentOptions, augment, random_variant
+from maskdet.errors import MaskDetError
 from maskdet.images import ArrayImages
 from maskdet.models.base import LabelledImages
-from maskdet.models.feeding import Batch, epoch_batches, epoch_data, steps_per_epoch
+from maskdet.models.feeding import Batch, drawn_ahead, epoch_batches, epoch_data, steps_per_epoch
 
 TRAIN = labelled(48, seed=1)
 NONE = AugmentOptions(plan="none")
@@ -141,3 +145,34 @@ def test_epoch_data_is_the_batches_as_tensors() -> None:
     for tensors, arrays in zip(drawn, wanted, strict=True):
         for tensor, array in zip(tensors, arrays, strict=True):
             np.testing.assert_array_equal(tensor.numpy(), array)
+
+
+# --- drawn ahead -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_drawn_ahead_is_the_same_in_the_same_order() -> None:
+    assert list(drawn_ahead(iter(range(50)))) == list(range(50))
+    assert list(drawn_ahead(iter(()))) == []
+
+
+def test_an_error_while_drawing_reaches_the_training() -> None:
+    def faces() -> Iterator[int]:
+        yield 1
+        raise MaskDetError("The measured faces are incomplete.")
+
+    drawn = drawn_ahead(faces())
+    assert next(drawn) == 1
+    with pytest.raises(MaskDetError, match="measured faces are incomplete"):
+        next(drawn)
+
+
+def test_a_training_that_stops_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    drawn = drawn_ahead(itertools.count())
+    assert next(drawn) == 0
+    started = set(threading.enumerate()) - before
+    assert len(started) == 1
+    drawn.close()  # type: ignore[attr-defined]  # a generator
+    for thread in started:
+        thread.join(timeout=10)
+        assert not thread.is_alive()

@@ -1,7 +1,11 @@
 """What training shows a network: the copies of an epoch, in an order that follows from seed and epoch alone."""
 
+import os
+import sys
 from collections.abc import Iterator
-from typing import Any, Final
+from queue import Queue
+from threading import Event, Thread, get_native_id
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +17,8 @@ from maskdet.models.base import LabelledImages
 from maskdet.photos import FACE_SIZE
 
 _PREFETCHED_BATCHES: Final = 4
+_GIVES_WAY: Final = 10
+Drawn = TypeVar("Drawn")
 #: Images (uint8), labels (float32, shape (n, 1)), and how many images the batch has on all replicas together.
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], np.float32]
 
@@ -61,6 +67,44 @@ def epoch_batches(
                     images[i], copy, seed=seed, face_id=train.face_ids[position], epoch=epoch, options=augmentation
                 )
             yield images, train.labels[positions].astype(np.float32)[:, None], np.float32(len(at))
+
+
+def drawn_ahead(batches: Iterator[Drawn]) -> Iterator[Drawn]:
+    """The same batches, drawn ahead on a thread of their own that gives way to those of the network.
+
+    The network computes on all cores and waits for its slowest thread: one that shares its core delays the whole step,
+    while there is room for it wherever the network leaves a core idle.
+    """
+    drawn: Queue[Drawn | BaseException | None] = Queue(_PREFETCHED_BATCHES)
+    over = Event()
+
+    def draw() -> None:
+        _give_way()
+        try:
+            for batch in batches:
+                drawn.put(batch)
+                if over.is_set():
+                    return
+            drawn.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised where the batches are used
+            drawn.put(error)
+
+    Thread(target=draw, daemon=True).start()
+    try:
+        while (item := drawn.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        over.set()
+        while not drawn.empty():  # a thread that waits to put its last batch would stay forever
+            drawn.get_nowait()
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread, where a thread has one of its own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), min(19, os.nice(0) + _GIVES_WAY))
 
 
 def epoch_data(

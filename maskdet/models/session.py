@@ -27,7 +27,7 @@ from maskdet.models.distribution import (
     sum_over_workers,
     synchronise_batch_statistics,
 )
-from maskdet.models.feeding import epoch_data, steps_per_epoch
+from maskdet.models.feeding import drawn_ahead, epoch_batches, epoch_data, steps_per_epoch
 from maskdet.models.precision import precision_of_layers
 from maskdet.progress import Progress
 
@@ -105,13 +105,16 @@ class Session:
 
     def batches(self, epoch: int) -> Any:
         """The batches of an epoch, on the devices of the strategy."""
+        import tensorflow as tf
+
         train, options = self.data.train, self.options
 
         def dataset(context: Any = None) -> Any:
             return epoch_data(train, options.augmentation, options.batch_size, self.seed, epoch, context)
 
         if self.strategy.num_replicas_in_sync == 1:
-            return dataset()
+            drawn = epoch_batches(train, options.augmentation, options.batch_size, self.seed, epoch)
+            return drawn_ahead(tuple(tf.constant(part) for part in batch) for batch in drawn)
         return self.strategy.distribute_datasets_from_function(dataset)
 
     def train_epoch(self, state: State, step: Callable[..., Any], epoch: int, phase: int) -> None:
