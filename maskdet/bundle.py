@@ -31,10 +31,13 @@ BUNDLE_FILE: Final = "study.json"
 _AS_THEY_ARE: Final = ("history.json", OUT_OF_SAMPLE_FILE)
 
 
-def write_bundle(workspace: Workspace, target: Path, progress: Progress = silent) -> list[dict[str, Any]]:
+def write_bundle(
+    workspace: Workspace, target: Path, progress: Progress = silent, *, remark: str = ""
+) -> list[dict[str, Any]]:
     """Write the study of a workspace as a bundle: a folder a run, and ``study.json``.
 
-    Runs that are in the target already and not in the study are removed.
+    Runs that are in the target already and not in the study are removed. The remark, if there is one, is shown beside
+    the running times.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def write_bundle(workspace: Workspace, target: Path, progress: Progress = silent
     runs = _runs(workspace, state)
     require_place(target)
     try:
-        shipped = [{"step": step, **_ship(workspace, run, target, progress)} for step, run in runs.items()]
+        shipped = [{"step": step, **_ship(workspace, run, target, progress, remark)} for step, run in runs.items()]
         for old in target.iterdir():
             if _is_run(old) and old.name not in {run.id for run in runs.values()}:
                 shutil.rmtree(old)
@@ -93,7 +96,7 @@ def _is_run(folder: Path) -> bool:
     return folder.is_dir() and not folder.is_symlink() and (partial or (folder / "run.json").is_file())
 
 
-def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> dict[str, Any]:
+def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, remark: str) -> dict[str, Any]:
     folder, partial = target / run.id, target / f".{run.id}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "weights").mkdir(parents=True)
@@ -118,7 +121,7 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress) -> d
         "macro_f1_as_trained": before,
         "macro_f1_as_shipped": metrics["macro_f1"],
     }
-    record = run.record | {"options": _without_folders(run.record["options"]), "bundle": bundle}
+    record = run.record | {"options": _without_folders(run.record["options"]), "bundle": bundle | {"remark": remark}}
     write_json(partial / "run.json", record)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -93,6 +93,11 @@ class Run:
         return pool
 
     @property
+    def remark(self) -> str:
+        """What is to be known of its running times, "" if nothing."""
+        return str(self.record.get("bundle", {}).get("remark", ""))
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the split it was trained on."""
         return str(self.record["data"]["fingerprint"])

@@ -52,6 +52,11 @@ def test_the_figures_are_those_of_the_predictions_and_reach_the_aims(run: Run) -
 
 
 @each
+def test_its_running_times_come_with_a_remark(run: Run) -> None:
+    assert "other programs shared the cores" in run.remark
+
+
+@each
 def test_no_group_is_in_two_splits(run: Run) -> None:
     assert (run.predictions.groupby("group")["split"].nunique() == 1).all()
 

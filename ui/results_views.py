@@ -137,6 +137,8 @@ def show_times(comparison: Comparison) -> None:
         "on a machine with 63 processors."
         + (" **These runs come from different machines: their times do not compare.**" if several else "")
     )
+    for remark in dict.fromkeys(one.run.remark for one in comparison.judged if one.run.remark):
+        st.caption(f":material/info: {plain(remark)}")
 
 
 def show_sources(comparison: Comparison) -> None:

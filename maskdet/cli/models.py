@@ -205,6 +205,7 @@ def study(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the study here as it ships: no photos, half precision.")
     ] = None,
+    remark: Annotated[str, typer.Option(help="What ships says this beside its running times.")] = "",
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every network, for a quick try.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="At most this many training faces, for a quick try.")] = None,
     seed: SeedOption = 0,
@@ -224,7 +225,7 @@ def study(
     options = StudyOptions(weights=weights, cut=cut, seed=seed, epochs=epochs, limit=limit)
     with progress_bar() as progress:
         state = run_study(workspace, folder, options, progress=progress, started=started, say=note)
-        shipped = write_bundle(workspace, out, progress) if out else []
+        shipped = write_bundle(workspace, out, progress, remark=remark) if out else []
     print_table(runs_table([run for run in list_runs(workspace) if run.id in _runs_of(state)]), digits=4)
     if shipped:
         print_table(pd.DataFrame(shipped), digits=4)
