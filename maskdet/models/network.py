@@ -18,7 +18,7 @@ from maskdet.errors import MaskDetError
 from maskdet.images import FaceImages, batches
 from maskdet.models.base import FitData, Logits, Model, ModelOptions, damaged
 from maskdet.models.checkpoint import Arrays, Checkpoint, History
-from maskdet.models.distribution import cluster_failures
+from maskdet.models.distribution import cluster_failures, place
 from maskdet.models.precision import Precision, best_precision, precision_of_layers
 from maskdet.models.session import Phase, Schedule, Session, State, assign, compiled_forward, epoch_text, score
 from maskdet.models.weights import halve
@@ -121,9 +121,12 @@ class NetworkModel(Model):
         Where datasets are watched, also watched_loss and watched_accuracy.
         """
         with cluster_failures():
-            stored = checkpoint.load() if checkpoint else None
+            alone = place().workers == 1
+            stored = checkpoint.load() if checkpoint and alone else None
             # Weights from a checkpoint take the place of those to begin with, which may be gone by now.
             session = Session(self, data, seed, progress, initialise=stored is None)
+            if checkpoint and not alone:  # once the workers have met: before, the chief may still be writing it
+                stored = checkpoint.load()
             return self._fit(session, checkpoint, stored)
 
     def _fit(self, session: Session, checkpoint: Checkpoint | None, stored: tuple[History, Arrays] | None) -> History:
