@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from maskdet.catalog import load_catalog
+from maskdet.catalog import Pool, load_catalog
 from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE, cross_validate, leave_one_dataset_out
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces, scan
@@ -50,8 +50,7 @@ class StudyOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training of the study: its model, the options in which it departs from the defaults, and further fields of
-    `maskdet.training_data.Plan`."""  # noqa: D205, D209
+    """One training of the study: model, options that depart from the defaults, further fields of its plan."""
 
     model: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -231,8 +230,8 @@ class _Trainings:
     def _run(self, step: str) -> Run:
         return open_run(self.workspace.path("runs", self.state["steps"][step]["run"]))
 
-    def _has_both_labels(self, pool: str) -> bool:
-        table = pool_table(self.split, pool)  # type: ignore[arg-type]
+    def _has_both_labels(self, pool: Pool) -> bool:
+        table = pool_table(self.split, pool)
         return set(CLASSES) <= set(table.loc[table["split"] == "train", "label"])
 
     def _smallest_dataset(self) -> str | None:

@@ -278,8 +278,7 @@ def _fitting_base(workspace: Workspace, split: Split, limit: int | None = None) 
 
 
 def judged_beside(workspace: Workspace, data: TrainingData, model: Model) -> dict[str, Any]:
-    """What metrics say beside those of the test faces, by a model: ``incorrect_mask`` and ``watched``, where there are
-    such faces."""  # noqa: D205, D209
+    """What metrics tell beside the test faces: ``incorrect_mask`` and ``watched``, where there are such faces."""
     return _judged_apart(workspace, data.faces, data.apart, model) | _judged_watched(workspace, data, model)
 
 
