@@ -1,0 +1,210 @@
+"""Find the faces of a photo, with a mask or without, and frame them as the training faces are framed.
+
+The detector is YuNet (Wu, Peng and Yu, Machine Intelligence Research 20, 2023), whose weights ship with MaskDet and
+which OpenCV runs. It knows faces of about 10 to 300 px, so it looks at a photo at several sizes, and once with a border
+around it, since a face that fills the photo is found only where something surrounds it. docs/detection.md has how the
+options were chosen, and what was measured with them.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from maskdet.errors import MaskDetError
+from maskdet.photos import Box, RgbImage
+
+#: The weights; beside them stand their licence and where they come from.
+MODEL_FILE: Final = Path(__file__).parent / "detector_model" / "face_detection_yunet_2023mar.onnx"
+#: Boxes of one pass that overlap more than this (IoU) are one face.
+_OVERLAP_IN_PASS: Final = 0.3
+#: More boxes than this before overlapping ones are merged are not looked at.
+_MOST_BOXES: Final = 5000
+#: Nothing is known of a border: mid-grey gives no edge that looks like hair or clothes.
+_GREY: Final = 127
+#: Columns of a row of YuNet's: left, top, width, height, x and y of five landmarks, score.
+_SCORE: Final = 14
+
+Landmarks = npt.NDArray[np.float32]
+_Rows = npt.NDArray[np.float32]
+
+_quiet_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """How faces are looked for; the defaults were chosen by measurement (docs/detection.md).
+
+    Attributes
+    ----------
+    score_threshold : float
+        In 0..1 (exclusive): boxes of a lower score are no faces.
+    sides : tuple of int
+        A pass each: the photo is scaled until its longer side has so many pixels. A photo is never enlarged more than
+        `most_enlarged` times, except in the pass of the smallest side.
+    bordered_side, border : int, float
+        One more pass at ``bordered_side`` px with a grey border on all sides, of ``border`` times the longer side.
+    overlap : float
+        In 0..1: of boxes that overlap more than this (IoU), the one with the highest score is kept.
+
+    Raises
+    ------
+    MaskDetError
+        If a value is out of its range.
+    """
+
+    score_threshold: float = 0.6
+    sides: tuple[int, ...] = (320, 640, 1280)
+    bordered_side: int = 160
+    border: float = 0.25
+    most_enlarged: float = 1.6
+    overlap: float = 0.35
+
+    def __post_init__(self) -> None:
+        """Refuse values that find nothing or never end."""
+        if not 0 < self.score_threshold < 1:
+            raise MaskDetError("The score threshold of the face detector lies between 0 and 1.")
+        if not self.sides or not all(32 <= side <= 4096 for side in (*self.sides, self.bordered_side)):
+            raise MaskDetError("The face detector looks at photos of 32 to 4096 px, at one size at least.")
+        if not 0 <= self.border <= 1 or not 0 < self.overlap < 1 or self.most_enlarged < 1:
+            raise MaskDetError("Border and overlap lie between 0 and 1, and enlarging begins at 1.")
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face as the detector sees it.
+
+    Attributes
+    ----------
+    box : Box
+        Left, top, right, bottom in whole pixels, clipped to the photo: from the forehead to the chin. `frame_face` says
+        what to cut out for a classifier.
+    score : float
+        How sure the detector is, 0..1; no probability.
+    landmarks : array of float32, shape (5, 2)
+        x, y in pixels of the photo: right eye, left eye, tip of the nose, right and left corner of the mouth, right and
+        left being the person's. Under a mask they are the network's guess, and they may lie outside the photo.
+    """
+
+    box: Box
+    score: float
+    landmarks: Landmarks
+
+
+class FaceDetector:
+    """Finds faces; one detector may be called from several threads at once.
+
+    Loading takes some milliseconds; what a call takes depends little on the size of the photo, since no pass looks at
+    more than the largest of `DetectionOptions.sides`.
+    """
+
+    def __init__(self, options: DetectionOptions = DetectionOptions()) -> None:
+        self.options = options
+        # A network holds the state of its call, so each call takes one that no other uses.
+        self._idle: deque[Any] = deque([_load_network(options.score_threshold)])
+
+    def __call__(self, photo: RgbImage) -> list[DetectedFace]:
+        """Faces of a photo, from left to right.
+
+        Parameters
+        ----------
+        photo : array of uint8, shape (height, width, 3)
+            RGB in 0..255, at least one pixel.
+
+        Raises
+        ------
+        ValueError
+            If the array is no such photo.
+        """
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+            raise ValueError(f"no RGB photo of 8 bits: {photo.dtype}, shape {photo.shape}")
+        try:
+            network = self._idle.pop()
+        except IndexError:
+            network = _load_network(self.options.score_threshold)
+        rows = np.concatenate([_detect(network, *view) for view in self._views(photo)])
+        self._idle.append(network)
+        height, width = photo.shape[:2]
+        faces = [_face(row, width, height) for row in _merged(_inside(rows, width, height), self.options.overlap)]
+        return sorted(faces, key=lambda face: (face.box[0] + face.box[2], face.box[1]))
+
+    def _views(self, photo: RgbImage) -> Iterator[tuple[RgbImage, float, int]]:
+        """What each pass looks at: RGB pixels, how much they are enlarged, and the width of their border."""
+        longest = max(photo.shape[:2])
+        sides = sorted(self.options.sides, reverse=True)
+        sides = [side for side in sides if side <= self.options.most_enlarged * longest] or sides[-1:]
+        pixels = photo
+        for side in sides:  # from large to small: each is made from the one before
+            pixels = _scaled(pixels, side)
+            yield pixels, side / longest, 0
+        if self.options.border:
+            pixels = _scaled(pixels, self.options.bordered_side)
+            width = round(self.options.border * self.options.bordered_side)
+            framed = np.pad(pixels, ((width, width), (width, width), (0, 0)), constant_values=_GREY)
+            yield framed, self.options.bordered_side / longest, width
+
+
+def frame_face(face: DetectedFace, width: int, height: int) -> Box:
+    """The box to cut out of a photo of this size, so that the face is framed as the training faces were annotated."""
+    return face.box
+
+
+def _load_network(score_threshold: float) -> Any:
+    """A network of one's own; OpenCV's remark that it has but one kind of device is held back."""
+    with _quiet_lock:
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            return cv2.FaceDetectorYN.create(
+                str(MODEL_FILE), "", (320, 320), score_threshold, _OVERLAP_IN_PASS, _MOST_BOXES
+            )
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+
+
+def _scaled(pixels: RgbImage, side: int) -> RgbImage:
+    """The picture with a longer side of so many pixels."""
+    height, width = pixels.shape[:2]
+    factor = side / max(width, height)
+    size = (max(1, round(factor * width)), max(1, round(factor * height)))
+    if size == (width, height):
+        return pixels
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR))
+
+
+def _detect(network: Any, view: RgbImage, factor: float, border: int) -> _Rows:
+    """Rows of YuNet's (see `_SCORE`) in pixels of the photo, shape (n, 15)."""
+    network.setInputSize((view.shape[1], view.shape[0]))
+    rows = network.detect(np.ascontiguousarray(view[:, :, ::-1]))[1]
+    if rows is None:
+        return np.empty((0, _SCORE + 1), np.float32)
+    rows[:, [0, 1, *range(4, _SCORE)]] -= border
+    rows[:, :_SCORE] /= factor
+    return np.asarray(rows)
+
+
+def _inside(rows: _Rows, width: int, height: int) -> _Rows:
+    """Faces whose middle is in the photo, and not in its border."""
+    x, y = rows[:, 0] + rows[:, 2] / 2, rows[:, 1] + rows[:, 3] / 2
+    return rows[(x >= 0) & (x < width) & (y >= 0) & (y < height)]
+
+
+def _merged(rows: _Rows, overlap: float) -> _Rows:
+    """Of boxes that overlap, the one with the highest score."""
+    boxes, scores = rows[:, :4].astype(np.float64), rows[:, _SCORE].astype(np.float64)
+    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, overlap)
+    return rows[np.asarray(kept, dtype=np.intp)]
+
+
+def _face(row: _Rows, width: int, height: int) -> DetectedFace:
+    left = min(max(round(float(row[0])), 0), width - 1)
+    top = min(max(round(float(row[1])), 0), height - 1)
+    right, bottom = round(float(row[0] + row[2])), round(float(row[1] + row[3]))
+    box = (left, top, max(min(right, width), left + 1), max(min(bottom, height), top + 1))
+    return DetectedFace(box, float(row[_SCORE]), row[4:_SCORE].reshape(5, 2))
