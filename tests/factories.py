@@ -17,7 +17,7 @@ from maskdet.facetable import Faces, scan
 from maskdet.images import ArrayImages, FaceImages
 from maskdet.measure import HASH_KINDS
 from maskdet.models import cnn, cnn_transfer, inception
-from maskdet.models.base import FitData, LabelledImages, Logits, Model, ModelOptions
+from maskdet.models.base import Features, FitData, LabelledImages, Logits, Model, ModelOptions
 from maskdet.models.checkpoint import Checkpoint, FolderCheckpoint, History
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
@@ -237,6 +237,10 @@ class FakeModel(Model):
         pixels = images.take(np.arange(len(images))).astype(np.float64)
         half = FACE_SIZE // 2
         return (pixels[:, half:].mean(axis=(1, 2, 3)) - pixels[:, :half].mean(axis=(1, 2, 3))) / 10
+
+    def predict_features(self, images: FaceImages) -> tuple[Logits, Features]:
+        logits = self.predict_logit(images)
+        return logits, logits[:, None].astype(np.float32)
 
     def save(self, folder: Path, *, half: bool = False) -> None:
         pass

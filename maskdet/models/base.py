@@ -15,6 +15,8 @@ from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
 
 Logits = npt.NDArray[np.float64]
+#: What the last, linear step of a model reads, shape (n, d).
+Features = npt.NDArray[np.float32]
 #: Kinds of options, what they may be made of, and their names for people. In Python True is a number too.
 _KINDS: Final[dict[Any, tuple[Any, str]]] = {
     bool: (bool, "true or false"),
@@ -138,6 +140,10 @@ class Model(ABC):
     @abstractmethod
     def predict_logit(self, images: FaceImages, progress: Progress = silent) -> Logits:
         """Logits in the order of the images, shape (n,)."""
+
+    @abstractmethod
+    def predict_features(self, images: FaceImages) -> tuple[Logits, Features]:
+        """Logits, shape (n,), and what the last, linear step of the model reads, shape (n, d)."""
 
     @abstractmethod
     def save(self, folder: Path, *, half: bool = False) -> None:

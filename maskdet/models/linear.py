@@ -5,7 +5,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-Features = npt.NDArray[np.float32]
+from maskdet.models.base import Features
+
 _ITERATIONS: Final = 1000
 
 

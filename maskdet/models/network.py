@@ -16,9 +16,10 @@ import numpy as np
 from maskdet.augment import AugmentOptions
 from maskdet.errors import MaskDetError
 from maskdet.images import FaceImages, batches
-from maskdet.models.base import FitData, Logits, Model, ModelOptions, damaged
+from maskdet.models.base import Features, FitData, Logits, Model, ModelOptions, damaged
 from maskdet.models.checkpoint import Arrays, Checkpoint, History
 from maskdet.models.distribution import cluster_failures, place
+from maskdet.models.onnx_graph import write_graph
 from maskdet.models.precision import Precision, best_precision, precision_of_layers
 from maskdet.models.session import Phase, Schedule, Session, State, assign, compiled_forward, epoch_text, score
 from maskdet.models.weights import halve
@@ -101,6 +102,7 @@ class NetworkModel(Model):
         self.options = options or self.options_type()()
         self.network: Any = None
         self._forward: Callable[[Any], Any] | None = None
+        self._forward_both: Callable[[Any], Any] | None = None
 
     @abstractmethod
     def build(self) -> Any:
@@ -189,14 +191,30 @@ class NetworkModel(Model):
             progress(int(positions[-1]) + 1, len(images), "predicting")
         return logits
 
+    def predict_features(self, images: FaceImages) -> tuple[Logits, Features]:
+        """Logits, and the input of the last dense layer."""
+        if self.network is None:
+            raise ValueError("fit or load the model before predicting")
+        if self._forward_both is None:
+            import keras
+
+            last = self.network.layers[-1]
+            self._forward_both = compiled_forward(keras.Model(self.network.inputs, [last.output, last.input]))
+        parts = [
+            self._forward_both(images.take(positions)) for positions in batches(len(images), self.options.batch_size)
+        ]
+        logits, features = (np.concatenate([np.asarray(each) for each in part]) for part in zip(*parts, strict=True))
+        return logits[:, 0].astype(np.float64), features
+
     def save(self, folder: Path, *, half: bool = False) -> None:
-        """Write the weights, without the optimizer's state, which would triple the file."""
+        """Write the weights, without the optimizer's state, which would triple the file, and the graph as ONNX."""
         with precision_of_layers("float32"):
             bare = self.build()
         bare.set_weights(self.network.get_weights())
         bare.save_weights(folder / WEIGHTS_FILE)
         if half:
             halve(folder / WEIGHTS_FILE)
+        write_graph(bare, folder / WEIGHTS_FILE)
 
     def load(self, folder: Path) -> None:
         """Read weights that `save` wrote."""
@@ -231,4 +249,4 @@ class NetworkModel(Model):
 
     def _use(self, network: Any) -> None:
         self.network = network
-        self._forward = compiled_forward(network)
+        self._forward, self._forward_both = compiled_forward(network), None

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from maskdet.errors import MaskDetError
 from maskdet.images import FaceImages, batches
-from maskdet.models.base import FitData, LabelledImages, Logits, Model, ModelOptions, damaged
+from maskdet.models.base import Features, FitData, LabelledImages, Logits, Model, ModelOptions, damaged
 from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
 
@@ -226,6 +226,15 @@ class Svm(Model):
         if self.pipeline is None:
             raise ValueError("fit or load the model before predicting")
         return self._decide(images, progress) * self.logit_scale
+
+    def predict_features(self, images: FaceImages) -> tuple[Logits, Features]:
+        """Logits, and the principal components."""
+        if self.pipeline is None:
+            raise ValueError("fit or load the model before predicting")
+        pca, machine = self.pipeline[0], self.pipeline[-1]
+        parts = [pca.transform(_flatten(images, positions)) for positions in batches(len(images), _BATCH)]
+        features = np.concatenate(parts)
+        return machine.decision_function(features) * self.logit_scale, features.astype(np.float32)
 
     def save(self, folder: Path, *, half: bool = False) -> None:
         """Write the pipeline with skops, which, unlike pickle, runs no code when it is read."""

@@ -1,0 +1,76 @@
+"""Runtimes: a run's logits and features by the quickest engine that can give them.
+
+Networks run in ONNX Runtime, at the logits of Keras within 1e-3, and PCA and SVM in scikit-learn: neither imports
+TensorFlow, which only older runs, without a graph, still need (see `maskdet.models.onnx_graph`).
+"""
+
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from maskdet.images import ArrayImages, batches
+from maskdet.models.base import Features, Logits, Model, damaged
+from maskdet.models.onnx_graph import GRAPH_FILE, INPUT, OUTPUTS, open_session
+from maskdet.photos import RgbImage
+from maskdet.runs import Run
+
+#: Faces in one pass; more take no less time each, and more memory.
+_BATCH: Final = 128
+
+
+class Runtime(Protocol):
+    """A trained run as a function.
+
+    Attributes
+    ----------
+    engine : {"onnxruntime", "tensorflow", "scikit-learn"}
+    """
+
+    engine: str
+
+    def __call__(self, faces: RgbImage) -> tuple[Logits, Features]:
+        """Logits, shape (n,), and features, shape (n, d), of normalised faces, shape (n, 150, 150, 3).
+
+        Features are what the last, linear step of the model reads: the input of a network's last dense layer, or the
+        principal components.
+        """
+        ...
+
+
+class OnnxRuntime:
+    """A network in ONNX Runtime, from the folder of its weights. Raises RunError if they are missing or damaged."""
+
+    engine = "onnxruntime"
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._session = open_session(folder)
+        except Exception as error:
+            raise damaged(folder, error) from error
+
+    def __call__(self, faces: RgbImage) -> tuple[Logits, Features]:
+        """Logits and features (see `Runtime`)."""
+        parts = [self._session.run(OUTPUTS, {INPUT: faces[at]}) for at in batches(len(faces), _BATCH)]
+        if not parts:
+            return np.empty(0), np.empty((0, self._session.get_outputs()[1].shape[1]), np.float32)
+        logits, features = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return logits[:, 0].astype(np.float64), features
+
+
+class ModelRuntime:
+    """A model that was loaded, in the library it was trained with."""
+
+    def __init__(self, model: Model) -> None:
+        self.engine = "tensorflow" if model.needs_tensorflow else "scikit-learn"
+        self._model = model
+
+    def __call__(self, faces: RgbImage) -> tuple[Logits, Features]:
+        """Logits and features (see `Runtime`)."""
+        return self._model.predict_features(ArrayImages(faces))
+
+
+def open_runtime(run: Run) -> Runtime:
+    """The quickest runtime of a run. Raises RunError if its weights are missing or damaged."""
+    folder = run.folder / "weights"
+    return OnnxRuntime(folder) if (folder / GRAPH_FILE).is_file() else ModelRuntime(run.load_model())
