@@ -6,6 +6,7 @@ history.json           what was measured while fitting, an entry an epoch or gri
 metrics.json           the test split (see `maskdet.metrics.evaluate_predictions`)
 predictions.parquet    a row a face: face_id, dataset, label, group, split, logit, p_without_mask
 weights/               what `Model.save` wrote
+reliability.json, .npz when not to believe a verdict (see `maskdet.reliability`); runs before version 0.2 have none
 left_out.json          optional: macro F1 on each dataset that was left out of training (see `maskdet.crossval`)
 out_of_sample.parquet  optional: cross-validated predictions of all faces (see `maskdet.crossval`)
 
@@ -34,6 +35,7 @@ from maskdet.catalog import DATA_DIR, Pool
 from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
 from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE
+from maskdet.reliability import Reliability, load_reliability
 from maskdet.workspace import Workspace, read_json, read_table, write_json
 
 #: Version of the folder's layout and of the options; a run of a later one is refused with a sentence.
@@ -116,6 +118,11 @@ class Run:
     def predictions(self) -> pd.DataFrame:
         """Its predictions for every face of its training, validation and test split."""
         return read_table(self.folder / "predictions.parquet")
+
+    @cached_property
+    def reliability(self) -> Reliability | None:
+        """When not to believe its verdicts, None where it has nothing to tell. Raises RunError if that is damaged."""
+        return load_reliability(self.folder)
 
     def load_model(self) -> Model:
         """The trained model. Raises RunError if its weights cannot be read."""
