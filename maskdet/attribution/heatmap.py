@@ -59,13 +59,13 @@ def scaled(raw: npt.NDArray[np.float32], cap: float = 100.0) -> npt.NDArray[np.f
     if largest <= EMPTY:
         return np.zeros_like(raw)
     top = float(np.percentile(raw, cap)) if cap < 100 else largest
-    return np.minimum(raw / (top if top > EMPTY else largest), 1).astype(np.float32)
+    return np.asarray(np.minimum(raw / (top if top > EMPTY else largest), 1), dtype=np.float32)
 
 
 def resized(values: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
     """A map at the size of a photo, bicubic; shape (height, width), 0..1."""
     grown = Image.fromarray(values.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(grown, dtype=np.float32).clip(0, 1)
+    return np.asarray(np.clip(np.asarray(grown), 0, 1), dtype=np.float32)
 
 
 def overlay(photo: RgbImage, heatmap: Heatmap, opacity: float = 0.6, colour_map: str = COLOUR_MAPS[0]) -> RgbImage:
