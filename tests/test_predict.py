@@ -1,45 +1,147 @@
-"""Prediction of files with a model that needs no training: bright faces are without mask."""
+"""Prediction of files with a runtime that needs no training: bright faces are without mask."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import write_photo
 
+from maskdet.detection import DetectedFace
 from maskdet.errors import MaskDetError
-from maskdet.models.svm import Svm
-from maskdet.predict import COLUMNS, collect_photos, predict_photos
+from maskdet.models.base import Features, Logits
+from maskdet.photos import RgbImage
+from maskdet.predict import (
+    COLUMNS,
+    OK,
+    WHOLE_PHOTO,
+    Judge,
+    collect_photos,
+    find_faces,
+    judge_photos,
+    predict_photos,
+)
+
+DARK, BRIGHT, GREY = (16, 16, 16), (240, 240, 240), (128, 128, 128)
 
 
-class Bright(Svm):
-    """Logit = mean brightness - 128, over 32."""
+class Bright:
+    """Logit = (mean brightness - 128) / 32; the one feature is the logit."""
 
-    def predict_logit(self, images, progress=None):  # type: ignore[no-untyped-def]
-        return (images.take(range(len(images))).mean(axis=(1, 2, 3)) - 128) / 32
+    engine = "test"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, faces: RgbImage) -> tuple[Logits, Features]:
+        self.batches.append(len(faces))
+        logits = (faces.mean(axis=(1, 2, 3)) - 128) / 32
+        return logits, logits[:, None].astype(np.float32)
+
+
+class Believed:
+    """Not sure between 0.2 and 0.8; faces more than 3 from grey are unlike the training data."""
+
+    distance_threshold = 3.0
+
+    def probability(self, logits: Logits) -> Logits:
+        return 1 / (1 + np.exp(-logits))
+
+    def not_sure(self, probabilities: Logits) -> np.ndarray:
+        return (probabilities > 0.2) & (probabilities < 0.8)
+
+    def distance(self, features: Features) -> Logits:
+        return np.abs(features[:, 0].astype(np.float64))
+
+
+def judge(reliability: Any = None) -> Judge:
+    return Judge(SimpleNamespace(id="bright-1"), Bright(), reliability)  # type: ignore[arg-type] - a run by its id
+
+
+def detector(*boxes: tuple[int, int, int, int]) -> Any:
+    """A detector that finds the same boxes in every photo."""
+    landmarks = np.zeros((5, 2), np.float32)
+
+    def detect(photo: RgbImage) -> Sequence[DetectedFace]:
+        return [DetectedFace(box, 0.9, landmarks) for box in boxes]
+
+    return detect
 
 
 def test_a_row_a_file_in_order_and_no_file_ends_the_batch(tmp_path: Path) -> None:
     sources: list[tuple[str, Path | bytes]] = []
     for number in range(70):  # more than one batch
-        path = tmp_path / f"{number}.png"
-        write_photo(path, (30, 20), (240, 240, 240) if number % 2 else (16, 16, 16))
+        path = write_photo(tmp_path / f"{number}.png", (30, 20), BRIGHT if number % 2 else DARK)
         sources.append((path.name, path))
     (tmp_path / "bad.jpg").write_text("no photo")
     sources.insert(5, ("bad.jpg", tmp_path / "bad.jpg"))
     sources.append(("gone.jpg", tmp_path / "gone.jpg"))
-    table = predict_photos(sources, Bright(), "bright-1")
+    table = predict_photos(sources, judge(), None)
     assert tuple(table.columns) == COLUMNS
     assert table["file"].tolist() == [name for name, _ in sources]
     assert table.loc[5, "status"] == "not an image file"
     assert table.loc[71, "status"] == "no such file"
-    assert table.loc[[5, 71], ["face", "label", "p_without_mask"]].isna().all(axis=None)
-    good = table[table["status"] == "ok"]
+    assert table.loc[[5, 71], ["face", "label", "verdict", "p_without_mask"]].isna().all(axis=None)
+    good = table[table["status"] == OK]
     assert len(good) == 70
     assert set(good["model"]) == {"bright-1"}
     assert good[["face", "left", "top", "right", "bottom"]].drop_duplicates().to_numpy().tolist() == [[1, 0, 0, 30, 20]]
     expected = ["without_mask" if int(name.removesuffix(".png")) % 2 else "with_mask" for name in good["file"]]
     assert good["label"].tolist() == expected
+    assert good["verdict"].tolist() == expected
     assert np.allclose(sorted(set(good["p_without_mask"])), [1 / (1 + np.e**3.5), 1 / (1 + np.e**-3.5)], atol=1e-6)
+
+
+def test_every_face_of_a_photo_is_cropped_numbered_and_judged(tmp_path: Path) -> None:
+    photo = np.full((100, 200, 3), DARK, np.uint8)
+    photo[:, 100:] = BRIGHT
+    sources = [("two.png", write_array(tmp_path / "two.png", photo))]
+    table = predict_photos(sources, judge(), detector((10, 10, 80, 80), (120, 10, 190, 80), (100, 0, 139, 90)))
+    assert table["face"].tolist() == [1, 2, 3]
+    assert table["label"].fillna("").tolist() == ["with_mask", "without_mask", ""]
+    assert table.loc[2, "status"] == "face smaller than 40 px: not judged"
+    assert table.loc[[0, 1], "status"].tolist() == [OK, OK]
+
+
+def test_where_no_face_is_found_the_whole_photo_is_one_and_says_so(tmp_path: Path) -> None:
+    path = write_photo(tmp_path / "wall.png", (30, 20), BRIGHT)
+    found = find_faces("wall.png", path, detector())
+    assert (found.status, len(found.faces), found.faces[0].box) == (WHOLE_PHOTO, 1, (0, 0, 30, 20))
+    assert found.faces[0].detected is None
+    assert not found.faces[0].too_small  # there is nothing else to judge
+    assert find_faces("wall.png", path, None).status == OK  # as it was asked for
+
+
+def test_verdicts_say_when_not_to_believe_the_label() -> None:
+    faces = np.stack([np.full((150, 150, 3), shade, np.uint8) for shade in (128 - 64, 128 + 16, 128 + 64, 128 + 112)])
+    verdicts = judge(Believed())(faces)
+    assert [v.label for v in verdicts] == ["with_mask", "without_mask", "without_mask", "without_mask"]
+    assert [v.verdict for v in verdicts] == ["with_mask", "not_sure", "without_mask", "not_like_training_data"]
+    assert [v.logit for v in verdicts] == [-2, 0.5, 2, 3.5]
+    assert np.allclose([v.distance for v in verdicts if v.distance is not None], [2 / 3, 1 / 6, 2 / 3, 3.5 / 3])
+    assert np.isclose(verdicts[0].probability, 1 / (1 + np.exp(-2)))
+    assert np.isclose(verdicts[1].probability, 1 / (1 + np.exp(-0.5)))
+
+
+def test_without_reliability_the_verdict_is_the_label() -> None:
+    (verdict,) = judge()(np.full((1, 150, 150, 3), 128, np.uint8))
+    assert (verdict.verdict, verdict.p_without_mask, verdict.distance) == ("with_mask", 0.5, None)
+    assert judge()([]) == []
+
+
+def test_faces_are_judged_in_batches_and_progress_counts_photos(tmp_path: Path) -> None:
+    path = write_photo(tmp_path / "grey.png", (100, 100), GREY)
+    asked, seen = judge(), []
+
+    def find(name: str, source: Path | bytes) -> Any:
+        return find_faces(name, source, detector((0, 0, 50, 50), (50, 0, 100, 50)))
+
+    judged = list(judge_photos([("grey.png", path)] * 40, find, asked, lambda *args: seen.append(args[:2])))
+    assert len(judged) == 40
+    assert asked.runtime.batches == [64, 16]  # type: ignore[attr-defined] - the fake one counts
+    assert seen == [(number, 40) for number in range(1, 41)]
 
 
 def test_collect_takes_files_and_the_photos_of_folders(tmp_path: Path) -> None:
@@ -58,3 +160,10 @@ def test_nothing_to_predict_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(MaskDetError, match="No photos in"):
         collect_photos([tmp_path / "empty"])
+
+
+def write_array(path: Path, pixels: RgbImage) -> Path:
+    from PIL import Image
+
+    Image.fromarray(pixels).save(path)
+    return path
