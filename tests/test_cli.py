@@ -6,9 +6,11 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import blotches, write_photo
 from factories import Cut, cut_after, prepared, use_small_networks
@@ -19,6 +21,8 @@ from maskdet.cli import main
 from maskdet.cli.models import _duration
 from maskdet.cli.shared import app
 from maskdet.errors import MaskDetError
+from maskdet.looks import FaceLook
+from maskdet.portraits import draw_face
 from maskdet.predict import COLUMNS
 from maskdet.runs import unfinished_runs
 from maskdet.train import train as train_model
@@ -104,8 +108,12 @@ def test_from_photos_to_a_judged_run(shell: Shell, tmp_path: Path) -> None:
         if row["status"] == "ok":
             assert (row["label"] == "without_mask") == (float(row["p_without_mask"]) > 0.5)
 
-    assert_one_line(*_status_and_error(shell("explain", root / "mine/with_mask/0.png", "--out", tmp_path / "o.png",
-                                             "--model", run)), "no convolutional layer")  # fmt: skip
+    face = [root / "mine/with_mask/0.png", "--out", tmp_path / "o.png", "--model", run]
+    assert_one_line(*_status_and_error(shell("explain", *face, "--method", "grad-cam")), "occlusion explains any model")
+    status, out, err = shell("explain", *face)  # an SVM has no layers: occlusion is its only method
+    assert status == 0
+    assert out.startswith("face 1: ")
+    assert "occlusion, written to" in err
 
 
 def test_augment_sizes_prints_the_table_of_the_core(shell: Shell, tmp_path: Path) -> None:
@@ -146,20 +154,37 @@ def test_train_hands_the_augmentation_on(shell: Shell, monkeypatch: pytest.Monke
     assert seen == [{}, {"augmentation": study}, {"epochs": 2, "augmentation": strength}]
 
 
-def test_the_bundled_model_predicts_and_explains(shell: Shell, tmp_path: Path) -> None:
-    photo = write_photo(tmp_path / "face.jpg", (200, 220), seed=5)
+def test_the_bundled_model_predicts_and_explains_with_the_same_numbers(shell: Shell, tmp_path: Path) -> None:
+    look = FaceLook.random(np.random.default_rng(1), mask=False)
+    Image.fromarray(draw_face(replace(look, scale=0.5, shift=(0, 0)), (400, 300))).save(tmp_path / "face.png")
+    photo = tmp_path / "face.png"
     status, _, err = shell("predict", photo, tmp_path / "gone.jpg", "--csv", tmp_path / "out.csv")
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
     assert status == 0
-    assert "1 photos predicted, 1 not readable" in err
+    assert "1 faces in 1 photos (1 " in err
+    assert "1 not readable" in err
     assert [row["status"] for row in rows] == ["ok", "no such file"]
-    assert (rows[0]["right"], rows[0]["bottom"]) == ("200", "220")
+    assert int(rows[0]["right"]) - int(rows[0]["left"]) < 200  # the face, not the photo
 
     status, out, _ = shell("explain", photo, "--out", tmp_path / "heat.png", "--label", "without_mask")
     assert status == 0
-    assert f"p_without_mask {float(rows[0]['p_without_mask']):.4f}" in out
+    said = f"face 1: {rows[0]['label']}, verdict {rows[0]['verdict']}, p_without_mask "
+    assert out.startswith(said)
+    p_without_mask = float(out.removeprefix(said).split(",")[0])
+    assert p_without_mask == pytest.approx(float(rows[0]["p_without_mask"]), abs=1e-6)
     with Image.open(tmp_path / "heat.png") as picture:
-        assert (picture.format, picture.size) == ("PNG", (200, 220))
+        assert (picture.format, picture.size) == ("PNG", (400, 300))
+
+
+def test_photos_without_a_face_or_of_one_face_are_taken_whole(shell: Shell, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "wall.jpg", (200, 220), seed=5)
+    rows = [
+        next(csv.DictReader(io.StringIO(shell("predict", photo, "--model", "svm", *options)[1])))
+        for options in ([], ["--faces", "whole"])
+    ]
+    assert [row["status"] for row in rows] == ["no face found: the whole photo was taken as one face", "ok"]
+    assert [(row["left"], row["top"], row["right"], row["bottom"]) for row in rows] == [("0", "0", "200", "220")] * 2
+    assert rows[0]["p_without_mask"] == rows[1]["p_without_mask"]
 
 
 def _status_and_error(result: tuple[int, str, str]) -> tuple[int, str]:
@@ -186,6 +211,12 @@ def _status_and_error(result: tuple[int, str, str]) -> tuple[int, str]:
         (["predict", "{tmp}/face.jpg", "--model", "nothing"], "no run 'nothing'"),
         (["explain", "{tmp}/text.jpg", "--out", "{tmp}/o.png"], "not an image file"),
         (["explain", "{tmp}/face.jpg", "--out", "{tmp}/o.png", "--label", "maybe"], "--label must be"),
+        (
+            ["explain", "{tmp}/face.jpg", "--out", "{tmp}/o.png", "--method", "magic"],
+            "The method must be one of",
+        ),
+        (["explain", "{tmp}/face.jpg", "--out", "{tmp}/o.png", "--layer", "conv99"], "The layer must be one of mixed"),
+        (["predict", "{tmp}/face.jpg", "--faces", "all"], "--faces"),
         (["frobnicate"], "No such command"),
         (["train", "svm", "--limit", "many"], "--limit"),
         (["train", "svm", "--set", "folds"], "--set needs OPTION=VALUE, not 'folds'"),
