@@ -1,11 +1,15 @@
 """One interface for all methods: where a model finds evidence for a label in a face."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from maskdet.attribution.heatmap import Heatmap, RawMaps, scaled
 from maskdet.attribution.methods import METHODS, AttributionMethod
 from maskdet.attribution.options import AttributionOptions
-from maskdet.attribution.subject import LogitsOf, Request, Subject, spatial_layers
+from maskdet.attribution.placement import placed, receptive_axes
+from maskdet.attribution.subject import SMALLEST_SIDE, LogitsOf, Request, Subject, spatial_layers
 from maskdet.errors import MaskDetError
 from maskdet.images import ArrayImages
 from maskdet.labels import CLASSES, WITHOUT_MASK
@@ -53,6 +57,10 @@ class Explainer:
             return None
         layer: str | None = getattr(self.model, "gradcam_layer", self._layers[0] if self._layers else None)
         return layer
+
+    def logits(self, faces: RgbImage) -> npt.NDArray[Any]:
+        """Logits of the model, above 0 without mask: shape (n,), from faces of shape (n, 150, 150, 3)."""
+        return self._subject.logits(faces)
 
     def uses_layer(self, method: str) -> bool:
         """Whether a layer can be chosen for a method. Raises MaskDetError for an unknown one."""
@@ -104,11 +112,23 @@ class Explainer:
         self, method: str, face: RgbImage, label: str, layer: str | None = None, progress: Progress = silent
     ) -> Heatmap:
         """The heatmap of one normalised face, shape (150, 150, 3); parameters and errors as in `raw`."""
-        raw = self.raw(method, face[None], label, layer, progress)[0]
+        return self.heatmaps(method, face[None], label, layer, progress)[0]
+
+    def heatmaps(
+        self, method: str, faces: RgbImage, label: str, layer: str | None = None, progress: Progress = silent
+    ) -> list[Heatmap]:
+        """The heatmaps of some faces; parameters and errors as in `raw`."""
+        raw = self.raw(method, faces, label, layer, progress)
         known = METHODS[method]
-        return Heatmap(
-            scaled(raw, known.cap), label, (layer or self.default_layer) if known.uses_layer else None, method
-        )
+        chosen = layer or self.default_layer if known.uses_layer else None
+        return [Heatmap(scaled(each, known.cap), label, chosen, method) for each in self.on_face(raw, chosen)]
+
+    def on_face(self, raw: RawMaps, layer: str | None) -> RawMaps:
+        """Raw maps with each cell of the layer where it lies on the face (see `maskdet.attribution.placement`)."""
+        if layer is None or not len(raw) or min(raw.shape[1:]) < SMALLEST_SIDE:
+            return raw
+        network = self._subject.network
+        return placed(raw, self._subject.kept(("axes", layer), lambda: receptive_axes(network, layer)))
 
     def _require(self, method: str, label: str, layer: str | None) -> AttributionMethod:
         if label not in CLASSES:

@@ -29,7 +29,7 @@ class Heatmap:
     ----------
     values : array of float32
         Shape (h, w), 0..1: scaled by the map's largest value (see `scaled`); all 0 if there is no evidence. It covers
-        the whole face, however coarse it is.
+        the whole face, however coarse it is (see `maskdet.attribution.placement`).
     label : str
         The label whose evidence it shows.
     layer : str or None

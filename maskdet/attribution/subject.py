@@ -17,7 +17,8 @@ from maskdet.progress import Progress, silent
 LogitsOf = Callable[[RgbImage], npt.NDArray[Any]]
 #: Layers worth looking at: the ends of blocks, through which everything goes. Others are steps within one.
 _BLOCK_ENDS: Final = re.compile(r"mixed\d+|conv\d+_relu")
-_SMALLEST_SIDE: Final = 2
+#: A single cell says nothing of where.
+SMALLEST_SIDE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -78,5 +79,5 @@ def spatial_layers(network: Any) -> tuple[str, ...]:
     return tuple(
         layer.name
         for layer in reversed(network.layers)
-        if _BLOCK_ENDS.fullmatch(layer.name) and min(layer.output.shape[1:3]) >= _SMALLEST_SIDE
+        if _BLOCK_ENDS.fullmatch(layer.name) and min(layer.output.shape[1:3]) >= SMALLEST_SIDE
     )
