@@ -2,6 +2,7 @@
 
 Every photo enters MaskDet through `read_photo`: EXIF orientation is applied, palettes and CMYK become RGB, 16-bit
 and floating-point pixels are scaled to 8 bit, transparency lies on white, and of an animation the first frame counts.
+Pillow decodes all but HEIC, which pillow-heif does; the pixels of the stored faces depend on that.
 """
 
 import warnings
@@ -18,10 +19,18 @@ from maskdet.errors import PhotoError
 
 #: Photos with more pixels are refused before they are decoded (a decompression bomb needs only a few bytes).
 MAX_PIXELS: Final = 120_000_000
+#: Files with more bytes are refused before they are read.
+MAX_BYTES: Final = 50_000_000
 #: Side of the normalised face in pixels (study, 4.2.2).
 FACE_SIZE: Final = 150
 #: File name endings that are taken for photos when a folder is read.
-PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+PHOTO_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif"}
+)
+_STRIP: Final = 256  # rows
+# Pillow knows 30 more, of games and instruments, and hands PostScript to another program: no camera makes them.
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
+_ISO_MEDIA_FORMATS: Final = ("AVIF", "HEIF")  # both begin as films do
 
 # Pillow warns from 89 million pixels on; MAX_PIXELS decides here, before any pixel is decoded.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -55,18 +64,11 @@ def read_photo(source: Path | bytes) -> Photo:
     Raises
     ------
     PhotoError
-        If there is no such file, it is no image, is damaged, or has more than `MAX_PIXELS` pixels.
+        If there is no such file, it is no image, is damaged, or has more than `MAX_BYTES` or `MAX_PIXELS`.
     """
+    data = _read(source)
     try:
-        data = source if isinstance(source, bytes) else source.read_bytes()
-    except FileNotFoundError:
-        raise PhotoError("no such file") from None
-    except OSError as error:
-        raise PhotoError(f"cannot be opened: {error.strerror or error}") from error
-    if not data:
-        raise PhotoError("the file is empty")
-    try:
-        with Image.open(BytesIO(data)) as opened:
+        with Image.open(BytesIO(data), formats=_formats(data)) as opened:
             file_format = opened.format or "unknown"
             _refuse_bomb(opened.width, opened.height)
             image = _as_seen(opened)
@@ -136,6 +138,32 @@ def list_photos(folder: Path) -> list[Path]:
     )
 
 
+def _read(source: Path | bytes) -> bytes:
+    try:
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        if size > MAX_BYTES:
+            raise PhotoError(f"larger than {MAX_BYTES // 1_000_000} MB")
+        data = source if isinstance(source, bytes) else source.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError("no such file") from None
+    except OSError as error:
+        raise PhotoError(f"cannot be opened: {error.strerror or error}") from error
+    if not data:
+        raise PhotoError("the file is empty")
+    return data
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Formats that the data may be in; a decoder is loaded only where it is needed."""
+    if data[4:8] != b"ftyp":
+        return _FORMATS
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(name for name in _ISO_MEDIA_FORMATS if name in Image.OPEN)  # not every Pillow was built with AVIF
+
+
 def _refuse_bomb(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise PhotoError(f"{width}x{height} pixels are more than {MAX_PIXELS // 1_000_000} million")
@@ -148,16 +176,25 @@ def _as_seen(opened: Image.Image) -> Image.Image:
     upright: Image.Image = opened
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
         upright = _to_8_bit(upright)
-    if upright.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in upright.info:
-        layer = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return upright.convert("RGB")
+    transparent = upright.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in upright.info
+    return _on_white(upright) if transparent else upright.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    laid = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):  # strip by strip, or the largest photo would take 2 GB
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height))).convert("RGBA")
+        laid.paste(Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("RGB"), (0, top))
+    return laid
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
+    if image.mode != "F":
+        levels = (np.arange(65536) * (255.0 / 65535.0) + 0.5).astype(np.uint8)
+        return Image.fromarray(levels[np.clip(np.asarray(image), 0, 65535)])
     pixels = np.nan_to_num(np.asarray(image, dtype=np.float64))
     # Floating point has no fixed white: it is a picture in 0..1 or one in 0..255.
-    white = 65535.0 if image.mode != "F" else 1.0 if pixels.max() <= 1.0 else 255.0
+    white = 1.0 if pixels.max() <= 1.0 else 255.0
     return Image.fromarray(np.clip(pixels * (255.0 / white) + 0.5, 0, 255).astype(np.uint8))
 
 

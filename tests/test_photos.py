@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from conftest import blotches, write_photo
 from PIL import ExifTags, Image
@@ -74,6 +75,35 @@ def test_exif_orientation_is_applied(orientation: int, first: str, end_of_row: s
     }
     np.testing.assert_allclose(corners[first], RED, atol=8)
     np.testing.assert_allclose(corners[end_of_row], GREEN, atol=8)
+
+
+@pytest.mark.parametrize("file_format", ["HEIF", "AVIF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_phone_formats_and_their_orientation(file_format: str, orientation: int) -> None:
+    pillow_heif.register_heif_opener()
+    stored, exif = Image.new("RGB", (64, 48)), Image.Exif()
+    stored.paste(RED, (0, 0, 24, 24))
+    exif[ExifTags.Base.Orientation] = orientation
+    photo = read_photo(encoded(stored, file_format, quality=95, exif=exif.tobytes()))  # pillow-heif wants bytes
+    assert (photo.format, photo.image.mode) == (file_format, "RGB")
+    assert (photo.width, photo.height) == ((64, 48) if orientation < 5 else (48, 64))
+    x, y = {1: (4, 4), 3: (59, 43), 6: (43, 4)}[orientation]
+    np.testing.assert_allclose(np.asarray(photo.image)[y, x], RED, atol=16)
+    assert np.asarray(photo.image)[photo.height // 2 + 8, photo.width // 2 + 4].max() < 16
+
+
+def test_transparency_in_heic_lies_on_white() -> None:
+    pillow_heif.register_heif_opener()
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    np.testing.assert_allclose(read_photo(encoded(image, "HEIF", quality=95)).image.getpixel((32, 32)), WHITE, atol=4)
+
+
+def test_a_truncated_heic() -> None:
+    pillow_heif.register_heif_opener()
+    data = encoded(blotches(1, (200, 200)), "HEIF")
+    for share in (0.1, 0.5, 0.9):
+        with pytest.raises(PhotoError, match=r"^(damaged image: .+|not an image file)$"):
+            read_photo(data[: int(len(data) * share)])
 
 
 def test_a_file_says_its_format_and_size(tmp_path: Path) -> None:
@@ -165,12 +195,35 @@ def test_a_truncated_file(file_format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"This is no photo.\n", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', b"\xff\xd8\xff"]
+    "data",
+    [
+        b"This is no photo.\n",
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+        b"\xff\xd8\xff",
+        b"PK\x03\x04" + bytes(60),
+        b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42" + bytes(40),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
+    ],
 )
 def test_no_image_at_all(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "called.jpg").write_bytes(data)
     with pytest.raises(PhotoError, match=r"^not an image file$"):
         read_photo(tmp_path / "called.jpg")
+
+
+def test_too_many_bytes_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "MAX_BYTES", 3_000_000)
+    large = tmp_path / "large.jpg"
+    with large.open("wb") as file:
+        file.truncate(3_000_001)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda path: pytest.fail("was read"))
+        with pytest.raises(PhotoError, match=r"^larger than 3 MB$"):
+            read_photo(large)
+    with pytest.raises(PhotoError, match=r"^larger than 3 MB$"):
+        read_photo(bytes(3_000_001))
+    with pytest.raises(PhotoError, match=r"^not an image file$"):
+        read_photo(bytes(3_000_000))
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
