@@ -91,12 +91,12 @@ class Faithfulness:
     @property
     def deletion_area(self) -> float:
         """Area under the deletion curve, 0..1: the smaller the better."""
-        return float(_area(self.share, self.deletion))
+        return float(area(self.deletion))
 
     @property
     def insertion_area(self) -> float:
         """Area under the insertion curve, 0..1: the larger the better."""
-        return float(_area(self.share, self.insertion))
+        return float(area(self.insertion))
 
     @property
     def gap(self) -> float:
@@ -122,7 +122,7 @@ class Faithfulness:
 
     @property
     def _random_gaps(self) -> Curve:
-        return np.asarray(_area(self.share, self.random_insertion) - _area(self.share, self.random_deletion))
+        return area(self.random_insertion) - area(self.random_deletion)
 
 
 def deletion_insertion(
@@ -148,18 +148,45 @@ def deletion_insertion(
     options = options or FaithfulnessOptions()
     if not heatmap.has_evidence:
         raise MaskDetError(f"There is no evidence for {heatmap.label} in this heatmap, so that none can be deleted.")
+    maps = [resized(heatmap.values, FACE_SIZE, FACE_SIZE), *random_maps(options)]
+    deletion, insertion = curves(logits, face, np.stack(maps), heatmap.label, options, progress)
+    share = np.linspace(0, 1, options.steps + 1)
+    return Faithfulness(share, deletion[0], insertion[0], deletion[1:], insertion[1:])
+
+
+def curves(
+    logits: LogitsOf,
+    face: RgbImage,
+    maps: npt.NDArray[Any],
+    label: str,
+    options: FaithfulnessOptions,
+    progress: Progress = silent,
+) -> tuple[Curve, Curve]:
+    """Deletion and insertion curves of some maps of one face.
+
+    Parameters
+    ----------
+    maps : array, shape (maps, 150, 150)
+
+    Returns
+    -------
+    deletion, insertion : array
+        Probability of the label, shape (maps, steps + 1), after each step from 0 to all of the pixels.
+    """
     rng = np.random.default_rng(options.seed)
-    maps = [resized(heatmap.values, FACE_SIZE, FACE_SIZE), *random_maps(options, rng)]
     share = np.linspace(0, 1, options.steps + 1)
     ranks = np.stack([hottest_first(each, rng) for each in maps])
     filled = replacement(face, options)
-    # Which pixels are replaced: of the two ends all maps have the same.
+    # Which pixels are replaced. All maps have the same two ends: nothing, and all.
     replaced = ranks[:, None] < share[1:-1, None, None] * FACE_SIZE**2
-    inner = _probabilities(logits, face, filled, replaced, heatmap.label, progress)
-    ends = probability(_sign(heatmap.label) * np.asarray(logits(np.stack([face, filled])), dtype=np.float64))
-    deletion = _with_ends(inner[0], ends[0], ends[1])
-    insertion = _with_ends(inner[1], ends[1], ends[0])
-    return Faithfulness(share, deletion[0], insertion[0], deletion[1:], insertion[1:])
+    inner = _probabilities(logits, face, filled, replaced, label, progress)
+    ends = probability(_sign(label) * np.asarray(logits(np.stack([face, filled])), dtype=np.float64))
+    return _with_ends(inner[0], ends[0], ends[1]), _with_ends(inner[1], ends[1], ends[0])
+
+
+def area(curve: Curve) -> Curve:
+    """Area under curves whose steps are equal and go from 0 to 1: of shape (..., steps + 1), 0..1."""
+    return np.asarray(np.trapezoid(curve, dx=1 / (curve.shape[-1] - 1), axis=-1), dtype=np.float64)
 
 
 def lower_half_share(heatmap: Heatmap) -> float:
@@ -181,11 +208,12 @@ def lower_half_shares(raw: RawMaps) -> Curve:
     return shares
 
 
-def random_maps(options: FaithfulnessOptions, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def random_maps(options: FaithfulnessOptions, count: int | None = None) -> npt.NDArray[np.float64]:
     """Smooth random maps of a face's size, shape (random maps, 150, 150): noise under a Gaussian filter."""
     from scipy.ndimage import gaussian_filter
 
-    noise = rng.normal(size=(options.random_maps, FACE_SIZE, FACE_SIZE))
+    rng = np.random.default_rng(options.seed)
+    noise = rng.normal(size=(count or options.random_maps, FACE_SIZE, FACE_SIZE))
     return np.stack([gaussian_filter(each, options.smoothness, mode="wrap") for each in noise])
 
 
@@ -231,7 +259,3 @@ def _sign(label: str) -> float:
 def _with_ends(inner: Curve, first: float, last: float) -> Curve:
     ends = np.ones((len(inner), 1))
     return np.concatenate([first * ends, inner, last * ends], axis=1)
-
-
-def _area(share: Curve, curves: Curve) -> Curve:
-    return np.asarray(np.trapezoid(curves, share, axis=-1), dtype=np.float64)

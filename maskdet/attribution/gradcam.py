@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskdet.attribution.heatmap import RawMaps
+from maskdet.attribution.layered import any_number
 from maskdet.attribution.subject import Request, Subject
 
 
@@ -25,7 +26,9 @@ def _compile(network: Any, layer: str) -> Callable[[npt.NDArray[np.float32], np.
 
     both = keras.Model(network.inputs, [network.get_layer(layer).output, network.output])
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[any_number(network), tf.TensorSpec((), tf.float32)]
+    )
     def maps(faces: Any, sign: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(faces)

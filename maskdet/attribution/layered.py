@@ -43,7 +43,7 @@ def two_logits(network: Any, layer: str, told: Callable[[], Progress]) -> Any:
     import keras
     import tensorflow as tf
 
-    forward = tf.function(lambda faces: network(faces, training=False), reduce_retracing=True)
+    forward = tf.function(lambda faces: network(faces, training=False), input_signature=[any_number(network)])
 
     class TwoLogits(keras.Model):  # type: ignore[misc]  # Keras has no types
         def predict(self, faces: Sequence[npt.NDArray[np.float32]], batch_size: int) -> npt.NDArray[np.float32]:
@@ -74,12 +74,19 @@ def with_activation_layers(network: Any) -> Any:
     return copied
 
 
+def any_number(network: Any) -> Any:
+    """What a network takes, however many: a function that names it is compiled once, not again for each number."""
+    import tensorflow as tf
+
+    return tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)
+
+
 def _compiled_layer(part: Any, name: str) -> Any:
     """A layer that is a whole network."""
     import keras
     import tensorflow as tf
 
-    forward = tf.function(lambda pixels: part(pixels, training=False), reduce_retracing=True)
+    forward = tf.function(lambda pixels: part(pixels, training=False), input_signature=[any_number(part)])
 
     class Compiled(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         def call(self, pixels: Any) -> Any:
@@ -96,7 +103,7 @@ def _score_layer(part: Any, sign: float) -> Any:
     import keras
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[any_number(part)])  # type: ignore[untyped-decorator]
     def both(values: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
