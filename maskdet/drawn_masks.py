@@ -39,8 +39,8 @@ MASK_COLOURS: Final[dict[str, tuple[int, int, int] | None]] = {
 #: Where the landmarks of a photo that is one face are taken to be, in shares of its width and height: the medians that
 #: a detector found on 300 such faces of Datasets 2.1 and 2.2, made symmetric.
 USUAL_LANDMARKS: Final = np.array([(0.31, 0.395), (0.69, 0.395), (0.5, 0.615), (0.335, 0.76), (0.665, 0.76)])
-#: The box that belongs to them: left and top, right and bottom.
-USUAL_BOX: Final = np.array([(0.08, 0.0), (0.92, 1.0)])
+#: The box that belongs to them: left, top, right, bottom.
+USUAL_BOX: Final = (0.08, 0.0, 0.92, 1.0)
 
 # A grown-up's head in mm, seen from the front: x to the right in the picture, y down, z towards the viewer; the origin
 # lies between the eyes. After the means of Farkas, Anthropometry of the Head and Face (1994).
@@ -164,7 +164,7 @@ def mask_variants(photo: RgbImage, detected: "DetectedFace | None", crop_box: Bo
     left, top, right, bottom = crop_box
     start, size = np.array((left, top)), np.array((right - left, bottom - top))
     if detected is None:
-        landmarks, edges = USUAL_LANDMARKS * size, USUAL_BOX * size
+        landmarks, edges = USUAL_LANDMARKS * size, np.reshape(USUAL_BOX, (2, 2)) * size
     else:
         landmarks = detected.landmarks - start
         edges = np.array(detected.box).reshape(2, 2) - start
