@@ -32,6 +32,7 @@ from maskdet.workspace import Workspace, read_json, write_json
 GRADCAM_FILE: Final = "gradcam.json"
 Outcome = Literal["all", "right", "wrong"]
 Interval = tuple[float, float]
+#: Significant digits that are kept.
 _DIGITS: Final = 4
 _AT_ONCE: Final = 32
 
@@ -97,7 +98,7 @@ class Cell:
         Mean share of the heat on the lower half of the face, of the faces with evidence; even heat gives 0.5.
     lower_half_interval : (low, high) or None
     heat : float or None
-        Mean of the maps before they are scaled, in logits: how much evidence there is, of all faces.
+        Mean of the maps before they are scaled, of all faces: how much evidence there is, whatever the place.
     heat_interval : (low, high) or None
     """
 
@@ -333,4 +334,4 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
-    return round(value, _DIGITS) if isinstance(value, float) else value
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
