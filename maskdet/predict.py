@@ -187,13 +187,18 @@ def find_faces(
         photo = read_photo(source)
     except PhotoError as error:
         return PhotoFaces(name, 0, 0, (), str(error))
-    detected = detector(np.asarray(photo.image)) if detector else []
-    faces = tuple(_crop(photo, number, face, min_size) for number, face in enumerate(detected, start=1))
+    faces = crop_faces(photo, detector, min_size) if detector else ()
     status = OK
     if not faces:
         faces = (whole_photo(photo),)
         status = WHOLE_PHOTO if detector else OK
     return PhotoFaces(name, photo.width, photo.height, faces, status)
+
+
+def crop_faces(photo: Photo, detector: FaceDetector, min_size: int = MIN_FACE_SIZE) -> tuple[FoundFace, ...]:
+    """The faces that the detector finds, from left to right; none is no reason to take the whole photo for one."""
+    detected = detector(np.asarray(photo.image))
+    return tuple(_crop(photo, number, face, min_size) for number, face in enumerate(detected, start=1))
 
 
 def whole_photo(photo: Photo) -> FoundFace:
