@@ -10,12 +10,10 @@ import streamlit as st
 from PIL import Image
 
 from maskdet.catalog import load_catalog, lookup
-from maskdet.explain import GradCam
 from maskdet.explore import with_faces_in_photo
 from maskdet.export import to_csv
 from maskdet.facetable import Faces, load_faces
 from maskdet.images import StoredImages
-from maskdet.models.base import Model
 from maskdet.runs import Run, list_runs
 from maskdet.workspace import Workspace
 
@@ -66,21 +64,6 @@ def run_title(run: Run) -> str:
     """A run's name in a list: model, id, and where it comes from."""
     marks = (" · bundled" if run.is_bundled else "") + (" · synthetic faces only" if is_synthetic(run) else "")
     return f"{run.title} · {run.id}{marks}"
-
-
-@st.cache_resource(show_spinner="Loading the model (the first one takes about ten seconds)", max_entries=4)
-def model_of(folder: Path) -> Model:
-    """A run's trained model; shared by all visitors, since it is only read."""
-    from maskdet.runs import open_run
-
-    return open_run(folder).load_model()
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def grad_cam_of(folder: Path) -> GradCam | None:
-    """Grad-CAM of a run's model, or None if it has no convolutional layer."""
-    model = model_of(folder)
-    return GradCam(model) if hasattr(model, "gradcam_layer") else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

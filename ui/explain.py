@@ -1,0 +1,67 @@
+"""The views of the Explain page."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from maskdet.predict import JudgedPhoto
+from ui.explain_details import show_details
+from ui.explain_heat import Display
+from ui.explain_input import choose_photos
+from ui.explain_models import warm_up
+from ui.explain_options import choose_options
+from ui.explain_photo import show_photo
+from ui.explain_state import Options, Upload, judged_photos, unjudged
+from ui.explain_table import choose_photo, csv_button, show_counts, show_table
+from ui.text import plain
+
+CAUTION = (
+    "A verdict is a guess from a picture, not a fact about a person. Models err more on faces unlike those they were "
+    "trained on; Results says how often, and on whom."
+)
+
+
+def show_photos() -> None:
+    """Photos of any kind: a verdict on each face, where the model looked, and why not to believe it."""
+    uploads = choose_photos()
+    chosen = choose_options()
+    if chosen is None:
+        return
+    options, display = chosen
+    if uploads:
+        _show_results(uploads, options, display)
+        st.caption(CAUTION)
+    else:
+        st.info("Drop a photo, or try a sample: you get a verdict on each face, and see where the model looked.")
+    warm_up(options.folder)
+
+
+def _show_results(uploads: Sequence[Upload], options: Options, display: Display) -> None:
+    judged = _judge(uploads, options)
+    at = 0
+    if len(uploads) > 1:
+        show_counts(judged)
+        table = show_table(judged, options)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            at = choose_photo(judged)
+            csv_button(table)
+    photo = judged[at].photo
+    if not photo.readable:
+        st.error(f"{plain(photo.name)}: {plain(photo.status)}.", icon=":material/broken_image:")
+        return
+    look = show_photo(uploads[at], judged[at], options, display)
+    if look is not None:
+        show_details(look, display)
+
+
+def _judge(uploads: Sequence[Upload], options: Options) -> list[JudgedPhoto]:
+    if unjudged(uploads, options) < 2:
+        return judged_photos(uploads, options)
+    bar = st.progress(0.0, "Finding faces")
+
+    def progress(done: int, total: int, text: str) -> None:
+        bar.progress(done / total, f"{text[:1].upper()}{text[1:]}: {done:,} of {total:,} photos")
+
+    judged = judged_photos(uploads, options, progress)
+    bar.empty()
+    return judged

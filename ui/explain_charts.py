@@ -1,0 +1,89 @@
+"""Charts of the Explain page, as Plotly figures."""
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from maskdet.reliability import Reliability
+from maskdet.whatif import Sweep
+from ui.charts import LABEL_COLOURS
+
+if TYPE_CHECKING:
+    from maskdet.attribution.faithfulness import Faithfulness
+
+NO_BAR: Final = {"displayModeBar": False}
+_MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
+_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+_OWN: Final = "#0072B2"
+_GREY: Final = "#8A949A"
+_BAND: Final = "rgba(138, 148, 154, 0.28)"
+
+
+def faithfulness_chart(found: "Faithfulness", curve: Literal["deletion", "insertion"]) -> go.Figure:
+    """The curve of a heatmap, and the band and mean of random maps."""
+    own = found.deletion if curve == "deletion" else found.insertion
+    randoms = found.random_deletion if curve == "deletion" else found.random_insertion
+    low, high = found.band(curve)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=np.concatenate([found.share, found.share[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself",
+        fillcolor=_BAND, line={"width": 0}, hoverinfo="skip", name=f"{len(randoms)} random maps, 5 to 95 %",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=found.share, y=randoms.mean(axis=0), name="their mean", mode="lines", line={"color": _GREY, "dash": "dash"},
+        hovertemplate="%{x:.0%} of the pixels: %{y:.3f}<extra>random</extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=found.share, y=own, name="this heatmap", mode="lines+markers", line={"color": _OWN, "width": 3},
+        hovertemplate="%{x:.0%} of the pixels: %{y:.3f}<extra>heatmap</extra>",
+    )  # fmt: skip
+    figure.update_layout(margin=_MARGIN | {"t": 36}, height=280, legend=_LEGEND, dragmode=False)
+    done = "hidden, hottest first" if curve == "deletion" else "brought back, hottest first"
+    figure.update_xaxes(title=f"share of the face {done}", tickformat=".0%", fixedrange=True)
+    figure.update_yaxes(title="probability of the label", range=[-0.03, 1.03], fixedrange=True)
+    return figure
+
+
+def sweep_chart(table: pd.DataFrame, what: Sweep, reliability: Reliability | None) -> go.Figure:
+    """Probability of no mask over a property; a ring marks the face as it is, a dotted line where the label flips.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `maskdet.whatif.sweep`, with a column ``p`` of calibrated probabilities.
+    """
+    figure = go.Figure()
+    figure.add_hrect(0.5, 1.02, fillcolor=LABEL_COLOURS["without_mask"], opacity=0.08, line_width=0)
+    figure.add_hrect(-0.02, 0.5, fillcolor=LABEL_COLOURS["with_mask"], opacity=0.08, line_width=0)
+    if reliability is not None:
+        figure.add_hrect(reliability.low, reliability.high, fillcolor=_GREY, opacity=0.25, line_width=0)
+    unit = f" {what.unit}" if what.unit else ""
+    figure.add_scatter(
+        x=table["value"], y=table["p"], mode="lines+markers", line={"color": _GREY, "width": 2}, showlegend=False,
+        marker={"size": 6, "color": [LABEL_COLOURS[label] for label in table["label"]]},
+        hovertemplate=f"%{{x:.3g}}{unit}: probability of no mask %{{y:.3f}}<extra></extra>",
+    )  # fmt: skip
+    now = table[table["value"] == what.neutral]
+    figure.add_scatter(
+        x=now["value"], y=now["p"], mode="markers", showlegend=False, hoverinfo="skip",
+        marker={"size": 15, "symbol": "circle-open", "line": {"width": 3}, "color": _GREY},
+    )  # fmt: skip
+    figure.update_layout(margin=_MARGIN, height=210, dragmode=False)
+    figure.update_xaxes(title=f"{what.title.lower()}{f' ({what.unit})' if what.unit else ''}", fixedrange=True,
+                        **(_ratio_axis(what) if what.in_ratios else {}))  # fmt: skip
+    figure.update_yaxes(title="p of no mask", range=[-0.02, 1.02], fixedrange=True, dtick=0.5, showgrid=False)
+    return figure
+
+
+def mark_flip(figure: go.Figure, value: float) -> None:
+    """A dotted line where the label becomes another."""
+    figure.add_vline(x=value, line={"dash": "dot", "width": 2, "color": _GREY})
+
+
+def _ratio_axis(what: Sweep) -> dict[str, Any]:
+    """An axis on which each tick is twice the one before, from the lowest value on."""
+    count = int(np.floor(np.log2(what.high / what.low) + 1e-9)) + 1
+    ticks = [float(what.low * 2**n) for n in range(count)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}

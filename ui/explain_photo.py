@@ -1,0 +1,156 @@
+"""A photo with its faces numbered, and a card for each: what was cropped, where the model looked, and the verdict."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+from PIL import Image, ImageDraw, ImageFont
+
+from maskdet.errors import MaskDetError
+from maskdet.photos import Box
+from maskdet.predict import OK, JudgedPhoto, Verdict
+from ui.cached import jpeg
+from ui.explain_heat import Display, heat_image, quick_heatmap, say_coming
+from ui.explain_models import judge_of
+from ui.explain_state import Look, Options, Picture, Upload, picture_of
+from ui.explain_verdict import COLOURS, TITLES, name_of, show_verdict
+from ui.gallery import pager
+from ui.text import plain, sentence
+
+#: Cards on a page: each has a heatmap, which takes time.
+_CARDS: Final = 8
+_CARD_WIDTH: Final = 340
+_SHORTEST: Final = 26  # px of a face on the page below which its number alone is written beside it
+
+
+def show_photo(upload: Upload, judged: JudgedPhoto, options: Options, display: Display) -> Look | None:
+    """The photo and the cards of its faces; the face that is chosen, or None if none was judged."""
+    photo = judged.photo
+    picture = picture_of(upload, photo, options)
+    looks = [
+        Look(upload, options, face, verdict, crop)
+        for face, verdict, crop in zip(photo.faces, judged.verdicts, picture.faces, strict=True)
+        if verdict is not None
+    ]
+    left, right = st.columns([2, 3], gap="medium")
+    with right:
+        _show_cards(looks, len(photo.faces), display)
+    with left:
+        st.image(
+            jpeg(with_boxes(picture, [face.box for face in photo.faces], judged.verdicts)), width="stretch",
+            caption=f"{plain(photo.name)} · {photo.width}×{photo.height} px",
+            alt="The photo, with a numbered box around each face",
+        )  # fmt: skip
+        if photo.status != OK:
+            st.caption(f":material/info: {plain(photo.status)[:1].upper()}{plain(photo.status)[1:]}.")
+        small = sum(verdict is None for verdict in judged.verdicts)
+        if small:
+            st.caption(
+                f"{small} of {len(photo.faces)} faces are smaller than {options.min_size} px (dashed boxes): they are "
+                "too small to be judged."
+            )
+    return _choose_face(looks)
+
+
+def with_boxes(picture: Picture, boxes: Sequence[Box], verdicts: Sequence[Verdict | None]) -> Image.Image:
+    """The photo with a box around each face: number and verdict in words beside it, dashed where too small."""
+    image = picture.photo.copy()
+    draw = ImageDraw.Draw(image)
+    width = max(2, round(max(image.size) / 350))
+    font = ImageFont.load_default(max(13, round(max(image.size) / 48)))
+    for number, (box, verdict) in enumerate(zip(boxes, verdicts, strict=True), start=1):
+        left, top, right, bottom = (round(side * picture.scale) for side in box)
+        corners = (left, top, max(left + 1, right - 1), max(top + 1, bottom - 1))
+        name = name_of(verdict)
+        if verdict is None:
+            _dashed(draw, corners, COLOURS[name], max(1, width // 2))
+        else:
+            draw.rectangle([c + d for c, d in zip(corners, (-width, -width, width, width), strict=True)],
+                           outline="white", width=width)  # fmt: skip  # seen on any background
+            draw.rectangle(corners, outline=COLOURS[name], width=width)
+        words = f"{number}" if verdict is None or right - left < _SHORTEST else f"{number} {TITLES[name]}"
+        _write(draw, words, (corners[0], corners[1]), COLOURS[name], font, image.size)
+    return image
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, words: str, corner: tuple[int, int], colour: str,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont, size: tuple[int, int],
+) -> None:  # fmt: skip
+    """Words on a coloured ground, above a corner where there is room, else below it, and within the photo."""
+    _, _, wide, high = draw.textbbox((0, 0), words, font=font)
+    wide, high = round(wide) + 8, round(high) + 6
+    left = max(0, min(corner[0], size[0] - wide))
+    top = corner[1] - high if corner[1] >= high else corner[1]
+    draw.rectangle((left, top, left + wide, top + high), fill=colour)
+    draw.text((left + 4, top + 2), words, fill="white", font=font)
+
+
+def _dashed(draw: ImageDraw.ImageDraw, box: Box, colour: str, width: int) -> None:
+    left, top, right, bottom = box
+    dash = max(3, min(right - left, bottom - top) // 5)
+    for line, fill in ((width + 2, "white"), (width, colour)):
+        for x in range(left, right, 2 * dash):
+            for y in (top, bottom):
+                draw.line((x, y, min(x + dash, right), y), fill=fill, width=line)
+        for y in range(top, bottom, 2 * dash):
+            for x in (left, right):
+                draw.line((x, y, x, min(y + dash, bottom)), fill=fill, width=line)
+
+
+def _show_cards(looks: Sequence[Look], faces: int, display: Display) -> None:
+    if not looks:
+        st.info("No face here is large enough to be judged; *More options* has the smallest size.")
+        return
+    shown = looks[pager(f"explain_cards_{looks[0].upload.digest}", len(looks), _CARDS)]
+    alone = len(looks) == 1
+    with st.container(horizontal=True, gap="small"):
+        for look in shown:
+            with st.container(border=True, width="stretch" if alone else _CARD_WIDTH, gap="small"):
+                if faces > 1:
+                    st.markdown(f"**Face {look.face.number}**")
+                _show_card(look, 230 if alone else 146, display)
+                if not alone:
+                    st.button("Look closer", key=f"explain_closer_{look.upload.digest}_{look.face.number}",
+                              on_click=_choose, args=(look,), icon=":material/zoom_in:")  # fmt: skip
+
+
+def _show_card(look: Look, width: int, display: Display) -> None:
+    reliability = judge_of(look.options.folder).reliability
+    show_verdict(look.verdict, reliability)
+    with st.container(horizontal=True, gap="small"):
+        st.image(jpeg(look.crop), width=width, caption="The face", alt=f"Face {look.face.number}, cut out of the photo")
+        with st.container(width=width):
+            try:
+                heatmap = quick_heatmap(look)
+            except MaskDetError as error:  # the verdict stands all the same
+                st.caption(f":material/error: {sentence(error)}")
+                return
+            if heatmap is None:
+                say_coming()
+            else:
+                heat_image(look, heatmap, display)
+
+
+def _choose_face(looks: Sequence[Look]) -> Look | None:
+    """The face to look at in detail: the largest, until another is chosen."""
+    if len(looks) < 2:
+        return looks[0] if looks else None
+    by_number = {look.face.number: look for look in looks}
+    largest = max(looks, key=lambda look: (look.face.box[2] - look.face.box[0]) * (look.face.box[3] - look.face.box[1]))
+    key = _key(looks[0])
+    if st.session_state.get(key) not in by_number:
+        st.session_state[key] = largest.face.number
+    number = st.selectbox(
+        "Look closer at", list(by_number), key=key, width=340,
+        format_func=lambda number: f"Face {number}: {TITLES[by_number[number].verdict.verdict].lower()}",
+    )  # fmt: skip
+    return by_number[number]
+
+
+def _choose(look: Look) -> None:
+    st.session_state[_key(look)] = look.face.number
+
+
+def _key(look: Look) -> str:
+    return f"explain_face_{look.upload.digest}_{look.options.found_by}"

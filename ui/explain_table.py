@@ -1,0 +1,104 @@
+"""All faces of many photos as a table, with counts; a click on a row opens its photo."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from maskdet.predict import VERDICTS, JudgedPhoto, verdicts_table
+from ui.cached import csv_bytes
+from ui.charts import LABEL_TITLES
+from ui.explain_state import Options
+from ui.explain_verdict import TITLES
+
+#: Names of verdicts as they are counted.
+_COUNTED: Final = {
+    "with_mask": "With mask",
+    "without_mask": "Without mask",
+    "not_sure": "Not sure",
+    "not_like_training_data": "Not like training",
+    "too_small": "Too small",
+    "unreadable": "Not readable",
+}
+_HELP: Final = {
+    "not_sure": "The model's probability lies where too many of its verdicts were wrong.",
+    "not_like_training_data": "Faces far from all that the model was trained on: a verdict would be a guess.",
+    "too_small": "Faces below the smallest size, which are not judged.",
+    "unreadable": "Files that are no photo, or damaged; the table says why.",
+}
+_CHOICE: Final = "explain_photo"
+_TABLE: Final = "explain_table"
+_MOST_ROWS: Final = 8
+
+
+def counts_of(judged: Sequence[JudgedPhoto]) -> dict[str, int]:
+    """Faces by verdict, faces that are too small, and files that cannot be read."""
+    found = dict.fromkeys((*VERDICTS, "too_small", "unreadable"), 0)
+    for photo in judged:
+        found["unreadable"] += not photo.photo.readable
+        for verdict in photo.verdicts:
+            found["too_small" if verdict is None else verdict.verdict] += 1
+    return found
+
+
+def show_counts(judged: Sequence[JudgedPhoto]) -> None:
+    """How many faces got which verdict."""
+    faces = sum(len(photo.verdicts) for photo in judged)
+    st.markdown(f"##### {faces:,} face{'s' * (faces != 1)} in {len(judged):,} photos")
+    with st.container(horizontal=True, gap="small"):
+        for name, count in counts_of(judged).items():
+            st.metric(_COUNTED[name], f"{count:,}", border=True, width=150, help=_HELP.get(name))
+
+
+def show_table(judged: Sequence[JudgedPhoto], options: Options) -> pd.DataFrame:
+    """All faces; a click on a row chooses its photo. Returns the table as `maskdet predict` gives it."""
+    table = verdicts_table(judged, options.run.id, options.min_size)
+    positions = [at for at, one in enumerate(judged) for _ in range(max(1, len(one.verdicts)))]
+    st.dataframe(
+        _for_people(table), hide_index=True, height=38 + 35 * min(_MOST_ROWS, len(table)), key=_TABLE,
+        on_select=partial(_choose_row, positions), selection_mode="single-row",
+        column_config={
+            "Probability of no mask": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f"),
+            "Photo": st.column_config.TextColumn(width="medium"),
+        },
+    )  # fmt: skip
+    return table
+
+
+def choose_photo(judged: Sequence[JudgedPhoto]) -> int:
+    """Position of the photo to look at: the first that can be read, until another is chosen."""
+    if not 0 <= st.session_state.get(_CHOICE, -1) < len(judged):
+        st.session_state[_CHOICE] = next((at for at, one in enumerate(judged) if one.photo.readable), 0)
+    at: int = st.selectbox(
+        "Look at", range(len(judged)), key=_CHOICE, width=420,
+        format_func=lambda at: f"{at + 1}. {judged[at].photo.name}",
+    )  # fmt: skip
+    return at
+
+
+def csv_button(table: pd.DataFrame) -> None:
+    """All faces as a file."""
+    st.download_button(
+        "All faces as CSV", csv_bytes(table), "verdicts.csv", "text/csv", icon=":material/download:", on_click="ignore"
+    )
+
+
+def _for_people(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "Photo": table["file"],
+            "Face": table["face"],
+            "Verdict": table["verdict"].map(TITLES).fillna("—"),
+            "Probability of no mask": table["p_without_mask"].astype("float64"),
+            "Model's choice": table["label"].map(LABEL_TITLES).fillna("—"),
+            "Remark": table["status"].where(table["status"] != "ok", ""),
+        }
+    )
+
+
+def _choose_row(positions: Sequence[int]) -> None:
+    rows = st.session_state[_TABLE].selection.rows
+    if rows and rows[0] < len(positions):
+        st.session_state[_CHOICE] = positions[rows[0]]
