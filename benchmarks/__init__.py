@@ -5,5 +5,6 @@ from typing import Final
 #: Name and module of each benchmark, in the order of the table. A module's docstring says how it measures, and its
 #: ``run(quick)`` returns the rows.
 BENCHMARKS: Final = {
-    name: f"benchmarks.bench_{name}" for name in ("scan", "decision", "scaling", "duplicates", "augment", "training")
+    name: f"benchmarks.bench_{name}"
+    for name in ("scan", "decision", "scaling", "duplicates", "augment", "training", "attribution")
 }
