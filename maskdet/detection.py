@@ -40,12 +40,16 @@ class DetectionOptions:
     score_threshold : float
         In 0..1 (exclusive): boxes of a lower score are no faces.
     sides : tuple of int
-        A pass each: the photo is scaled until its longer side has so many pixels. A photo is never enlarged more than
-        `most_enlarged` times, except in the pass of the smallest side.
+        A pass each: the photo is scaled until its longer side has so many pixels, but not to more than
+        ``most_enlarged`` times its size, where parts of a face begin to look like faces.
+    detail_side : int
+        One more pass, for photos that have at least so many pixels on their longer side.
     bordered_side, border : int, float
         One more pass at ``bordered_side`` px with a grey border on all sides, of ``border`` times the longer side.
     overlap : float
         In 0..1: of boxes that overlap more than this (IoU), the one with the highest score is kept.
+    inside : float
+        In 0..1: and so it is of two boxes that share more than this of the smaller one's area.
 
     Raises
     ------
@@ -54,20 +58,26 @@ class DetectionOptions:
     """
 
     score_threshold: float = 0.6
-    sides: tuple[int, ...] = (320, 640, 1280)
-    bordered_side: int = 160
-    border: float = 0.25
-    most_enlarged: float = 1.6
+    sides: tuple[int, ...] = (192, 320, 512, 768)
+    detail_side: int = 1280
+    most_enlarged: float = 2.0
+    bordered_side: int = 128
+    border: float = 0.4
     overlap: float = 0.35
+    inside: float = 0.7
 
     def __post_init__(self) -> None:
         """Refuse values that find nothing or never end."""
         if not 0 < self.score_threshold < 1:
             raise MaskDetError("The score threshold of the face detector lies between 0 and 1.")
-        if not self.sides or not all(32 <= side <= 4096 for side in (*self.sides, self.bordered_side)):
+        if not self.sides or not all(
+            32 <= side <= 4096 for side in (*self.sides, self.detail_side, self.bordered_side)
+        ):
             raise MaskDetError("The face detector looks at photos of 32 to 4096 px, at one size at least.")
-        if not 0 <= self.border <= 1 or not 0 < self.overlap < 1 or self.most_enlarged < 1:
-            raise MaskDetError("Border and overlap lie between 0 and 1, and enlarging begins at 1.")
+        if not 0 <= self.border <= 1 or self.most_enlarged < 1:
+            raise MaskDetError("The border lies between 0 and 1, and enlarging begins at 1.")
+        if not 0 < self.overlap <= 1 or not 0 < self.inside <= 1:
+            raise MaskDetError("Faces overlap by a share between 0 and 1.")
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ class FaceDetector:
             raise ValueError(f"no RGB photo of 8 bits: {photo.dtype}, shape {photo.shape}")
         rows = np.concatenate([self._look(*view) for view in self._views(photo)])
         height, width = photo.shape[:2]
-        faces = [_face(row, width, height) for row in _merged(_inside(rows, width, height), self.options.overlap)]
+        faces = [_face(row, width, height) for row in _merged(_inside(rows, width, height), self.options)]
         return sorted(faces, key=lambda face: (face.box[0] + face.box[2], face.box[1]))
 
     def _look(self, view: RgbImage, factor: float, border: int) -> _Rows:
@@ -135,18 +145,20 @@ class FaceDetector:
 
     def _views(self, photo: RgbImage) -> Iterator[tuple[RgbImage, float, int]]:
         """What each pass looks at: RGB pixels, how much they are enlarged, and the width of their border."""
-        longest = max(photo.shape[:2])
-        sides = sorted(self.options.sides, reverse=True)
-        sides = [side for side in sides if side <= self.options.most_enlarged * longest] or sides[-1:]
+        options, longest = self.options, max(photo.shape[:2])
+        sides = [side for side in sorted(options.sides) if side <= options.most_enlarged * longest]
+        sides = sides or [min(options.sides)]
+        if longest >= options.detail_side:
+            sides.append(options.detail_side)
         pixels = photo
-        for side in sides:  # from large to small: each is made from the one before
+        for side in reversed(sides):  # from large to small: each is made from the one before
             pixels = _scaled(pixels, side)
             yield pixels, side / longest, 0
-        if self.options.border:
-            pixels = _scaled(pixels, self.options.bordered_side)
-            width = round(self.options.border * self.options.bordered_side)
+        if options.border:
+            pixels = _scaled(pixels, options.bordered_side)
+            width = round(options.border * options.bordered_side)
             framed = np.pad(pixels, ((width, width), (width, width), (0, 0)), constant_values=_GREY)
-            yield framed, self.options.bordered_side / longest, width
+            yield framed, options.bordered_side / longest, width
 
 
 def frame_face(face: DetectedFace, width: int, height: int) -> Box:
@@ -165,11 +177,14 @@ def _load_network() -> Any:
 
 def _scaled(pixels: RgbImage, side: int) -> RgbImage:
     """The picture with a longer side of so many pixels."""
+    while max(pixels.shape[:2]) >= 2 * side and min(pixels.shape[:2]) >= 2:  # halving is much quicker than other sizes
+        height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+        pixels = np.asarray(
+            cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        )
     height, width = pixels.shape[:2]
     factor = side / max(width, height)
     size = (max(1, round(factor * width)), max(1, round(factor * height)))
-    if size == (width, height):
-        return pixels
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR))
 
 
@@ -199,11 +214,19 @@ def _inside(rows: _Rows, width: int, height: int) -> _Rows:
     return rows[(x >= 0) & (x < width) & (y >= 0) & (y < height)]
 
 
-def _merged(rows: _Rows, overlap: float) -> _Rows:
-    """Of boxes that overlap, the one with the highest score."""
-    boxes = np.hstack((rows[:, :2], rows[:, 2:4] - rows[:, :2])).astype(np.float64)
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), rows[:, _SCORE].tolist(), 0.0, overlap)
-    return rows[np.asarray(kept, dtype=np.intp)]
+def _merged(rows: _Rows, options: DetectionOptions) -> _Rows:
+    """Of boxes that overlap, or of which one holds most of the other, the one with the highest score."""
+    sizes = rows[:, 2:4] - rows[:, :2]
+    boxes = np.hstack((rows[:, :2], sizes)).tolist()
+    order = np.asarray(cv2.dnn.NMSBoxes(boxes, rows[:, _SCORE].tolist(), 0.0, options.overlap), dtype=np.intp)
+    rows, areas = rows[order], sizes[order].prod(axis=1)
+    kept: list[int] = []
+    for number, row in enumerate(rows):  # by falling score, as NMSBoxes gives them
+        corners = np.minimum(row[2:4], rows[kept, 2:4]) - np.maximum(row[:2], rows[kept, :2])
+        shared = corners.clip(min=0).prod(axis=1) / np.minimum(areas[number], areas[kept])
+        if not (shared > options.inside).any():
+            kept.append(number)
+    return rows[kept]
 
 
 def _face(row: _Rows, width: int, height: int) -> DetectedFace:
