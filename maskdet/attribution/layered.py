@@ -88,9 +88,17 @@ def _compiled_layer(part: Any, name: str) -> Any:
 
     forward = tf.function(lambda pixels: part(pixels, training=False), input_signature=[any_number(part)])
 
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def maps(pixels: Any) -> Any:
+        # The tape goes on beyond the maps, down to the pixels, whose gradient nobody asks for.
+        def slope(upstream: Any, variables: Sequence[Any] = ()) -> Any:
+            return tf.zeros_like(pixels), [None] * len(variables)
+
+        return forward(pixels), slope
+
     class Compiled(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         def call(self, pixels: Any) -> Any:
-            return forward(pixels)
+            return maps(pixels)
 
         def compute_output_shape(self, shape: Any) -> Any:
             return part.output.shape
