@@ -93,7 +93,19 @@ def _make(folder: Path) -> "Explainer":
     run = open_run(folder)
     judge = open_judge(run)
     import_tensorflow()
+    _keep_keras_state()
     explainer = Explainer(run.load_model(), logits=judge.logits)
     blank = np.zeros((FACE_SIZE, FACE_SIZE, 3), np.uint8)
     explainer.heatmap(explainer.methods[0], blank, CLASSES[0])  # which compiles it
     return explainer
+
+
+def _keep_keras_state() -> None:
+    """Keep Streamlit from clearing Keras' state after every run of a page, as it does.
+
+    That counts layers anew from nothing, so that a network which is being built on another thread gets two layers of
+    one name, and collects garbage for some tenths of a second. Nothing here depends on a cleared state.
+    """
+    import keras
+
+    keras.backend.clear_session = lambda free_memory=True: None
