@@ -40,7 +40,7 @@ def test_the_detector_finds_their_faces(name: str, faces: int) -> None:
 def test_the_astronaut_is_where_the_detector_finds_her() -> None:
     (face,) = FaceDetector()(np.asarray(read_photo(sample_photo("astronaut")).image))
     np.testing.assert_allclose(face.box, ASTRONAUT_BOX, atol=3)
-    np.testing.assert_allclose(face.landmarks, ASTRONAUT_LANDMARKS, atol=2)
+    np.testing.assert_allclose(face.landmarks, ASTRONAUT_LANDMARKS, atol=5)
 
 
 def test_the_mask_is_drawn_on_her_mouth_and_nowhere_else() -> None:
