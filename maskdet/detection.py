@@ -6,7 +6,7 @@ looks at a photo at several sizes, and once with a border around it, since a fac
 where something surrounds it. docs/detection.md has how the options were chosen, and what was measured with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,10 @@ class DetectionOptions:
         ``most_enlarged`` times its size, where parts of a face begin to look like faces.
     detail_side : int
         One more pass, for photos that have at least so many pixels on their longer side.
+    crowd_side, small_face : int
+        A last pass at up to ``crowd_side`` px, for larger photos in which no face was found so far, or one of which
+        the pass at ``detail_side`` saw fewer than ``small_face`` px: where one face is that small, others are too small
+        to be seen, and masked ones sooner than others.
     bordered_side, border : int, float
         One more pass at ``bordered_side`` px with a grey border on all sides, of ``border`` times the longer side.
     overlap : float
@@ -62,6 +66,8 @@ class DetectionOptions:
     score_threshold: float = 0.6
     sides: tuple[int, ...] = (192, 320, 512, 768)
     detail_side: int = 1280
+    crowd_side: int = 2560
+    small_face: int = 40
     most_enlarged: float = 2.0
     bordered_side: int = 128
     border: float = 0.4
@@ -106,13 +112,12 @@ class DetectedFace:
 class FaceDetector:
     """Finds faces; one detector may be called from several threads at once.
 
-    Loading takes some milliseconds; what a call takes depends little on the size of the photo, since no pass looks at
-    more than the largest of `DetectionOptions.sides`.
+    Loading takes some milliseconds. What a call takes depends little on the size of the photo, unless it shows a crowd.
     """
 
     def __init__(self, options: DetectionOptions = DetectionOptions()) -> None:
         self.options = options
-        self._network = _load_network()
+        self._network, self._give_back = _load_network()
 
     def __call__(self, photo: RgbImage) -> list[DetectedFace]:
         """Faces of a photo, from left to right.
@@ -129,17 +134,27 @@ class FaceDetector:
         """
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
             raise ValueError(f"no RGB photo of 8 bits: {photo.dtype}, shape {photo.shape}")
-        rows = np.concatenate([self._look(*view) for view in self._views(photo)])
         height, width = photo.shape[:2]
-        faces = [_face(row, width, height) for row in _merged(_inside(rows, width, height), self.options)]
+        rows = _inside([self._look(*view) for view in self._views(photo)], width, height)
+        if self._asks_for_more(_merged(rows, self.options), max(width, height)):
+            closer = _scaled(photo, min(self.options.crowd_side, max(width, height)))
+            rows = _inside([rows, self._look(closer, max(closer.shape) / max(width, height), 0)], width, height)
+        faces = [_face(row, width, height) for row in _merged(rows, self.options)]
         return sorted(faces, key=lambda face: (face.box[0] + face.box[2], face.box[1]))
+
+    def _asks_for_more(self, rows: _Rows, longest: int) -> bool:
+        if longest <= self.options.detail_side:
+            return False
+        sides = (rows[:, 2:4] - rows[:, :2]).min(axis=1) * self.options.detail_side / longest
+        return not len(rows) or bool(sides.min() < self.options.small_face)
 
     def _look(self, view: RgbImage, factor: float, border: int) -> _Rows:
         """Rows (see `_SCORE`) in pixels of the photo, shape (n, 15)."""
         height, width = (-(-side // _STRIDES[-1]) * _STRIDES[-1] for side in view.shape[:2])
         pixels = np.zeros((1, 3, height, width), np.float32)  # of whole cells, BGR
         pixels[0, :, : view.shape[0], : view.shape[1]] = view[:, :, ::-1].transpose(2, 0, 1)
-        outputs = self._network.run(None, {"input": pixels})
+        large = max(height, width) > self.options.detail_side
+        outputs = self._network.run(None, {"input": pixels}, self._give_back if large else None)
         named = {output.name: values[0] for output, values in zip(self._network.get_outputs(), outputs, strict=True)}
         rows = _decoded(named, width, self.options.score_threshold)
         rows[:, :_SCORE] = (rows[:, :_SCORE] - border) / factor
@@ -180,13 +195,16 @@ def frame_face(face: DetectedFace, width: int, height: int) -> Box:
     return _clipped(face.box + sizes * _FRAME, width, height)
 
 
-def _load_network() -> Any:
+def _load_network() -> tuple[Any, Any]:
+    """The network, and the options of a run that gives back the memory it took: some 250 MB for a crowd."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     # Threads that wait for work by spinning would take the processor from the classifier.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(MODEL_FILE), options, providers=["CPUExecutionProvider"])
+    give_back = onnxruntime.RunOptions()
+    give_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return onnxruntime.InferenceSession(str(MODEL_FILE), options, providers=["CPUExecutionProvider"]), give_back
 
 
 def _scaled(pixels: RgbImage, side: int) -> RgbImage:
@@ -222,10 +240,11 @@ def _decoded(outputs: dict[str, npt.NDArray[np.float32]], columns: int, threshol
     return np.concatenate(found)
 
 
-def _inside(rows: _Rows, width: int, height: int) -> _Rows:
-    """Faces whose middle is in the photo, and not in its border."""
-    x, y = (rows[:, 0] + rows[:, 2]) / 2, (rows[:, 1] + rows[:, 3]) / 2
-    return rows[(x >= 0) & (x < width) & (y >= 0) & (y < height)]
+def _inside(rows: Sequence[_Rows], width: int, height: int) -> _Rows:
+    """Faces of all passes whose middle is in the photo, and not in its border."""
+    every = np.concatenate(rows)
+    x, y = (every[:, 0] + every[:, 2]) / 2, (every[:, 1] + every[:, 3]) / 2
+    return every[(x >= 0) & (x < width) & (y >= 0) & (y < height)]
 
 
 def _merged(rows: _Rows, options: DetectionOptions) -> _Rows:
