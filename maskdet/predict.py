@@ -107,6 +107,26 @@ def _verdict(logit: float, p_without_mask: float, unsure: bool = False, distance
     return Verdict(CLASSES[int(logit > 0)], verdict, logit, p_without_mask, distance)
 
 
+def why_not(verdict: Verdict, reliability: Reliability | None) -> str:
+    """Why a verdict should not be believed, as a sentence; "" where there is no reason."""
+    if reliability is None:
+        return ""
+    options: dict[str, Any] = reliability.record.get("options", {})
+    if verdict.verdict == "not_sure":
+        least = options.get("least", (0.4, 0.6))
+        between = f"between {reliability.low:.2f} and {reliability.high:.2f}"
+        fitted = reliability.low < least[0] or reliability.high > least[1]
+        because = "too many verdicts on validation faces were wrong" if fitted else "it is close to a coin toss"
+        return f"Its probability of no mask is {verdict.p_without_mask:.2f}: {between}, {because}."
+    if verdict.verdict == "not_like_training_data":
+        inside = f"{options.get('quantile', 0.99):.0%}"
+        return (
+            f"It is {verdict.distance:.1f} times as far from the training faces as the limit that {inside} of the "
+            "validation faces keep. A verdict on it would be a guess."
+        )
+    return ""
+
+
 @dataclass(frozen=True)
 class FoundFace:
     """A face of a photo, as it goes to a model.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from conftest import blotches, write_photo
@@ -185,6 +186,40 @@ def test_photos_without_a_face_or_of_one_face_are_taken_whole(shell: Shell, tmp_
     assert [row["status"] for row in rows] == ["no face found: the whole photo was taken as one face", "ok"]
     assert [(row["left"], row["top"], row["right"], row["bottom"]) for row in rows] == [("0", "0", "200", "220")] * 2
     assert rows[0]["p_without_mask"] == rows[1]["p_without_mask"]
+
+
+def test_a_report_is_written_beside_the_table(shell: Shell, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "<b>wall.jpg", (200, 220), seed=5)
+    status, out, err = shell("predict", photo, "--model", "svm", "--report", tmp_path / "report.html")
+    assert status == 0
+    assert out.startswith("file,face,")
+    assert f"written to {tmp_path / 'report.html'}" in err
+    html = (tmp_path / "report.html").read_text()
+    assert "&lt;b&gt;wall.jpg" in html
+    assert "<b>wall.jpg" not in html
+    assert "Occlusion" in html
+
+
+def test_a_video_is_a_row_a_face_a_frame(shell: Shell, tmp_path: Path) -> None:
+    look = FaceLook.random(np.random.default_rng(1), mask=False)
+    frame = draw_face(replace(look, scale=0.5, shift=(0, 0)), (320, 240))
+    with av.open(tmp_path / "street.mp4", "w") as container:
+        stream = container.add_stream("mpeg4", rate=4)
+        stream.height, stream.width = frame.shape[:2]
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
+        for _ in range(8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    csv_file, counts = tmp_path / "faces.csv", tmp_path / "counts.csv"
+    options = ["--model", "svm", "--every", 1, "--csv", csv_file, "--counts", counts]
+    status, _, err = shell("video", tmp_path / "street.mp4", *options)
+    assert status == 0
+    assert "2 faces in 2 frames" in err
+    rows = list(csv.DictReader(csv_file.open()))
+    assert [(float(row["seconds"]), row["face"], row["status"]) for row in rows] == [(0, "1", "ok"), (1, "1", "ok")]
+    assert rows[0]["model"].startswith("svm-")
+    (tmp_path / "text.mp4").write_text("no video")
+    assert_one_line(*_status_and_error(shell("video", tmp_path / "text.mp4")), "text.mp4: ")
 
 
 def _status_and_error(result: tuple[int, str, str]) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -44,7 +44,8 @@ class Bright:
 class Believed:
     """Not sure between 0.2 and 0.8; faces more than 3 from grey are unlike the training data."""
 
-    distance_threshold = 3.0
+    low, high, distance_threshold = 0.2, 0.8, 3.0
+    record: ClassVar[dict[str, Any]] = {}
 
     def probability(self, logits: Logits) -> Logits:
         return 1 / (1 + np.exp(-logits))

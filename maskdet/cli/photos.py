@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from maskdet.attribution import Explainer
     from maskdet.detection import FaceDetector
-    from maskdet.predict import JudgedPhoto
+    from maskdet.photos import RgbImage
+    from maskdet.predict import FoundFace, Judge, JudgedPhoto
 
 
 class Faces(StrEnum):
@@ -33,6 +34,7 @@ ModelOption = Annotated[
 FacesOption = Annotated[
     Faces, typer.Option("--faces", help="detect finds every face; whole takes each photo as one face.")
 ]
+CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="OUT", help="Write here instead of stdout.")]
 MinSizeOption = Annotated[
     int, typer.Option("--min-size", min=1, metavar="PX", help="Faces with a shorter side below this are not judged.")
 ]
@@ -45,7 +47,10 @@ def predict(
     model: ModelOption = None,
     faces: FacesOption = Faces.DETECT,
     min_size: MinSizeOption = 40,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="OUT", help="Write here instead of stdout.")] = None,
+    csv: CsvOption = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="HTML", help="Also write a report with heatmaps, as one file.")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Say of each face in photos whether it wears a mask, as CSV. A file that cannot be read is a row that says why.
@@ -53,19 +58,71 @@ def predict(
     label is the model's choice of two; verdict is the same, or not_sure, or not_like_training_data. Where no face is
     found the whole photo is taken as one face, and status says so.
     """
-    from maskdet.predict import collect_photos, open_judge, predict_photos
+    from maskdet.predict import collect_photos, find_faces, judge_photos, open_judge, verdicts_table
     from maskdet.runs import find_run
 
     photos = collect_photos(paths)
-    judge = open_judge(find_run(workspace_of(context, home), model))
+    run = find_run(workspace_of(context, home), model)
+    judge, detector = open_judge(run), _detector(faces)
+    sources: list[tuple[str, Path | bytes]] = [(str(path), path) for path in photos]
     with progress_bar() as progress:
-        sources = [(str(path), path) for path in photos]
-        table = predict_photos(sources, judge, _detector(faces), progress, min_size=min_size)
+        judged = list(
+            judge_photos(sources, lambda name, path: find_faces(name, path, detector, min_size), judge, progress)
+        )
+        if report:
+            _write_report(report, judged, photos, judge, f"YuNet; faces from {min_size} px" if detector else "none")
+    table = verdicts_table(judged, run.id, min_size)
     _write(table, csv)
     unread = int(table["face"].isna().sum())
     counts = ", ".join(f"{count} {name}" for name, count in table["verdict"].value_counts().items())
-    note(f"{len(table) - unread} faces in {len(photos) - unread} photos ({counts or 'none judged'}), {unread} not "
-         "readable" + (f", written to {csv}" if csv else ""))  # fmt: skip
+    written = "".join(f", written to {path}" for path in (csv, report) if path)
+    found = f"{len(table) - unread} faces in {len(photos) - unread} photos"
+    note(f"{found} ({counts or 'none judged'}), {unread} not readable{written}")
+
+
+@app.command(epilog="Example: python -m maskdet video street.mp4 --every 2 --csv faces.csv --counts counts.csv")
+def video(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video.")],
+    every: Annotated[float, typer.Option(metavar="SECONDS", help="A frame every so many seconds.")] = 1.0,
+    most: Annotated[int, typer.Option(metavar="N", help="At most so many frames; farther apart if need be.")] = 60,
+    model: ModelOption = None,
+    min_size: MinSizeOption = 40,
+    csv: CsvOption = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option(
+            "--counts", metavar="OUT", help="Also write how many faces of each verdict there are in each frame."
+        ),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Say of each face in sampled frames of a video whether it wears a mask, as CSV."""
+    from PIL import Image
+
+    from maskdet.detection import FaceDetector
+    from maskdet.photos import Photo
+    from maskdet.predict import crop_faces, open_judge
+    from maskdet.runs import find_run
+    from maskdet.video import VideoError, VideoOptions, counts_over_time, predict_video
+
+    options = VideoOptions(every=every, most=most)
+    judge, detector = open_judge(find_run(workspace_of(context, home), model)), FaceDetector()
+
+    def find(frame: "RgbImage") -> "tuple[FoundFace, ...]":
+        return crop_faces(Photo(Image.fromarray(frame), "video", frame.nbytes), detector, min_size)
+
+    with progress_bar() as progress:
+        try:
+            table = predict_video(file, find, judge, options, progress, min_size=min_size)
+        except VideoError as error:
+            raise MaskDetError(f"{file}: {error}.") from error
+    over_time = counts_over_time(table)
+    _write(table.assign(model=judge.run.id), csv)
+    if counts:
+        _write(over_time, counts)
+    note(f"{int(table['face'].notna().sum())} faces in {len(over_time)} frames"
+         + "".join(f", written to {path}" for path in (csv, counts) if path))  # fmt: skip
 
 
 @app.command(epilog="Example: python -m maskdet explain photo.jpg --out heatmap.png --method occlusion")
@@ -131,6 +188,27 @@ def _lay_heatmaps(
     with replacing(out) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
     return lines
+
+
+def _write_report(
+    target: Path, judged: "list[JudgedPhoto]", sources: list[Path], judge: "Judge", detector: str
+) -> None:
+    from maskdet.attribution import METHODS, Explainer
+    from maskdet.batch_report import report_photos
+    from maskdet.photo_report import ReportModel, photo_report
+
+    run, reliability = judge.run, judge.reliability
+    explainer = Explainer(load(run), logits=judge.logits)
+    method = explainer.methods[0]
+    how = METHODS[method].title + (f", layer {explainer.default_layer}" if METHODS[method].uses_layer else "")
+    band = (reliability.low, reliability.high) if reliability else None
+    with progress_bar() as progress:
+        entries = list(
+            report_photos(judged, sources, judge, lambda face, label: explainer.heatmap(method, face, label), progress)
+        )
+    html = photo_report(entries, ReportModel(run.title, run.id, band, how, detector))
+    with replacing(target) as temporary:
+        temporary.write_text(html, encoding="utf-8")
 
 
 def _detector(faces: Faces) -> "FaceDetector | None":
