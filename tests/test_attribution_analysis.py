@@ -228,3 +228,16 @@ def test_the_shell_prints_and_writes(small: Workspace, tmp_path: Path, capsys: p
     assert read_analysis(out).options.sample == 3
     assert json.loads(out.read_text())["run"] == run.id
     assert not (run.folder / GRADCAM_FILE).exists()
+
+
+@pytest.mark.parametrize("run", [run for run in list_runs(Workspace(Path("nowhere"))) if run.model_name != "svm"])
+def test_the_networks_that_ship_are_analysed(run: Run) -> None:
+    found = load_analysis(run)
+    assert found is not None
+    assert found.run == run.id
+    tests = run.predictions[run.predictions["split"] == "test"].set_index("face_id")
+    assert sum(found.cell(label).of for label in (WITH_MASK, WITHOUT_MASK)) == len(tests)
+    assert len(found.lowest) == len(found.highest) == 6
+    assert found.lowest[0].logit == pytest.approx(tests["logit"].min(), rel=1e-3)
+    assert found.highest[0].logit == pytest.approx(tests["logit"].max(), rel=1e-3)
+    assert found.highest[0].label == tests.loc[found.highest[0].face_id, "label"]
