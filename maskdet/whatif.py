@@ -29,7 +29,7 @@ COLUMNS: Final = ("value", "logit", "p_without_mask", "label")
 PATCH: Final = 0.25
 _GREY: Final = 127
 #: A larger crop is shrunk to this side before it is changed: no change is finer than what a model sees of it.
-_LARGEST: Final = 600
+_LARGEST: Final = 300
 _FEWEST_STEPS, _MOST_STEPS = 3, 101
 
 
