@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from typer.main import get_command
 
 from maskdet.cli import main
 from maskdet.cli.models import _duration
+from maskdet.cli.photos import explain, predict, video
 from maskdet.cli.shared import app
 from maskdet.errors import MaskDetError
 from maskdet.looks import FaceLook
 from maskdet.portraits import draw_face
-from maskdet.predict import COLUMNS
+from maskdet.predict import COLUMNS, MIN_FACE_SIZE
 from maskdet.runs import unfinished_runs
 from maskdet.train import train as train_model
 from maskdet.workspace import Workspace, write_json
@@ -186,6 +188,11 @@ def test_photos_without_a_face_or_of_one_face_are_taken_whole(shell: Shell, tmp_
     assert [row["status"] for row in rows] == ["no face found: the whole photo was taken as one face", "ok"]
     assert [(row["left"], row["top"], row["right"], row["bottom"]) for row in rows] == [("0", "0", "200", "220")] * 2
     assert rows[0]["p_without_mask"] == rows[1]["p_without_mask"]
+
+
+@pytest.mark.parametrize("command", [predict, explain, video])
+def test_the_least_size_of_a_face_is_that_of_the_core(command: Callable[..., None]) -> None:
+    assert signature(command).parameters["min_size"].default == MIN_FACE_SIZE
 
 
 def test_a_report_is_written_beside_the_table(shell: Shell, tmp_path: Path) -> None:

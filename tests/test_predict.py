@@ -99,10 +99,10 @@ def test_every_face_of_a_photo_is_cropped_numbered_and_judged(tmp_path: Path) ->
     photo = np.full((100, 200, 3), DARK, np.uint8)
     photo[:, 100:] = BRIGHT
     sources = [("two.png", write_array(tmp_path / "two.png", photo))]
-    table = predict_photos(sources, judge(), detector((10, 10, 80, 80), (120, 10, 190, 80), (100, 0, 139, 90)))
+    table = predict_photos(sources, judge(), detector((10, 10, 80, 80), (120, 10, 190, 80), (100, 0, 119, 90)))
     assert table["face"].tolist() == [1, 2, 3]
     assert table["label"].fillna("").tolist() == ["with_mask", "without_mask", ""]
-    assert table.loc[2, "status"] == "face smaller than 40 px: not judged"
+    assert table.loc[2, "status"] == "face smaller than 20 px: not judged"
     assert table.loc[[0, 1], "status"].tolist() == [OK, OK]
 
 

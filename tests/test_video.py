@@ -233,7 +233,7 @@ def test_a_row_a_face_a_frame_and_the_counts(clip: bytes) -> None:
     said = ["", "with_mask", "with_mask", "without_mask", "not_sure", "", "without_mask"]
     assert table["verdict"].fillna("").tolist() == said
     assert table["label"].fillna("").tolist()[4:] == ["with_mask", "", "without_mask"]
-    assert table["status"].tolist() == [NO_FACE, *["ok"] * 4, "face smaller than 40 px: not judged", "ok"]
+    assert table["status"].tolist() == [NO_FACE, *["ok"] * 4, "face smaller than 20 px: not judged", "ok"]
     assert table.loc[1, ["left", "top", "right", "bottom"]].tolist() == [1, 2, 31, 40]
     assert table["p_without_mask"].tolist()[3] == pytest.approx(200 / 255, abs=1e-6)
 

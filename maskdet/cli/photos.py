@@ -46,7 +46,7 @@ def predict(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos, or folders of photos.")],
     model: ModelOption = None,
     faces: FacesOption = Faces.DETECT,
-    min_size: MinSizeOption = 40,
+    min_size: MinSizeOption = 20,
     csv: CsvOption = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="HTML", help="Also write a report with heatmaps, as one file.")
@@ -87,7 +87,7 @@ def video(
     every: Annotated[float, typer.Option(metavar="SECONDS", help="A frame every so many seconds.")] = 1.0,
     most: Annotated[int, typer.Option(metavar="N", help="At most so many frames; farther apart if need be.")] = 60,
     model: ModelOption = None,
-    min_size: MinSizeOption = 40,
+    min_size: MinSizeOption = 20,
     csv: CsvOption = None,
     counts: Annotated[
         Path | None,
@@ -132,7 +132,7 @@ def explain(
     out: Annotated[Path, typer.Option("--out", metavar="PNG", help="Where the picture goes.")],
     model: ModelOption = None,
     faces: FacesOption = Faces.DETECT,
-    min_size: MinSizeOption = 40,
+    min_size: MinSizeOption = 20,
     label: Annotated[
         str | None, typer.Option(help="Show the evidence for with_mask or without_mask. [default: the model's label]")
     ] = None,
