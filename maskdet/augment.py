@@ -30,7 +30,7 @@ Copy = Literal["original", "variant"] | Method
 _NOISE_VALUES: Final = 2**21
 
 # OpenCV would split a face among all cores, which costs more CPU time in all and takes the cores from TensorFlow, while
-# whose step the next batch is made. The number is the process's; MaskDet uses OpenCV for nothing but this module.
+# whose step the next batch is made. The number is the process's; elsewhere MaskDet uses OpenCV for single photos only.
 cv2.setNumThreads(1)
 
 
