@@ -6,10 +6,14 @@ from typing import Final
 import streamlit as st
 
 from ui.explain import show_photos
+from ui.explain_analysis import show_analysis
+from ui.explain_video import show_video
 from ui.session import show
 
 VIEWS: Final[dict[str, Callable[[], None]]] = {
     "Photos": show_photos,
+    "Video": show_video,
+    "How the models look": show_analysis,
 }
 
 

@@ -11,6 +11,7 @@ from ui.explain_input import choose_photos
 from ui.explain_models import warm_up
 from ui.explain_options import choose_options
 from ui.explain_photo import show_photo
+from ui.explain_report import report_button
 from ui.explain_state import Options, Upload, judged_photos, unjudged
 from ui.explain_table import choose_photo, csv_button, show_counts, show_table
 from ui.text import plain
@@ -45,6 +46,7 @@ def _show_results(uploads: Sequence[Upload], options: Options, display: Display)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             at = choose_photo(judged)
             csv_button(table)
+            report_button(uploads, judged, options, display)
     photo = judged[at].photo
     if not photo.readable:
         st.error(f"{plain(photo.name)}: {plain(photo.status)}.", icon=":material/broken_image:")

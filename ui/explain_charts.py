@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from maskdet.predict import VERDICTS
 from maskdet.reliability import Reliability
 from maskdet.whatif import Sweep
 from ui.charts import LABEL_COLOURS
+from ui.explain_verdict import COLOURS, TITLES
 
 if TYPE_CHECKING:
     from maskdet.attribution.faithfulness import Faithfulness
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 NO_BAR: Final = {"displayModeBar": False}
 _MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
 _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+#: So that what has no verdict is told apart from what has one also where colours are not seen.
+_PATTERNS: Final = {"not_sure": "/", "not_like_training_data": "x", "too_small": "."}
+_MAP_SIDE: Final = 200
+_MAP_CELLS: Final = 60  # as fine as a chart of that size shows
 _OWN: Final = "#0072B2"
 _GREY: Final = "#8A949A"
 _BAND: Final = "rgba(138, 148, 154, 0.28)"
@@ -87,3 +93,40 @@ def _ratio_axis(what: Sweep) -> dict[str, Any]:
     count = int(np.floor(np.log2(what.high / what.low) + 1e-9)) + 1
     ticks = [float(what.low * 2**n) for n in range(count)]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def counts_chart(counts: pd.DataFrame) -> go.Figure:
+    """Faces in each frame of a video by verdict, as bars on top of each other (see `counts_over_time`)."""
+    figure = go.Figure()
+    seconds = counts["seconds"]
+    step = float(seconds.diff().median()) if len(seconds) > 1 else 1.0
+    for name in (*VERDICTS, "too_small"):
+        if counts[name].any():
+            figure.add_bar(
+                x=seconds, y=counts[name], name=TITLES[name], width=0.9 * step,
+                marker={"color": COLOURS[name], "pattern": {"shape": _PATTERNS.get(name, "")}},
+                hovertemplate=f"%{{x:.1f}} s: %{{y}}<extra>{TITLES[name]}</extra>",
+            )  # fmt: skip
+    figure.update_layout(barmode="stack", margin=_MARGIN | {"t": 40}, height=280, legend=_LEGEND, dragmode=False)
+    figure.update_xaxes(title="seconds", fixedrange=True)
+    figure.update_yaxes(title="faces in sight", fixedrange=True, rangemode="tozero", tickformat="d")
+    return figure
+
+
+def mean_map_chart(values: "np.typing.NDArray[np.float32]") -> go.Figure:
+    """A mean heatmap over the face, in 0..1; a dashed line parts the upper half from the lower."""
+    from maskdet.attribution.heatmap import resized
+
+    middles = (np.arange(_MAP_CELLS) + 0.5) / _MAP_CELLS
+    figure = go.Figure(
+        go.Heatmap(
+            z=resized(values, _MAP_CELLS, _MAP_CELLS).round(3), zmin=0, zmax=1, colorscale="Inferno", showscale=False,
+            x=middles, y=middles,
+            hovertemplate="%{z:.2f} of the hottest place<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_hline(y=0.5, line={"dash": "dash", "width": 1, "color": "#ffffff"})
+    figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0}, height=_MAP_SIDE, width=_MAP_SIDE, dragmode=False)
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1])
+    figure.update_yaxes(visible=False, fixedrange=True, range=[1, 0])
+    return figure

@@ -54,19 +54,20 @@ def say_coming() -> None:
 
 
 def heat_image(
-    look: Look, heatmap: "Heatmap", display: Display, caption: str = "", width: str | int = "stretch"
+    look: Look, heatmap: "Heatmap", display: Display, caption: str | None = None, width: str | int = "stretch"
 ) -> None:
-    """The face with the heatmap over it, or a sentence where there is nothing to draw."""
+    """The face with the heatmap over it, or a sentence where there is nothing to draw; no caption if it is empty."""
     from maskdet.attribution import overlay
 
     title = LABEL_TITLES[heatmap.label].lower()
     if not heatmap.has_evidence:
-        st.info(f"No evidence found for “{title}”.", icon=":material/search_off:")
+        st.caption(f":material/search_off: No evidence found for “{title}”.")
         if caption:
             st.caption(caption)
         return
     pixels = overlay(pixels_of(look.crop), heatmap, display.opacity, display.colour_map)
     st.image(
-        jpeg(Image.fromarray(pixels)), width=width, caption=caption or f"Evidence for “{title}”",
+        jpeg(Image.fromarray(pixels)), width=width,
+        caption=f"Evidence for “{title}”" if caption is None else caption or None,
         alt=f"Heatmap of face {look.face.number}: where the model found evidence for {title}",
     )  # fmt: skip

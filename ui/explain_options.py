@@ -55,11 +55,7 @@ def choose_options() -> tuple[Options, Display] | None:
 
 
 def _choose_more() -> tuple[int, Display]:
-    size = st.slider(
-        "Smallest face", _LEAST_SIZE, _MOST_SIZE, MIN_FACE_SIZE, 5, format="%d px", key="explain_size",
-        persist_state="session",
-        help="Faces with a shorter side below this are marked, not judged: of so few pixels a verdict is a guess.",
-    )  # fmt: skip
+    size = choose_size()
     opacity = st.slider(
         "Heatmap opacity", 0.0, 1.0, 0.6, 0.05, key="explain_opacity", persist_state="session",
         help="Of the hottest place; where there is no heat the face stays clear.",
@@ -67,4 +63,14 @@ def _choose_more() -> tuple[int, Display]:
     colours = st.selectbox(
         "Heatmap colours", COLOUR_MAPS, key="explain_colours", persist_state="session", format_func=str.capitalize
     )
-    return int(size), Display(opacity, colours)
+    return size, Display(opacity, colours)
+
+
+def choose_size() -> int:
+    """Least length of a face's shorter side, in pixels."""
+    size: int = st.slider(
+        "Smallest face", _LEAST_SIZE, _MOST_SIZE, MIN_FACE_SIZE, 5, format="%d px", key="explain_size",
+        persist_state="session",
+        help="Faces with a shorter side below this are marked, not judged: of so few pixels a verdict is a guess.",
+    )  # fmt: skip
+    return size

@@ -19,7 +19,11 @@ from ui.text import plain, sentence
 
 #: Cards on a page: each has a heatmap, which takes time.
 _CARDS: Final = 8
-_CARD_WIDTH: Final = 340
+_CARD_WIDTH: Final = 230
+#: Width of each picture in a card, where there is one card and where there are several; and of a photo above cards.
+_LARGE: Final = 230
+_SMALL: Final = 90
+_PHOTO_WIDTH: Final = 760
 _SHORTEST: Final = 26  # px of a face on the page below which its number alone is written beside it
 
 
@@ -32,24 +36,37 @@ def show_photo(upload: Upload, judged: JudgedPhoto, options: Options, display: D
         for face, verdict, crop in zip(photo.faces, judged.verdicts, picture.faces, strict=True)
         if verdict is not None
     ]
-    left, right = st.columns([2, 3], gap="medium")
-    with right:
-        _show_cards(looks, len(photo.faces), display)
-    with left:
-        st.image(
-            jpeg(with_boxes(picture, [face.box for face in photo.faces], judged.verdicts)), width="stretch",
-            caption=f"{plain(photo.name)} · {photo.width}×{photo.height} px",
-            alt="The photo, with a numbered box around each face",
-        )  # fmt: skip
-        if photo.status != OK:
-            st.caption(f":material/info: {plain(photo.status)[:1].upper()}{plain(photo.status)[1:]}.")
-        small = sum(verdict is None for verdict in judged.verdicts)
-        if small:
-            st.caption(
-                f"{small} of {len(photo.faces)} faces are smaller than {options.min_size} px (dashed boxes): they are "
-                "too small to be judged."
-            )
+    if len(looks) == 1:
+        left, right = st.columns([2, 3], gap="medium")
+        with right, st.container(border=True):
+            _show_card(looks[0], _LARGE, display)
+        with left:
+            _show_picture(picture, judged, options)
+        return looks[0]
+    with st.container(width=_PHOTO_WIDTH):
+        _show_picture(picture, judged, options)
+    if not looks:
+        st.info("No face here is large enough to be judged; *More options* has the smallest size.")
+        return None
+    _show_cards(looks, display)
     return _choose_face(looks)
+
+
+def _show_picture(picture: Picture, judged: JudgedPhoto, options: Options) -> None:
+    photo = judged.photo
+    st.image(
+        jpeg(with_boxes(picture, [face.box for face in photo.faces], judged.verdicts)), width="stretch",
+        caption=f"{plain(photo.name)} · {photo.width}×{photo.height} px",
+        alt="The photo, with a numbered box around each face",
+    )  # fmt: skip
+    if photo.status != OK:
+        st.caption(f":material/info: {plain(photo.status)[:1].upper()}{plain(photo.status)[1:]}.")
+    small = sum(verdict is None for verdict in judged.verdicts)
+    if small:
+        st.caption(
+            f"{small} of {len(photo.faces)} faces are smaller than {options.min_size} px (dashed boxes): too small to "
+            "be judged."
+        )
 
 
 def with_boxes(picture: Picture, boxes: Sequence[Box], verdicts: Sequence[Verdict | None]) -> Image.Image:
@@ -98,28 +115,24 @@ def _dashed(draw: ImageDraw.ImageDraw, box: Box, colour: str, width: int) -> Non
                 draw.line((x, y, x, min(y + dash, bottom)), fill=fill, width=line)
 
 
-def _show_cards(looks: Sequence[Look], faces: int, display: Display) -> None:
-    if not looks:
-        st.info("No face here is large enough to be judged; *More options* has the smallest size.")
-        return
+def _show_cards(looks: Sequence[Look], display: Display) -> None:
     shown = looks[pager(f"explain_cards_{looks[0].upload.digest}", len(looks), _CARDS)]
-    alone = len(looks) == 1
     with st.container(horizontal=True, gap="small"):
         for look in shown:
-            with st.container(border=True, width="stretch" if alone else _CARD_WIDTH, gap="small"):
-                if faces > 1:
-                    st.markdown(f"**Face {look.face.number}**")
-                _show_card(look, 230 if alone else 146, display)
-                if not alone:
-                    st.button("Look closer", key=f"explain_closer_{look.upload.digest}_{look.face.number}",
-                              on_click=_choose, args=(look,), icon=":material/zoom_in:")  # fmt: skip
+            with st.container(border=True, width=_CARD_WIDTH, height="stretch", gap="xsmall"):
+                st.markdown(f"**Face {look.face.number}**")
+                _show_card(look, _SMALL, display)
+                st.button("Look closer", key=f"explain_closer_{look.upload.digest}_{look.face.number}",
+                          on_click=_choose, args=(look,), icon=":material/zoom_in:")  # fmt: skip
+    st.caption("Of each face: what was cut out, and where the model found evidence for its choice.")
 
 
 def _show_card(look: Look, width: int, display: Display) -> None:
-    reliability = judge_of(look.options.folder).reliability
-    show_verdict(look.verdict, reliability)
+    large = width == _LARGE
+    show_verdict(look.verdict, judge_of(look.options.folder).reliability, large=large)
     with st.container(horizontal=True, gap="small"):
-        st.image(jpeg(look.crop), width=width, caption="The face", alt=f"Face {look.face.number}, cut out of the photo")
+        alt = f"Face {look.face.number}, cut out of the photo"
+        st.image(jpeg(look.crop), width=width, caption="The face" if large else None, alt=alt)
         with st.container(width=width):
             try:
                 heatmap = quick_heatmap(look)
@@ -129,7 +142,7 @@ def _show_card(look: Look, width: int, display: Display) -> None:
             if heatmap is None:
                 say_coming()
             else:
-                heat_image(look, heatmap, display)
+                heat_image(look, heatmap, display, None if large else "")
 
 
 def _choose_face(looks: Sequence[Look]) -> Look | None:

@@ -1,12 +1,12 @@
 """How a verdict is said: its title and colour, how sure the model is, and why it should not be believed."""
 
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 import streamlit as st
 
 from maskdet.labels import CLASSES
-from maskdet.predict import Verdict
+from maskdet.predict import Verdict, why_not
 from maskdet.reliability import Reliability
 from ui.charts import LABEL_COLOURS, LABEL_TITLES
 
@@ -28,7 +28,8 @@ COLOURS: Final = {
 }
 _STYLE: Final = """<style>
 .verdict { font-weight: 600; display: flex; flex-wrap: wrap; gap: .3rem .6rem; align-items: baseline; }
-.verdict .chip { color: #fff; padding: .12rem .6rem; border-radius: .4rem; font-size: 1.25rem; line-height: 1.5; }
+.verdict .chip { color: #fff; padding: .12rem .6rem; border-radius: .4rem; line-height: 1.5; }
+.large .chip { font-size: 1.35rem; }
 .verdict .sure { font-size: 1rem; }
 .scale { position: relative; height: .8rem; border-radius: .4rem; overflow: hidden; margin-top: .7rem; display: flex; }
 .scale .unsure { background: repeating-linear-gradient(45deg, #8a949a 0 4px, #c5cbcf 4px 8px); }
@@ -43,9 +44,9 @@ def name_of(verdict: Verdict | None) -> str:
     return "too_small" if verdict is None else verdict.verdict
 
 
-def show_verdict(verdict: Verdict, reliability: Reliability | None) -> None:
+def show_verdict(verdict: Verdict, reliability: Reliability | None, *, large: bool = True) -> None:
     """The verdict in large letters, a scale with the probability and the band of "not sure", and a sentence."""
-    st.html(_STYLE + verdict_html(verdict, reliability))
+    st.html(_STYLE + f'<div class="{"large" if large else "small"}">{verdict_html(verdict, reliability)}</div>')
     reason = why_not(verdict, reliability)
     if reason:
         st.markdown(reason)
@@ -87,22 +88,3 @@ def sureness(verdict: Verdict) -> str:
 def percent(probability: float) -> str:
     """A probability in words: no model is wholly sure."""
     return f"{probability:.1%}" if probability < 0.9995 else "more than 99.9%"
-
-
-def why_not(verdict: Verdict, reliability: Reliability | None) -> str:
-    """Why a verdict should not be believed, as a sentence; "" where there is no reason."""
-    if reliability is None:
-        return ""
-    options: dict[str, Any] = reliability.record.get("options", {})
-    if verdict.verdict == "not_sure":
-        least = options.get("least", (0.4, 0.6))
-        between = f"between {reliability.low:.2f} and {reliability.high:.2f}"
-        if reliability.low < least[0] or reliability.high > least[1]:
-            return f"Its probability of no mask is {verdict.p_without_mask:.2f}: {between}, too many verdicts on " \
-                   "validation faces were wrong."  # fmt: skip
-        return f"Its probability of no mask is {verdict.p_without_mask:.2f}: {between}, it is close to a coin toss."
-    if verdict.verdict == "not_like_training_data":
-        inside = f"{options.get('quantile', 0.99):.0%}"
-        return f"It is {verdict.distance:.1f} times as far from the training faces as the limit that {inside} of the " \
-               "validation faces keep. A verdict on it would be a guess."  # fmt: skip
-    return ""
