@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from maskdet.attribution.analysis import GRADCAM_FILE
 from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
@@ -19,6 +20,7 @@ from maskdet.metrics import evaluate_predictions
 from maskdet.models import create_model
 from maskdet.models.base import probability
 from maskdet.progress import Progress, silent
+from maskdet.reliability import INDEX_FILE, RELIABILITY_FILE
 from maskdet.runs import Run, open_run
 from maskdet.study import STATE_FILE
 from maskdet.train import judged_beside
@@ -28,7 +30,7 @@ from maskdet.workspace import Workspace, read_json, write_json, write_table
 #: Half precision ships only where it moves the test macro F1 by at most this.
 LARGEST_CHANGE: Final = 0.002
 BUNDLE_FILE: Final = "study.json"
-_AS_THEY_ARE: Final = ("history.json", OUT_OF_SAMPLE_FILE)
+_AS_THEY_ARE: Final = ("history.json", OUT_OF_SAMPLE_FILE, RELIABILITY_FILE, INDEX_FILE, GRADCAM_FILE)
 
 
 def write_bundle(

@@ -8,14 +8,17 @@ from typing import Any
 
 import pandas as pd
 
+from maskdet.calibrate import reliability_of
 from maskdet.errors import MaskDetError, RunError
 from maskdet.evaluations import seen_faces, unseen_test_faces
 from maskdet.facetable import Faces, load_faces
+from maskdet.images import stored_images
 from maskdet.metrics import evaluate_predictions
 from maskdet.models import Model, create_model
 from maskdet.models.checkpoint import FolderCheckpoint, ReadCheckpoint
 from maskdet.models.network import NetworkModel
 from maskdet.progress import Progress, silent
+from maskdet.reliability import Reliability, save_reliability
 from maskdet.runs import (
     FORMAT,
     Run,
@@ -28,6 +31,7 @@ from maskdet.runs import (
     run_folder,
     write_plan,
 )
+from maskdet.runtime import ModelRuntime
 from maskdet.split import SPLITS, Split, load_split
 from maskdet.training_data import Plan, TrainingData, labelled_images, pool_faces, predictions_table, training_data
 from maskdet.workspace import Workspace, write_json, write_table
@@ -216,12 +220,21 @@ def _train(workspace: Workspace, plan: dict[str, Any], model: Model, data: Train
     weights = folder / "weights"
     weights.mkdir(exist_ok=True)
     model.save(weights)
-    write_table(folder / "predictions.parquet", pd.concat(predictions, ignore_index=True))
+    judged = pd.concat(predictions, ignore_index=True)
+    write_table(folder / "predictions.parquet", judged)
+    save_reliability(folder, _reliability(workspace, data, model, judged[judged["split"] != "test"], progress))
     write_json(folder / "history.json", history)
     metrics = evaluate_predictions(predictions[SPLITS.index("test")])
     metrics |= judged_beside(workspace, data, model)
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "run.json", _record(plan, data, seconds))
+
+
+def _reliability(
+    workspace: Workspace, data: TrainingData, model: Model, fitted_on: pd.DataFrame, progress: Progress
+) -> Reliability:
+    images = stored_images(workspace, data.faces, fitted_on["face_id"])
+    return reliability_of(fitted_on.reset_index(drop=True), images, ModelRuntime(model), progress)
 
 
 def _record(plan: dict[str, Any], data: TrainingData, seconds: dict[str, float]) -> dict[str, Any]:
