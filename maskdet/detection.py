@@ -181,11 +181,11 @@ class FaceDetector:
 def frame_face(face: DetectedFace, width: int, height: int) -> Box:
     """The box to cut out of a photo of this size, so that the face is framed as the training faces were annotated.
 
-    An annotated box begins lower on the forehead than a detected one, and goes further below the chin: over the
-    training faces of Dataset 3.2 that have at least 40 px, were found and are not cut by the photo's edge (n = 307), the
-    median shifts are 0.00 and 0.03 of the width on the left and right, 0.18 and 0.08 of the height at the top and
-    bottom. Six tenths of that are taken: of none, six tenths and all of it, the models judged the validation faces best
-    so, since other training photos show more around the face. docs/detection.md has what it does to the verdicts.
+    An annotated box begins lower on the forehead than a detected one, and goes further below the chin. The median
+    shifts of its edges are 0.00 and 0.03 of the width on the left and right, 0.18 and 0.08 of the height at the top
+    and bottom, over the training faces of Dataset 3.2 that have at least 40 px, were found and are not cut by the
+    photo's edge (n = 307). Six tenths of that are taken: of none, six tenths and all of it, the models judged the
+    validation faces best so. docs/detection.md has that, and what the framing does to the verdicts on test faces.
 
     Returns
     -------
