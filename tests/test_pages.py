@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_photo
 from factories import prepared
 from streamlit.testing.v1 import AppTest
 
@@ -123,18 +122,3 @@ def test_a_failing_core_call_is_a_sentence(
     app = visit(page, drawn, monkeypatch)
     assert not app.exception
     assert str(error) in app.error[0].value
-
-
-def test_explain_judges_each_upload_and_survives_a_broken_one(
-    tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = visit("explain", drawn, monkeypatch)
-    photo = write_photo(tmp_path / "face.jpg", (120, 150), seed=3).read_bytes()
-    uploads = [("face.jpg", photo, "image/jpeg"), ("broken.jpg", photo[:200], "image/jpeg")]
-    app.file_uploader[0].set_value(uploads).run()
-    assert not app.exception
-    table = app.dataframe[-1].value
-    assert table["file"].tolist() == ["face.jpg", "broken.jpg"]
-    assert table["status"].tolist()[0] == "ok"
-    assert "damaged" in table["status"].tolist()[1]
-    assert any("broken.jpg" in error.value for error in app.error)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from maskdet.predict import VERDICTS
 from maskdet.reliability import Reliability
@@ -22,6 +23,8 @@ _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _PATTERNS: Final = {"not_sure": "/", "not_like_training_data": "x", "too_small": "."}
 _MAP_SIDE: Final = 200
 _MAP_CELLS: Final = 60  # as fine as a chart of that size shows
+#: As "rgb(0, 0, 4)" and so on: Streamlit takes Plotly's own "#000004" for a place of its theme's colours.
+_INFERNO: Final = sample_colorscale("inferno", 17)
 _OWN: Final = "#0072B2"
 _GREY: Final = "#8A949A"
 _BAND: Final = "rgba(138, 148, 154, 0.28)"
@@ -120,7 +123,7 @@ def mean_map_chart(values: "np.typing.NDArray[np.float32]") -> go.Figure:
     middles = (np.arange(_MAP_CELLS) + 0.5) / _MAP_CELLS
     figure = go.Figure(
         go.Heatmap(
-            z=resized(values, _MAP_CELLS, _MAP_CELLS).round(3), zmin=0, zmax=1, colorscale="Inferno", showscale=False,
+            z=resized(values, _MAP_CELLS, _MAP_CELLS).round(3), zmin=0, zmax=1, colorscale=_INFERNO, showscale=False,
             x=middles, y=middles,
             hovertemplate="%{z:.2f} of the hottest place<extra></extra>",
         )

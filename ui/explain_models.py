@@ -15,6 +15,7 @@ import streamlit as st
 
 from maskdet.detection import FaceDetector
 from maskdet.labels import CLASSES
+from maskdet.models import MODELS
 from maskdet.photos import FACE_SIZE
 from maskdet.predict import Judge, open_judge
 from maskdet.runs import open_run
@@ -92,8 +93,9 @@ def _make(folder: Path) -> "Explainer":
 
     run = open_run(folder)
     judge = open_judge(run)
-    import_tensorflow()
-    _keep_keras_state()
+    if MODELS[run.model_name].needs_tensorflow:
+        import_tensorflow()
+        _keep_keras_state()
     explainer = Explainer(run.load_model(), logits=judge.logits)
     blank = np.zeros((FACE_SIZE, FACE_SIZE, 3), np.uint8)
     explainer.heatmap(explainer.methods[0], blank, CLASSES[0])  # which compiles it

@@ -130,7 +130,7 @@ def _show_cards(looks: Sequence[Look], display: Display) -> None:
 def _show_card(look: Look, width: int, display: Display) -> None:
     large = width == _LARGE
     show_verdict(look.verdict, judge_of(look.options.folder).reliability, large=large)
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="explain_pair" if large else None):
         alt = f"Face {look.face.number}, cut out of the photo"
         st.image(jpeg(look.crop), width=width, caption="The face" if large else None, alt=alt)
         with st.container(width=width):

@@ -32,10 +32,12 @@ def report_button(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], opti
     made: tuple[int, bytes] | None = st.session_state.get(_REPORT)
     if made is None or made[0] != about:
         st.session_state.pop(_REPORT, None)
-        if not st.button("Make a report", icon=":material/description:", help="Photos, verdicts and heatmaps as one "
+        place = st.empty()
+        if not place.button("Make a report", icon=":material/description:", help="Photos, verdicts and heatmaps as one "
                          "HTML file, to keep, print or send on."):  # fmt: skip
             return
-        made = (about, _make(uploads, judged, options, display))
+        with place.container():
+            made = (about, _make(uploads, judged, options, display))
         st.session_state[_REPORT] = made
     st.download_button(
         "Save the report", made[1], "report.html", "text/html", icon=":material/download:", on_click="ignore",

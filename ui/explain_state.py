@@ -23,6 +23,8 @@ _MEMORY: Final = "explain_memory"
 #: Longest side of a photo on the page, and of a face in it, in pixels.
 _PHOTO_SIDE: Final = 1400
 _FACE_SIDE: Final = 480
+#: Small photos are enlarged so many times at most, so that the words on them don't hide them.
+_ENLARGED: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -203,9 +205,9 @@ def _picture(data: bytes, faces: Sequence[FoundFace]) -> Picture:
         crop = image.crop(face.box)
         crop.thumbnail((_FACE_SIDE, _FACE_SIDE))
         crops.append(crop)
-    width = image.width
-    image.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), reducing_gap=2.0)
-    return Picture(image, image.width / width, tuple(crops))
+    scale = min(_ENLARGED, _PHOTO_SIDE / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return Picture(image.resize(size, reducing_gap=2.0), scale, tuple(crops))
 
 
 def pixels_of(image: Image.Image) -> RgbImage:

@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.predict import VERDICTS, JudgedPhoto, verdicts_table
+from maskdet.predict import OK, VERDICTS, JudgedPhoto, verdicts_table
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES
 from ui.explain_state import Options
@@ -46,7 +46,8 @@ def counts_of(judged: Sequence[JudgedPhoto]) -> dict[str, int]:
 def show_counts(judged: Sequence[JudgedPhoto]) -> None:
     """How many faces got which verdict."""
     faces = sum(len(photo.verdicts) for photo in judged)
-    st.markdown(f"##### {faces:,} face{'s' * (faces != 1)} in {len(judged):,} photos")
+    photos = sum(one.photo.readable for one in judged)
+    st.markdown(f"##### {faces:,} face{'s' * (faces != 1)} in {photos:,} photo{'s' * (photos != 1)}")
     with st.container(horizontal=True, gap="small"):
         for name, count in counts_of(judged).items():
             st.metric(_COUNTED[name], f"{count:,}", border=True, width=150, help=_HELP.get(name))
@@ -58,10 +59,14 @@ def show_table(judged: Sequence[JudgedPhoto], options: Options) -> pd.DataFrame:
     positions = [at for at, one in enumerate(judged) for _ in range(max(1, len(one.verdicts)))]
     st.dataframe(
         _for_people(table), hide_index=True, height=38 + 35 * min(_MOST_ROWS, len(table)), key=_TABLE,
-        on_select=partial(_choose_row, positions), selection_mode="single-row",
+        on_select=partial(_choose_row, positions), selection_mode="single-row", placeholder="—",
         column_config={
-            "Probability of no mask": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f"),
             "Photo": st.column_config.TextColumn(width="medium"),
+            "Face": st.column_config.NumberColumn(width="small"),
+            "Probability of no mask": st.column_config.ProgressColumn(
+                width="small", min_value=0, max_value=1, format="%.3f"
+            ),
+            "Remark": st.column_config.TextColumn(width="large"),
         },
     )  # fmt: skip
     return table
@@ -92,8 +97,8 @@ def _for_people(table: pd.DataFrame) -> pd.DataFrame:
             "Face": table["face"],
             "Verdict": table["verdict"].map(TITLES).fillna("—"),
             "Probability of no mask": table["p_without_mask"].astype("float64"),
+            "Remark": table["status"].where(table["status"] != OK, ""),
             "Model's choice": table["label"].map(LABEL_TITLES).fillna("—"),
-            "Remark": table["status"].where(table["status"] != "ok", ""),
         }
     )
 

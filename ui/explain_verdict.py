@@ -35,6 +35,10 @@ _STYLE: Final = """<style>
 .scale .unsure { background: repeating-linear-gradient(45deg, #8a949a 0 4px, #c5cbcf 4px 8px); }
 .scale .at { position: absolute; top: 0; bottom: 0; width: .32rem; margin-left: -.16rem; background: #fff;
   box-shadow: 0 0 0 2px #1c2a30; border-radius: .2rem; }
+@media (max-width: 640px) {
+  .st-key-explain_pair > div { flex: 1 1 45%; width: 45% !important; min-width: 0; }
+  .st-key-explain_pair img { width: 100% !important; }
+}
 .ends { display: flex; justify-content: space-between; font-size: .8rem; opacity: .8; }
 </style>"""
 
