@@ -22,7 +22,15 @@ from maskdet.runs import open_run
 from maskdet.study import STATE_FILE
 from maskdet.workspace import Workspace
 
-FILES = {"run.json", "history.json", "metrics.json", "predictions.parquet", "weights"}
+FILES = {
+    "reliability.json",
+    "reliability.npz",
+    "run.json",
+    "history.json",
+    "metrics.json",
+    "predictions.parquet",
+    "weights",
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +80,11 @@ def test_a_bundle_holds_the_runs_of_the_study(shipped: tuple[Path, list[dict[str
 def test_no_photo_is_in_a_bundle(shipped: tuple[Path, list[dict[str, Any]]]) -> None:
     target, _ = shipped
     kinds = {path.suffix for path in target.rglob("*") if path.is_file()}
-    assert kinds == {".json", ".parquet", ".h5", ".skops"}
+    assert kinds == {".json", ".parquet", ".h5", ".skops", ".onnx", ".npz"}
+    for path in target.rglob("*.npz"):  # of each face only what a model saw in it, as some numbers
+        with np.load(path) as arrays:
+            assert set(arrays) == {"mean", "components", "index", "face_ids"}
+            assert max(array.shape[-1] for name, array in arrays.items() if name == "index") <= 64
     for path in target.rglob("*.parquet"):
         columns = {"face_id", "dataset", "label", "group", "split", "logit", "p_without_mask", "fold"}
         assert set(pd.read_parquet(path)) <= columns
