@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from maskdet.errors import RunError
@@ -82,7 +83,7 @@ def reliability_of(
         features[train], tuple(table.loc[train, "face_id"]), features[validation], logits[validation],
         labels[validation], options,
     )  # fmt: skip
-    held_back = _held_back(found, logits[validation], features[validation], labels[validation])
+    held_back = _held_back(found, logits[validation], features[validation], labels[validation], options.target)
     faces = {"train": int(train.sum()), "validation": int(validation.sum())}
     return replace(found, record={"options": asdict(options), "faces": faces, "validation": held_back})
 
@@ -97,14 +98,25 @@ def _predicted(images: FaceImages, predict: Predict, progress: Progress) -> tupl
     return np.concatenate(logits), np.concatenate(features)
 
 
-def _held_back(found: Reliability, logits: Logits, features: Features, labels: Any) -> dict[str, int]:
-    """How many validation faces get no verdict, and how many verdicts are wrong with and without those."""
+def _held_back(
+    found: Reliability, logits: Logits, features: Features, labels: npt.NDArray[np.int64], target: float
+) -> dict[str, Any]:
+    """How many validation faces get no verdict, and how many verdicts are wrong with and without those.
+
+    ``outside_band`` counts the verdicts of each label, and ``reached`` says whether as few are wrong as is aimed at.
+    """
     unsure = found.not_sure(found.probability(logits))
     unlike = found.distance(features) > found.distance_threshold
-    wrong = (logits > 0) != labels
+    wrong = (logits > 0) != (labels == 1)
+    outside = {
+        label: {"faces": int((said & ~unsure).sum()), "wrong": int((said & ~unsure & wrong).sum())}
+        for label, said in zip(CLASSES, (logits <= 0, logits > 0), strict=True)
+    }
     return {
         "not_sure": int((unsure & ~unlike).sum()),
         "not_like_training_data": int(unlike.sum()),
         "wrong": int(wrong.sum()),
         "wrong_of_given": int((wrong & ~unsure & ~unlike).sum()),
+        "outside_band": outside,
+        "reached": all(side["wrong"] <= target * side["faces"] for side in outside.values()),
     }

@@ -11,7 +11,7 @@ Everything is fitted on a run's training and validation faces and lies in its fo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from zipfile import BadZipFile
@@ -25,6 +25,7 @@ from maskdet.workspace import read_json, replacing, write_json
 
 RELIABILITY_FILE: Final = "reliability.json"
 INDEX_FILE: Final = "reliability.npz"
+_NUMBERS: Final = ("temperature", "low", "high", "distance_threshold")
 Distances = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
@@ -42,9 +43,13 @@ class ReliabilityOptions:
         are not sure all the same; and an error that a model is certain of, such as a wrong label, cannot be caught by
         a band, which would only swallow the right verdicts as well.
     components : int
-        Dimensions that features are reduced to; fewer if there are fewer faces.
+        Principal components that features are reduced to; fewer if there are fewer faces.
+    length_weight : float
+        How many times as far the length of the features spreads as a component does on the mean.
+    sample : int
+        About this many training faces, evenly taken, which the distance is measured to.
     neighbour : int
-        The distance to the training faces is that to the so-manieth nearest.
+        The distance is that to the so-manieth nearest of them.
     quantile : float
         Share of validation faces that are like the training faces.
     """
@@ -52,7 +57,9 @@ class ReliabilityOptions:
     target: float = 0.005
     least: tuple[float, float] = (0.4, 0.6)
     most: tuple[float, float] = (0.02, 0.98)
-    components: int = 32
+    components: int = 64
+    length_weight: float = 4.0
+    sample: int = 1000
     neighbour: int = 5
     quantile: float = 0.99
 
@@ -61,30 +68,41 @@ class ReliabilityOptions:
             raise MaskDetError(f"target and quantile must be between 0 and 1, not {self.target} and {self.quantile}.")
         if not 0 <= self.most[0] <= self.least[0] <= 0.5 <= self.least[1] <= self.most[1] <= 1:
             raise MaskDetError(f"The band must lie around 0.5 and within 0..1, not {self.least} and {self.most}.")
-        if self.components < 1 or self.neighbour < 1:
-            raise MaskDetError(
-                f"components and neighbour must be at least 1, not {self.components} and {self.neighbour}."
-            )
+        for name in ("components", "sample", "neighbour"):
+            if getattr(self, name) < 1:
+                raise MaskDetError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.length_weight < 0:
+            raise MaskDetError(f"length_weight must be at least 0, not {self.length_weight}.")
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSpace:
-    """The space in which faces are compared: features at length 1, then their principal components.
+    """The space in which faces are compared.
+
+    Features are brought to length 1, as Sun et al. (2022) do, and reduced to their principal components. Two further
+    coordinates keep what is lost so: how far the features are from what the components can express, and the logarithm
+    of their length, times ``stretch``.
 
     Attributes
     ----------
     mean : array, shape (d,)
-    components : array, shape (d, c)
+    components : array, shape (d, c - 2)
+    stretch : float
     """
 
     mean: npt.NDArray[np.float32]
     components: npt.NDArray[np.float32]
+    stretch: float
 
     def __call__(self, features: Features) -> Features:
         """Features of shape (n, d) in this space, shape (n, c)."""
         if features.ndim != 2 or features.shape[1] != len(self.mean):
             raise ValueError(f"features must be of shape (n, {len(self.mean)}), not {features.shape}")
-        return np.asarray((_at_length_one(features) - self.mean) @ self.components, dtype=np.float32)
+        length = _length(features)
+        centred = features / length - self.mean
+        reduced = centred @ self.components
+        lost = (centred**2).sum(axis=1, keepdims=True) - (reduced**2).sum(axis=1, keepdims=True)
+        return np.hstack([reduced, np.sqrt(np.maximum(lost, 0)), self.stretch * np.log(length)], dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +122,10 @@ class Reliability:
         The training faces in that space.
     face_ids : tuple of str
         Their ids.
-    neighbour : int
-        The distance is that to the so-manieth nearest of them.
+    step, neighbour : int
+        The distance is that to the so-manieth nearest of every so-manieth of them.
     record : dict
-        The options, and what was found on the validation faces, for people (see `fit_reliability`).
+        The options, and what was found on the validation faces, for people (see `maskdet.calibrate`).
     """
 
     temperature: float
@@ -117,6 +135,7 @@ class Reliability:
     space: FeatureSpace
     index: Features
     face_ids: tuple[str, ...]
+    step: int
     neighbour: int
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -131,8 +150,8 @@ class Reliability:
 
     def distance(self, features: Features) -> Distances:
         """Distance to the training faces, shape (n,), of features of shape (n, d)."""
-        squares = _squared_distances(self.space(features), self.index)
-        place = min(self.neighbour, len(self.index)) - 1
+        squares = _squared_distances(self.space(features), self.index[:: self.step])
+        place = min(self.neighbour, squares.shape[1]) - 1
         return np.sqrt(np.partition(squares, place, axis=1)[:, place])
 
     def nearest(self, features: Features, k: int) -> tuple[npt.NDArray[np.object_], Distances]:
@@ -150,17 +169,34 @@ def fit_reliability(
     labels: Labels,
     options: ReliabilityOptions | None = None,
 ) -> Reliability:
-    """Fit to a run's training faces, and to its validation faces with their logits and labels (1 is without mask)."""
+    """Fit to a run's training faces, and to its validation faces.
+
+    Parameters
+    ----------
+    train, validation : array, shape (n, d)
+        Features of the training and of the validation faces.
+    face_ids : sequence of str
+        Of the training faces.
+    logits, labels : array, shape (n,)
+        Of the validation faces; a label is 1 for without mask, else 0.
+
+    Returns
+    -------
+    Reliability
+        Its record is empty (see `maskdet.calibrate`).
+    """
     options = options or ReliabilityOptions()
     temperature = fit_temperature(logits, labels)
     calibrated = probability(logits / temperature)
-    low = _edge(calibrated, labels == 1, options)
-    high = 1 - _edge(1 - calibrated, labels == 0, options, mirrored=True)
-    space = _fit_space(train, options.components)
+    low = _edge(calibrated, labels == 1, options.target, options.least[0], options.most[0])
+    high = 1 - _edge(1 - calibrated, labels == 0, options.target, 1 - options.least[1], 1 - options.most[1])
+    space = _fit_space(train, options)
     index = space(train).astype(np.float16).astype(np.float32)  # as it is stored
-    found = Reliability(temperature, low, high, np.inf, space, index, tuple(face_ids), options.neighbour)
+    step = max(1, len(index) // options.sample)
+    neighbour = max(1, min(options.neighbour, len(index[::step]) // 10))
+    found = Reliability(temperature, low, high, np.inf, space, index, tuple(face_ids), step, neighbour)
     threshold = float(np.quantile(found.distance(validation), options.quantile))
-    return Reliability(temperature, low, high, threshold, space, index, tuple(face_ids), options.neighbour)
+    return replace(found, distance_threshold=threshold)
 
 
 def fit_temperature(logits: Logits, labels: Labels) -> float:
@@ -183,14 +219,14 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
 
 def save_reliability(folder: Path, reliability: Reliability) -> None:
     """Write into a run's folder. Raises WorkspaceError if it cannot be written."""
-    ids = np.frombuffer("\n".join(reliability.face_ids).encode(), np.uint8)
+    space, ids = reliability.space, np.frombuffer("\n".join(reliability.face_ids).encode(), np.uint8)
     with replacing(folder / INDEX_FILE) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
-            file, mean=reliability.space.mean.astype(np.float16), index=reliability.index.astype(np.float16),
-            components=reliability.space.components.astype(np.float16), face_ids=ids,
+            file, mean=space.mean.astype(np.float16), components=space.components.astype(np.float16),
+            index=reliability.index.astype(np.float16), face_ids=ids,
         )  # fmt: skip
-    stored = {name: getattr(reliability, name) for name in _NUMBERS}
-    write_json(folder / RELIABILITY_FILE, stored | {"neighbour": reliability.neighbour, "record": reliability.record})
+    stored = {name: getattr(reliability, name) for name in (*_NUMBERS, "step", "neighbour")}
+    write_json(folder / RELIABILITY_FILE, stored | {"stretch": space.stretch, "record": reliability.record})
 
 
 def load_reliability(folder: Path) -> Reliability | None:
@@ -202,46 +238,46 @@ def load_reliability(folder: Path) -> Reliability | None:
         with np.load(folder / INDEX_FILE, allow_pickle=False) as arrays:
             mean, components, index = (arrays[name].astype(np.float32) for name in ("mean", "components", "index"))
             face_ids = tuple(arrays["face_ids"].tobytes().decode().split("\n"))
-        numbers = {name: float(stored[name]) for name in _NUMBERS}
-        space, neighbour = FeatureSpace(mean, components), int(stored["neighbour"])
-        return Reliability(**numbers, space=space, index=index, face_ids=face_ids, neighbour=neighbour,
-                           record=dict(stored["record"]))  # fmt: skip
+        space = FeatureSpace(mean, components, float(stored["stretch"]))
+        numbers: dict[str, Any] = {name: float(stored[name]) for name in _NUMBERS}
+        numbers |= {name: int(stored[name]) for name in ("step", "neighbour")}
+        if index.shape != (len(face_ids), components.shape[1] + 2) or len(mean) != len(components):
+            raise ValueError("its parts do not belong together")
+        return Reliability(**numbers, space=space, index=index, face_ids=face_ids, record=dict(stored["record"]))
     except (MaskDetError, OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder / RELIABILITY_FILE} or what belongs to it is damaged ({reason}).") from error
 
 
-_NUMBERS: Final = ("temperature", "low", "high", "distance_threshold")
-
-
 def _edge(
-    probabilities: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_], options: ReliabilityOptions,
-    mirrored: bool = False,
-) -> float:  # fmt: skip
-    """The highest probability up to which at most the target's share of verdicts is wrong, within the options."""
-    side = probabilities < 0.5
-    order = np.argsort(probabilities[side])
-    share = np.cumsum(wrong[side][order]) / np.arange(1, side.sum() + 1)
-    held = np.flatnonzero(share <= options.target)
-    reached = float(probabilities[side][order][held[-1]]) if len(held) else 0.0
-    least, most = options.least[0], options.most[0]
-    if mirrored:
-        least, most = 1 - options.least[1], 1 - options.most[1]
+    probabilities: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_], target: float, least: float, most: float
+) -> float:
+    """The highest probability up to which at most a target's share of the verdicts is wrong, within ``most..least``."""
+    side = np.flatnonzero(probabilities < 0.5)
+    side = side[np.argsort(probabilities[side], kind="stable")]
+    share = np.cumsum(wrong[side]) / np.arange(1, len(side) + 1)
+    held = np.flatnonzero(share <= target)
+    if not len(side) or (len(held) and held[-1] == len(side) - 1):  # all verdicts of this side may be believed
+        return least
+    reached = float(probabilities[side[held[-1]]]) if len(held) else 0.0
     return float(np.clip(reached, most, least))
 
 
-def _fit_space(train: Features, components: int) -> FeatureSpace:
+def _fit_space(train: Features, options: ReliabilityOptions) -> FeatureSpace:
     from sklearn.decomposition import PCA
 
-    unit = _at_length_one(train)
-    pca = PCA(min(components, *unit.shape), svd_solver="full" if unit.shape[1] <= 2000 else "auto").fit(unit)
-    half = [np.asarray(value, dtype=np.float16).astype(np.float32) for value in (pca.mean_, pca.components_.T)]
-    return FeatureSpace(*half)
+    length = _length(train)
+    pca = PCA(min(options.components, *train.shape), svd_solver="full").fit(train / length)
+    spread, mean_spread = float(np.log(length).std()), float(np.sqrt(pca.explained_variance_.mean()))
+    stretch = options.length_weight * mean_spread / spread if spread > 0 else 0.0
+    mean, components = (np.asarray(v, dtype=np.float16).astype(np.float32) for v in (pca.mean_, pca.components_.T))
+    return FeatureSpace(mean, components, stretch)
 
 
-def _at_length_one(features: Features) -> Features:
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(length, np.finfo(np.float32).tiny), dtype=np.float32)
+def _length(features: Features) -> npt.NDArray[np.float32]:
+    """Shape (n, 1); never 0, so that one can divide by it."""
+    length = np.linalg.norm(features.astype(np.float32), axis=1, keepdims=True)
+    return np.asarray(np.maximum(length, 1e-6), dtype=np.float32)
 
 
 def _squared_distances(points: Features, index: Features) -> Distances:

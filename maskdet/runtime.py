@@ -32,8 +32,8 @@ class Runtime(Protocol):
     def __call__(self, faces: RgbImage) -> tuple[Logits, Features]:
         """Logits, shape (n,), and features, shape (n, d), of normalised faces, shape (n, 150, 150, 3).
 
-        Features are what the last, linear step of the model reads: the input of a network's last dense layer, or the
-        principal components.
+        Features are the means of a network's last maps (see `maskdet.models.onnx_graph.last_maps`), or the principal
+        components.
         """
         ...
 

@@ -15,7 +15,7 @@ from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
 
 Logits = npt.NDArray[np.float64]
-#: What the last, linear step of a model reads, shape (n, d).
+#: What a model sees in each face, shape (n, d): means of a network's last maps, or principal components.
 Features = npt.NDArray[np.float32]
 #: Kinds of options, what they may be made of, and their names for people. In Python True is a number too.
 _KINDS: Final[dict[Any, tuple[Any, str]]] = {
@@ -143,7 +143,7 @@ class Model(ABC):
 
     @abstractmethod
     def predict_features(self, images: FaceImages) -> tuple[Logits, Features]:
-        """Logits, shape (n,), and what the last, linear step of the model reads, shape (n, d)."""
+        """Logits, shape (n,), and what the model sees in each face, shape (n, d)."""
 
     @abstractmethod
     def save(self, folder: Path, *, half: bool = False) -> None:

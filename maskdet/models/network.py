@@ -19,13 +19,12 @@ from maskdet.images import FaceImages, batches
 from maskdet.models.base import Features, FitData, Logits, Model, ModelOptions, damaged
 from maskdet.models.checkpoint import Arrays, Checkpoint, History
 from maskdet.models.distribution import cluster_failures, place
-from maskdet.models.onnx_graph import write_graph
+from maskdet.models.onnx_graph import WEIGHTS_FILE, last_maps, write_graph
 from maskdet.models.precision import Precision, best_precision, precision_of_layers
 from maskdet.models.session import Phase, Schedule, Session, State, assign, compiled_forward, epoch_text, score
 from maskdet.models.weights import halve
 from maskdet.progress import Progress, silent
 
-WEIGHTS_FILE: Final = "model.weights.h5"
 _TRIAL_STEPS: Final = 4
 
 
@@ -192,14 +191,14 @@ class NetworkModel(Model):
         return logits
 
     def predict_features(self, images: FaceImages) -> tuple[Logits, Features]:
-        """Logits, and the input of the last dense layer."""
+        """Logits, and the means of the last maps (see `maskdet.models.onnx_graph.last_maps`)."""
         if self.network is None:
             raise ValueError("fit or load the model before predicting")
         if self._forward_both is None:
             import keras
 
-            last = self.network.layers[-1]
-            self._forward_both = compiled_forward(keras.Model(self.network.inputs, [last.output, last.input]))
+            means = keras.layers.GlobalAveragePooling2D()(last_maps(self.network))
+            self._forward_both = compiled_forward(keras.Model(self.network.inputs, [self.network.outputs[0], means]))
         parts = [
             self._forward_both(images.take(positions)) for positions in batches(len(images), self.options.batch_size)
         ]

@@ -18,6 +18,7 @@ from maskdet.errors import MaskDetError
 from maskdet.workspace import replacing
 
 GRAPH_FILE: Final = "graph.onnx"
+WEIGHTS_FILE: Final = "model.weights.h5"
 #: What a graph takes, and what it gives: faces (n, 150, 150, 3) of uint8, logits (n, 1), features (n, d).
 INPUT: Final = "faces"
 OUTPUTS: Final = ("logit", "features")
@@ -38,7 +39,7 @@ def write_graph(network: Any, weights: Path) -> None:
     Parameters
     ----------
     network : keras.Model
-        From (n, 150, 150, 3) in 0..255 to one logit (n, 1), with a dense layer at the end.
+        From (n, 150, 150, 3) in 0..255 to one logit (n, 1).
     weights : Path
         What ``network.save_weights`` wrote, in full or half precision.
 
@@ -66,12 +67,26 @@ def open_session(folder: Path) -> Any:
     import onnxruntime
 
     graph = (folder / GRAPH_FILE).read_bytes()
-    stored = {name: _as_onnx(value) for name, value in read_weights(folder / "model.weights.h5").items()}
+    stored = {name: _as_onnx(value) for name, value in read_weights(folder / WEIGHTS_FILE).items()}
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # what goes wrong is raised anyway
+    # Work in small pieces: with large ones all wait for the core that another program holds.
+    options.add_session_config_entry("session.dynamic_block_base", "4")
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in stored.values()]
     options.add_external_initializers(list(stored), values)
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def last_maps(network: Any) -> Any:
+    """The last maps of a network, shape (n, height, width, d), whose means over the places are its features.
+
+    For a network that averages maps before its last layer these means are that layer's input. One that has dense layers
+    above its maps keeps only what tells the labels apart there, and non-faces from faces not at all.
+    """
+    maps = [layer.output for layer in network.layers if len(layer.output.shape) == 4]
+    if len(maps) < 2:
+        raise MaskDetError(f"{network.name} has no convolutions; it cannot be written as ONNX.")
+    return maps[-1]
 
 
 def read_weights(path: Path) -> Weights:
@@ -107,14 +122,13 @@ class _Graph:
         self.values: Weights = {}
         self._size = tuple(network.input_shape[1:])
         paths = _stored_names(network.layers)
-        last = network.layers[-1]
         for layer in network.layers:
             self._add(layer, paths[id(layer)])
-        if type(last).__name__ != "Dense":
-            raise MaskDetError(f"A network must end in a dense layer to be written as ONNX, not in {last.name}.")
-        for name, tensor in zip(OUTPUTS, (last.output, last.input), strict=True):
-            self._nodes.append(helper.make_node("Identity", [self._names[id(tensor)]], [name]))
-        self._features = int(last.input.shape[-1])
+        maps = last_maps(network)
+        mean = self.node("Flatten", [self.node("GlobalAveragePool", [self._names[id(maps)]])])
+        for name, result in zip(OUTPUTS, (self._names[id(network.outputs[0])], mean), strict=True):
+            self._nodes.append(helper.make_node("Identity", [result], [name]))
+        self._features = int(maps.shape[-1])
 
     def model(self, weights_file: str) -> Any:
         """The graph as ONNX's ``ModelProto``, whose initialisers are said to lie in the weights file."""
