@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 import streamlit as st
-from maskdet.sample_photos import SAMPLE_PHOTOS, sample_photo
 
 from maskdet.photos import PHOTO_SUFFIXES
+from maskdet.sample_photos import SAMPLE_PHOTOS, sample_photo
 from ui.explain_state import Upload, digest_of, memory
 
 PRIVACY: Final = (
@@ -14,7 +14,6 @@ PRIVACY: Final = (
 )
 _GIVEN: Final = "explain_given"  # pasted photos and the sample, which no widget holds
 _FOLDER: Final = "explain_folder"
-_ICONS: Final = {True: ":material/masks:", False: ":material/face:"}
 
 
 def choose_photos() -> list[Upload]:
@@ -52,10 +51,13 @@ def _show_samples() -> None:
     st.markdown("No photo at hand? **Try a sample:**")
     with st.container(horizontal=True, gap="small"):
         for name, sample in SAMPLE_PHOTOS.items():
-            st.button(sample.title, key=f"explain_sample_{name}", on_click=_give_sample, args=(name,))
+            st.button(
+                sample.title, key=f"explain_sample_{name}", on_click=_give_sample, args=(name,), help=sample.about
+            )
         if _given():
             st.button("Remove", key="explain_forget", on_click=_forget_given, icon=":material/close:", type="tertiary",
                       help="Removes the sample and pasted photos.")  # fmt: skip
+    st.caption("The drawn ones are synthetic; the portrait is of Eileen Collins, by NASA, in the public domain.")
 
 
 def _from_webcam() -> list[Any]:
@@ -68,7 +70,7 @@ def _from_webcam() -> list[Any]:
 def _take_pasted() -> None:
     """Photos from the field to paste into, which holds them for one run only."""
     with st.container():  # so that the field stays here, and not at the foot of the window
-        said: Any = st.chat_input("Paste a photo here", accept_file="multiple", key="explain_paste")
+        said: Any = st.chat_input("Paste a photo here, then press Enter", accept_file="multiple", key="explain_paste")
     if said is None:
         return
     pasted = [Upload(file.name, digest_of(file.getvalue()), file.getvalue()) for file in said.files]

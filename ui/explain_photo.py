@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from maskdet.errors import MaskDetError
 from maskdet.photos import Box
-from maskdet.predict import OK, JudgedPhoto, Verdict
+from maskdet.predict import WHOLE_PHOTO, JudgedPhoto, Verdict
 from ui.cached import jpeg
 from ui.explain_heat import Display, heat_image, quick_heatmap, say_coming
 from ui.explain_models import judge_of
@@ -24,7 +24,8 @@ _CARD_WIDTH: Final = 230
 _LARGE: Final = 230
 _SMALL: Final = 90
 _PHOTO_WIDTH: Final = 760
-_SHORTEST: Final = 26  # px of a face on the page below which its number alone is written beside it
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def show_photo(upload: Upload, judged: JudgedPhoto, options: Options, display: Display) -> Look | None:
@@ -59,8 +60,11 @@ def _show_picture(picture: Picture, judged: JudgedPhoto, options: Options) -> No
         caption=f"{plain(photo.name)} · {photo.width}×{photo.height} px",
         alt="The photo, with a numbered box around each face",
     )  # fmt: skip
-    if photo.status != OK:
-        st.caption(f":material/info: {plain(photo.status)[:1].upper()}{plain(photo.status)[1:]}.")
+    if photo.status == WHOLE_PHOTO:
+        st.warning(
+            "No face was found here, so the whole photo was taken as one. If it is no face, the verdict means nothing.",
+            icon=":material/search_off:",
+        )
     small = sum(verdict is None for verdict in judged.verdicts)
     if small:
         st.caption(
@@ -70,37 +74,51 @@ def _show_picture(picture: Picture, judged: JudgedPhoto, options: Options) -> No
 
 
 def with_boxes(picture: Picture, boxes: Sequence[Box], verdicts: Sequence[Verdict | None]) -> Image.Image:
-    """The photo with a box around each face: number and verdict in words beside it, dashed where too small."""
+    """The photo with a box around each face, dashed where too small: number and, where there is room, the verdict."""
     image = picture.photo.copy()
     draw = ImageDraw.Draw(image)
     width = max(2, round(max(image.size) / 350))
     font = ImageFont.load_default(max(13, round(max(image.size) / 48)))
-    for number, (box, verdict) in enumerate(zip(boxes, verdicts, strict=True), start=1):
-        left, top, right, bottom = (round(side * picture.scale) for side in box)
-        corners = (left, top, max(left + 1, right - 1), max(top + 1, bottom - 1))
-        name = name_of(verdict)
+    scaled = [_scaled(box, picture.scale) for box in boxes]
+    for corners, verdict in zip(scaled, verdicts, strict=True):
+        colour = COLOURS[name_of(verdict)]
         if verdict is None:
-            _dashed(draw, corners, COLOURS[name], max(1, width // 2))
+            _dashed(draw, corners, colour, max(1, width // 2))
         else:
             draw.rectangle([c + d for c, d in zip(corners, (-width, -width, width, width), strict=True)],
                            outline="white", width=width)  # fmt: skip  # seen on any background
-            draw.rectangle(corners, outline=COLOURS[name], width=width)
-        words = f"{number}" if verdict is None or right - left < _SHORTEST else f"{number} {TITLES[name]}"
-        _write(draw, words, (corners[0], corners[1]), COLOURS[name], font, image.size)
+            draw.rectangle(corners, outline=colour, width=width)
+    taken = list(scaled)
+    for number, (corners, verdict) in enumerate(zip(scaled, verdicts, strict=True), start=1):
+        words = [f"{number}"] if verdict is None else [f"{number} {TITLES[verdict.verdict]}", f"{number}"]
+        places = [_place(draw, text, corners, font, image.size) for text in words]
+        others = [box for box in taken if box != corners]
+        text, place = next(
+            (one for one in zip(words, places, strict=True) if not any(_overlap(one[1], box) for box in others)),
+            (words[-1], places[-1]),
+        )
+        taken.append(place)
+        draw.rectangle(place, fill=COLOURS[name_of(verdict)])
+        draw.text((place[0] + 4, place[1] + 2), text, fill="white", font=font)
     return image
 
 
-def _write(
-    draw: ImageDraw.ImageDraw, words: str, corner: tuple[int, int], colour: str,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont, size: tuple[int, int],
-) -> None:  # fmt: skip
-    """Words on a coloured ground, above a corner where there is room, else below it, and within the photo."""
+def _scaled(box: Box, scale: float) -> Box:
+    left, top, right, bottom = (round(side * scale) for side in box)
+    return left, top, max(left + 1, right - 1), max(top + 1, bottom - 1)
+
+
+def _place(draw: ImageDraw.ImageDraw, words: str, box: Box, font: _Font, size: tuple[int, int]) -> Box:
+    """Where words go: above a box where there is room, else within it, and within the photo."""
     _, _, wide, high = draw.textbbox((0, 0), words, font=font)
     wide, high = round(wide) + 8, round(high) + 6
-    left = max(0, min(corner[0], size[0] - wide))
-    top = corner[1] - high if corner[1] >= high else corner[1]
-    draw.rectangle((left, top, left + wide, top + high), fill=colour)
-    draw.text((left + 4, top + 2), words, fill="white", font=font)
+    left = max(0, min(box[0], size[0] - wide))
+    top = box[1] - high if box[1] >= high else box[1]
+    return left, top, left + wide, top + high
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _dashed(draw: ImageDraw.ImageDraw, box: Box, colour: str, width: int) -> None:

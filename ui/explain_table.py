@@ -63,10 +63,9 @@ def show_table(judged: Sequence[JudgedPhoto], options: Options) -> pd.DataFrame:
         column_config={
             "Photo": st.column_config.TextColumn(width="medium"),
             "Face": st.column_config.NumberColumn(width="small"),
-            "Probability of no mask": st.column_config.ProgressColumn(
-                width="small", min_value=0, max_value=1, format="%.3f"
-            ),
-            "Remark": st.column_config.TextColumn(width="large"),
+            "Verdict": st.column_config.TextColumn(width="medium"),
+            "Probability of no mask": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f"),
+            "Remark": st.column_config.TextColumn(width="medium"),
         },
     )  # fmt: skip
     return table
