@@ -168,6 +168,8 @@ def _judged_faces(data: Path, dataset: str, known: "pd.Series[str]", split: str)
 def _parts(dataset: str, rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     if dataset == "3.2":
         yield f"3.2, {LEAST_SIDE} px and more", (rows["framed"] & (rows["side"] >= LEAST_SIDE)).to_numpy()
+        yield f"3.2, 20 to {LEAST_SIDE - 1} px", (rows["framed"] & rows["side"].between(20, LEAST_SIDE - 1)).to_numpy()
+        yield "3.2, below 20 px", (rows["framed"] & (rows["side"] < 20)).to_numpy()
         yield "3.2, all that were found", rows["framed"].to_numpy()
     else:
         yield dataset, np.ones(len(rows), dtype=bool)
