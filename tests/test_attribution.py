@@ -285,3 +285,16 @@ def test_occlusion_takes_a_quicker_way_to_the_logits() -> None:
 def test_a_single_place_is_no_evidence() -> None:
     assert not Heatmap(np.ones((1, 1), np.float32), "with_mask", "mixed10").has_evidence
     assert Heatmap(np.ones((2, 1), np.float32), "with_mask", "mixed10").has_evidence
+
+
+def test_threads_share_an_explainer(model: Cnn, faces: np.ndarray) -> None:
+    """As visitors of the app do, also while the first of them compiles."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    shared, alone = Explainer(model, QUICK), Explainer(model, QUICK)
+    work = [(method, label) for method in METHODS for label in CLASSES] * 2
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda each: shared.raw(each[0], faces[:1], each[1]), work))
+    for each, maps in zip(work, found, strict=True):
+        expected = alone.raw(each[0], faces[:1], each[1])
+        assert np.abs(maps - expected).max() <= 1e-5 * expected.max(), each

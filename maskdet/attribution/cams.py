@@ -7,7 +7,7 @@ import numpy as np
 from maskdet.attribution.heatmap import RawMaps
 from maskdet.attribution.layered import two_layers, two_logits
 from maskdet.attribution.subject import Request, Subject
-from maskdet.labels import CLASSES, WITHOUT_MASK
+from maskdet.labels import CLASSES, WITH_MASK, WITHOUT_MASK
 from maskdet.progress import Progress, silent
 
 #: A layer such as mixed7 is no convolution: tf-keras-vis would silently take the convolution before it.
@@ -42,25 +42,23 @@ def score_cam(subject: Subject, request: Request) -> RawMaps:
     """
     from tf_keras_vis.scorecam import Scorecam
 
-    told: list[Progress] = [silent]
-
     def make() -> Any:
+        told: list[Progress] = [silent]
         return two_logits(subject.network, request.layer, lambda: told[0]), told
 
-    index = CLASSES.index(WITHOUT_MASK if request.sign > 0 else CLASSES[0])
-    with subject.lock:
-        network, told = subject.kept(("score-cam", request.layer), make)
-        told[0] = request.progress
-        channels = min(request.options.channels, network.outputs[0].shape[-1])
-        maps = [
-            Scorecam(network, clone=False)(
+    index = CLASSES.index(WITHOUT_MASK if request.sign > 0 else WITH_MASK)
+    network, told = subject.kept(("score-cam", request.layer), make)
+    channels = min(request.options.channels, network.outputs[0].shape[-1])
+    maps = []
+    for face in request.pixels:
+        with subject.lock:
+            told[0] = request.progress
+            found = Scorecam(network, clone=False)(
                 lambda probabilities: probabilities[:, index], face[None], penultimate_layer=request.layer,
                 max_N=channels, **_AS_ASKED,
-            )
-            for face in request.pixels
-        ]  # fmt: skip
-        told[0] = silent
-    return np.concatenate([np.asarray(found, dtype=np.float32) for found in maps])
+            )  # fmt: skip
+        maps.append(np.asarray(found, dtype=np.float32))
+    return np.concatenate(maps)
 
 
 def _gradient_cam(subject: Subject, request: Request, kind: Any) -> RawMaps:

@@ -53,7 +53,7 @@ _ALL: Final = (
     AttributionMethod(
         "grad-cam++", "Grad-CAM++", "Chattopadhay et al., 2018", grad_cam_plus_plus, uses_layer=True, at_once=1
     ),
-    AttributionMethod("score-cam", "Score-CAM", "Wang et al., 2020", score_cam, uses_layer=True),
+    AttributionMethod("score-cam", "Score-CAM", "Wang et al., 2020", score_cam, uses_layer=True, at_once=1),
     AttributionMethod("layer-cam", "LayerCAM", "Jiang et al., 2021", layer_cam, uses_layer=True),
     AttributionMethod(
         "smoothgrad", "SmoothGrad", "Smilkov et al., 2017", smooth_grad, tells_labels_apart=False, **_PIXELS

@@ -68,10 +68,11 @@ class Subject:
 
     def kept(self, key: object, make: Callable[[], Any]) -> Any:
         """What was made before under this key, or else is made now."""
-        with self.lock:
-            if key not in self._kept:
-                self._kept[key] = make()
-            return self._kept[key]
+        if key not in self._kept:  # else nobody waits for a slow method of another thread
+            with self.lock:
+                if key not in self._kept:
+                    self._kept[key] = make()
+        return self._kept[key]
 
 
 def spatial_layers(network: Any) -> tuple[str, ...]:
