@@ -13,6 +13,8 @@ from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, batches, stored_images
 from maskdet.labels import CLASSES
 from maskdet.models.base import Features, Logits
+from maskdet.models.network import NetworkModel
+from maskdet.models.onnx_graph import GRAPH_FILE, WEIGHTS_FILE, write_graph
 from maskdet.photos import RgbImage
 from maskdet.progress import Progress, silent
 from maskdet.reliability import Reliability, ReliabilityOptions, fit_reliability, save_reliability
@@ -43,7 +45,12 @@ def calibrate(
 
 
 def calibrate_and_save(workspace: Workspace, run: Run, progress: Progress = silent) -> Reliability:
-    """`calibrate`, and write into the run's folder."""
+    """`calibrate`, and write into the run's folder, with the graph of a network that has none yet."""
+    weights = run.folder / "weights" / WEIGHTS_FILE
+    if weights.is_file() and not weights.with_name(GRAPH_FILE).is_file():
+        model = run.load_model()
+        if isinstance(model, NetworkModel):
+            write_graph(model.network, weights)
     found = calibrate(workspace, run, progress)
     save_reliability(run.folder, found)
     return found

@@ -13,7 +13,9 @@ from maskdet.facetable import load_faces
 from maskdet.images import stored_images
 from maskdet.metrics import confusion_matrix, scores
 from maskdet.models import MODELS
+from maskdet.reliability import INDEX_FILE
 from maskdet.runs import BUNDLED, Run, find_run, open_run
+from maskdet.runtime import open_runtime
 from maskdet.workspace import Workspace
 
 PROJECT = DATA_DIR.parent
@@ -36,7 +38,9 @@ def test_it_holds_every_model_and_the_base_of_the_transfer(workspace: Workspace)
 def test_it_is_small_and_holds_no_photo() -> None:
     shipped = [path for path in DATA_DIR.rglob("*") if path.is_file() and "workspace" not in path.parts]
     assert sum(path.stat().st_size for path in shipped) < 60e6
-    assert {path.suffix for path in shipped} == {".json", ".parquet", ".h5", ".skops", ".toml", ".md"}
+    assert {path.suffix for path in shipped} == {
+        *(".json", ".parquet", ".h5", ".onnx", ".npz", ".skops", ".toml", ".md")
+    }
 
 
 @each_main
@@ -88,3 +92,17 @@ def test_the_weights_give_the_predictions(run: Run, real_home: Path) -> None:
     known = run.predictions[run.predictions["face_id"].isin(faces.table["face_id"])].sample(24, random_state=0)
     logits = run.load_model().predict_logit(stored_images(home, faces, known["face_id"]))
     np.testing.assert_allclose(logits, known["logit"], atol=0.02)
+    images = stored_images(home, faces, known["face_id"]).take(np.arange(len(known)))
+    np.testing.assert_allclose(open_runtime(run)(images)[0], logits, atol=1e-3)
+
+
+@each
+def test_verdicts_can_be_doubted(run: Run) -> None:
+    found = run.reliability
+    assert found is not None
+    train = run.predictions[run.predictions["split"] == "train"]
+    assert set(found.face_ids) == set(train["face_id"])
+    assert 0 < found.low < 0.5 < found.high < 1
+    assert found.record["faces"]["validation"] == (run.predictions["split"] == "validation").sum()
+    assert found.record["validation"]["reached"]
+    assert (run.folder / INDEX_FILE).stat().st_size < 1.6e6

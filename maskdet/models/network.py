@@ -211,9 +211,9 @@ class NetworkModel(Model):
             bare = self.build()
         bare.set_weights(self.network.get_weights())
         bare.save_weights(folder / WEIGHTS_FILE)
+        write_graph(bare, folder / WEIGHTS_FILE)
         if half:
             halve(folder / WEIGHTS_FILE)
-        write_graph(bare, folder / WEIGHTS_FILE)
 
     def load(self, folder: Path) -> None:
         """Read weights that `save` wrote."""

@@ -53,7 +53,7 @@ def write_graph(network: Any, weights: Path) -> None:
     for name, value in graph.values.items():
         # Names follow a rule of Keras's that may change; weights under wrong names would be a model nobody trained.
         here = stored.get(name)
-        if here is None or here.shape != value.shape or not np.allclose(here, value, rtol=1e-3, atol=1e-4):
+        if here is None or here.shape != value.shape or not np.allclose(here, value, 1e-3, 1e-4, equal_nan=True):
             raise MaskDetError(f"{weights} holds no weights of {name} as this network has them.")
     with replacing(weights.with_name(GRAPH_FILE)) as temporary:
         temporary.write_bytes(graph.model(weights.name).SerializeToString())
