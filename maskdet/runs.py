@@ -57,6 +57,7 @@ _PACKAGES: Final = (
     "tensorflow",
     "keras",
     "opencv-python-headless",
+    "onnxruntime",
 )
 
 
