@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 PACKAGES = (
-    "numpy", "scipy", "pandas", "Pillow", "ImageHash", "joblib", "opencv-python-headless", "scikit-learn", "onnxruntime",
-    "tensorflow", "keras",
+    "numpy", "scipy", "pandas", "Pillow", "ImageHash", "joblib", "opencv-python-headless", "scikit-learn",
+    "onnxruntime", "tensorflow", "keras",
 )  # fmt: skip
 COLUMNS = ("benchmark", "what", "baseline", "measured", "ratio", "goal", "met")
 Arguments = ParamSpec("Arguments")
