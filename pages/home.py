@@ -17,7 +17,7 @@ WAYS = (
         "pages/explain.py",
         ":material/face:",
         "Upload a photo",
-        "A verdict, its probability, and a heatmap of where the model looked.",
+        "A verdict on every face, how sure it is, where the model looked, and when not to believe it.",
     ),
     (
         "pages/results.py",

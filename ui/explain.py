@@ -8,7 +8,7 @@ from maskdet.predict import JudgedPhoto
 from ui.explain_details import show_details
 from ui.explain_heat import Display
 from ui.explain_input import choose_photos
-from ui.explain_models import warm_up
+from ui.explain_models import judge_of, warm_up
 from ui.explain_options import choose_options
 from ui.explain_photo import show_photo
 from ui.explain_report import report_button
@@ -31,7 +31,7 @@ def show_photos() -> None:
     options, display = chosen
     if uploads:
         _show_results(uploads, options, display)
-        st.caption(CAUTION)
+        st.caption(f"{_calibrated(options)} {CAUTION}")
     else:
         st.info("Drop a photo, or try a sample: you get a verdict on each face, and see where the model looked.")
     warm_up(options.folder)
@@ -54,6 +54,21 @@ def _show_results(uploads: Sequence[Upload], options: Options, display: Display)
     look = show_photo(uploads[at], judged[at], options, display)
     if look is not None:
         show_details(look, display)
+
+
+def _calibrated(options: Options) -> str:
+    reliability = judge_of(options.folder).reliability
+    if reliability is None:
+        return (
+            "This run was trained by an earlier version: its probabilities are not calibrated, and nothing tells when "
+            "not to believe them."
+        )
+    faces = reliability.record.get("faces", {}).get("validation")
+    known = f"{faces:,} validation faces" if faces else "validation faces"
+    return (
+        f"How sure the model is was calibrated on {known}; the hatched part of a scale is where its verdicts are not "
+        "to be relied on. A probability is of one face, so it has no interval."
+    )
 
 
 def _judge(uploads: Sequence[Upload], options: Options) -> list[JudgedPhoto]:

@@ -105,7 +105,7 @@ def _choose_runs(look: Look) -> list[Run]:
         st.session_state[_OTHERS] = kept
     chosen = st.multiselect(
         "Compare with", list(others), format_func=labels.__getitem__, key=_OTHERS, persist_state="session", width=250,
-        placeholder="other models",
+        placeholder="other models", wrap=True,
     )  # fmt: skip
     return [look.options.run, *(others[name] for name in chosen)]
 
@@ -116,7 +116,7 @@ def _choose_methods(explainer: "Explainer") -> list[str]:
     st.session_state.setdefault(_METHODS, list(explainer.methods[:1]))
     chosen: list[str] = st.multiselect(
         "Methods", list(METHODS), format_func=lambda name: METHODS[name].title, key=_METHODS, persist_state="session",
-        width=330, placeholder="one or several", help=_sources(),
+        width=330, placeholder="one or several", help=_sources(), wrap=True,
     )  # fmt: skip
     return chosen
 
