@@ -96,6 +96,14 @@ def test_a_photo_of_the_webcam_is_judged(drawn: Path, monkeypatch: pytest.Monkey
     assert chips(fine(app)) == ["With mask"]
 
 
+def test_of_a_folder_all_photos_are_taken(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = visit(drawn, monkeypatch)
+    app.toggle(key="explain_folder").set_value(True).run()
+    photo = sample_photo("drawn")
+    fine(drop(app, [("a/1.jpg", photo, "image/jpeg"), ("a/b/2.jpg", photo, "image/jpeg")]))
+    assert len(app.dataframe[0].value) == 2
+
+
 def test_hostile_files_are_rows_that_say_why_and_the_others_go_on(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = fine(drop(visit(drawn, monkeypatch), hostile()))
     table = app.dataframe[0].value.set_index("Photo")

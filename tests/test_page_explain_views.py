@@ -295,3 +295,12 @@ def test_faces_a_model_is_surest_of_are_shown_where_their_photos_are(
     assert [caption for caption in captions(app) if "logit" in caption] == [
         "logit −9.0, with mask", "logit 8.0, with mask",
     ]  # fmt: skip
+
+
+def test_a_run_without_an_analysis_can_be_analysed(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("maskdet.attribution.analysis.load_analysis", lambda run: None)
+    monkeypatch.setattr("ui.explain_analysis.start", lambda workspace, command: started.append(command))
+    app = view(visit(drawn, monkeypatch), "How the models look")
+    fine(next(button for button in app.button if button.label == "Analyse it").click().run())
+    assert started == [["gradcam", "inceptionv3-20261124-205505"]]
