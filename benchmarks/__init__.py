@@ -6,5 +6,16 @@ from typing import Final
 #: ``run(quick)`` returns the rows.
 BENCHMARKS: Final = {
     name: f"benchmarks.bench_{name}"
-    for name in ("scan", "decision", "scaling", "duplicates", "augment", "training", "detection", "attribution")
+    for name in (
+        "scan",
+        "decision",
+        "scaling",
+        "duplicates",
+        "augment",
+        "training",
+        "detection",
+        "attribution",
+        "verdict",
+        "photo",
+    )
 }
