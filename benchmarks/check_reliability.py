@@ -1,9 +1,8 @@
 """How far can verdicts be believed? ``python -m benchmarks.check_reliability [--home DIR] [RUN ...]``.
 
 Prints the tables in Markdown that stand in docs/reliability.md: what a run's reliability, fitted on its training and
-validation faces, does on its test faces, on faces of the sources that it was not trained on, and on pictures that are no
-faces (`benchmarks.nonfaces`). The workspace must hold the faces that the runs were trained on.
-Intervals of faces are those of the cluster bootstrap; those of other pictures, each of which stands alone, Wilson's.
+validation faces, does on its test faces, on faces of the sources that it was not trained on, and on pictures that are
+no faces (`benchmarks.nonfaces`). The workspace must hold the faces that the runs were trained on. Intervals of faces are those of the cluster bootstrap; those of other pictures, each of which stands alone, Wilson's.
 
 ``--choose`` prints instead what the space of the features was chosen by: the share of validation faces and of drawn
 textures, noise and flat colours that are not like the training data, for some options.
@@ -254,8 +253,8 @@ def _datasets(seen: Seen) -> list[str]:
 
 
 def _wrong(seen: Seen) -> Mask:
-    said: Mask = seen.logits > 0
-    return said != (seen.rows["label"] == CLASSES[1]).to_numpy()
+    wrong: Mask = (seen.logits > 0) != (seen.rows["label"] == CLASSES[1]).to_numpy()
+    return wrong
 
 
 if __name__ == "__main__":
