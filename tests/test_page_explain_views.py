@@ -304,3 +304,18 @@ def test_a_run_without_an_analysis_can_be_analysed(drawn: Path, monkeypatch: pyt
     app = view(visit(drawn, monkeypatch), "How the models look")
     fine(next(button for button in app.button if button.label == "Analyse it").click().run())
     assert started == [["gradcam", "inceptionv3-20261124-205505"]]
+
+
+def test_a_row_of_the_table_chooses_its_photo_and_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    import ui.explain_table
+    from maskdet.runs import find_run
+    from ui.explain_state import Options, Upload, face_key
+
+    state: dict[str, Any] = {"explain_table": SimpleNamespace(selection=SimpleNamespace(rows=[2]))}
+    monkeypatch.setattr(ui.explain_table.st, "session_state", state)
+    uploads = [Upload("a", "1", b""), Upload("b", "2", b"")]
+    options = Options(find_run(Workspace(Path("nowhere"))), whole=False, min_size=20)
+    ui.explain_table._choose_row(uploads, [(0, 1), (1, 1), (1, 2)], options)
+    assert (state["explain_photo"], state[face_key(uploads[1], options)]) == (1, 2)

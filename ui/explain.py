@@ -42,7 +42,7 @@ def _show_results(uploads: Sequence[Upload], options: Options, display: Display)
     at = 0
     if len(uploads) > 1:
         show_counts(judged)
-        table = show_table(judged, options)
+        table = show_table(uploads, judged, options)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             at = choose_photo(judged)
             csv_button(table)

@@ -12,7 +12,7 @@ from maskdet.predict import WHOLE_PHOTO, JudgedPhoto, Verdict
 from ui.cached import jpeg
 from ui.explain_heat import Display, heat_image, quick_heatmap, say_coming
 from ui.explain_models import judge_of
-from ui.explain_state import Look, Options, Picture, Upload, picture_of
+from ui.explain_state import Look, Options, Picture, Upload, face_key, picture_of
 from ui.explain_verdict import COLOURS, TITLES, name_of, show_verdict
 from ui.gallery import pager
 from ui.text import plain, sentence
@@ -150,7 +150,8 @@ def _show_card(look: Look, width: int, display: Display) -> None:
     show_verdict(look.verdict, judge_of(look.options.folder).reliability, large=large)
     with st.container(horizontal=True, gap="small", key="explain_pair" if large else None):
         alt = f"Face {look.face.number}, cut out of the photo"
-        st.image(jpeg(look.crop), width=width, caption="The face" if large else None, alt=alt)
+        with st.container(width=width):
+            st.image(jpeg(look.crop), width="stretch", caption="The face" if large else None, alt=alt)
         with st.container(width=width):
             try:
                 heatmap = quick_heatmap(look)
@@ -169,7 +170,7 @@ def _choose_face(looks: Sequence[Look]) -> Look | None:
         return looks[0] if looks else None
     by_number = {look.face.number: look for look in looks}
     largest = max(looks, key=lambda look: (look.face.box[2] - look.face.box[0]) * (look.face.box[3] - look.face.box[1]))
-    key = _key(looks[0])
+    key = face_key(looks[0].upload, looks[0].options)
     if st.session_state.get(key) not in by_number:
         st.session_state[key] = largest.face.number
     number = st.selectbox(
@@ -180,8 +181,4 @@ def _choose_face(looks: Sequence[Look]) -> Look | None:
 
 
 def _choose(look: Look) -> None:
-    st.session_state[_key(look)] = look.face.number
-
-
-def _key(look: Look) -> str:
-    return f"explain_face_{look.upload.digest}_{look.options.found_by}"
+    st.session_state[face_key(look.upload, look.options)] = look.face.number

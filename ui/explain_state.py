@@ -210,6 +210,11 @@ def _picture(data: bytes, faces: Sequence[FoundFace]) -> Picture:
     return Picture(image.resize(size, reducing_gap=2.0), scale, tuple(crops))
 
 
+def face_key(upload: Upload, options: Options) -> str:
+    """Where the session keeps the number of the face that is looked at."""
+    return f"explain_face_{upload.digest}_{options.found_by}"
+
+
 def pixels_of(image: Image.Image) -> RgbImage:
     """A picture as an array of uint8, shape (height, width, 3)."""
     return np.asarray(image, dtype=np.uint8)

@@ -10,7 +10,7 @@ import streamlit as st
 from maskdet.predict import OK, VERDICTS, JudgedPhoto, verdicts_table
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES
-from ui.explain_state import Options
+from ui.explain_state import Options, Upload, face_key
 from ui.explain_verdict import TITLES
 
 #: Names of verdicts as they are counted.
@@ -53,13 +53,13 @@ def show_counts(judged: Sequence[JudgedPhoto]) -> None:
             st.metric(_COUNTED[name], f"{count:,}", border=True, width=150, help=_HELP.get(name))
 
 
-def show_table(judged: Sequence[JudgedPhoto], options: Options) -> pd.DataFrame:
-    """All faces; a click on a row chooses its photo. Returns the table as `maskdet predict` gives it."""
+def show_table(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], options: Options) -> pd.DataFrame:
+    """All faces; a click on a row chooses its photo and face. Returns the table as `maskdet predict` gives it."""
     table = verdicts_table(judged, options.run.id, options.min_size)
-    positions = [at for at, one in enumerate(judged) for _ in range(max(1, len(one.verdicts)))]
+    rows = [(at, number) for at, one in enumerate(judged) for number in _numbers(one)]
     st.dataframe(
         _for_people(table), hide_index=True, height=38 + 35 * min(_MOST_ROWS, len(table)), key=_TABLE,
-        on_select=partial(_choose_row, positions), selection_mode="single-row", placeholder="—",
+        on_select=partial(_choose_row, uploads, rows, options), selection_mode="single-row", placeholder="—",
         column_config={
             "Photo": st.column_config.TextColumn(width="medium"),
             "Face": st.column_config.NumberColumn(width="small"),
@@ -102,7 +102,14 @@ def _for_people(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _choose_row(positions: Sequence[int]) -> None:
-    rows = st.session_state[_TABLE].selection.rows
-    if rows and rows[0] < len(positions):
-        st.session_state[_CHOICE] = positions[rows[0]]
+def _numbers(judged: JudgedPhoto) -> list[int]:
+    """The number of the face in each row of a photo, 0 in that of a file without faces."""
+    return [face.number for face in judged.photo.faces] or [0]
+
+
+def _choose_row(uploads: Sequence[Upload], rows: Sequence[tuple[int, int]], options: Options) -> None:
+    chosen = st.session_state[_TABLE].selection.rows
+    if chosen and chosen[0] < len(rows):
+        at, number = rows[chosen[0]]
+        st.session_state[_CHOICE] = at
+        st.session_state[face_key(uploads[at], options)] = number

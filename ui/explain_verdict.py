@@ -36,8 +36,7 @@ _STYLE: Final = """<style>
 .scale .at { position: absolute; top: 0; bottom: 0; width: .32rem; margin-left: -.16rem; background: #fff;
   box-shadow: 0 0 0 2px #1c2a30; border-radius: .2rem; }
 @media (max-width: 640px) {
-  .st-key-explain_pair > div { flex: 1 1 45%; width: 45% !important; min-width: 0; }
-  .st-key-explain_pair img { width: 100% !important; }
+  .st-key-explain_pair > div { flex: 1 1 40%; width: 40% !important; min-width: 0; }
 }
 .ends { display: flex; justify-content: space-between; font-size: .8rem; opacity: .8; }
 </style>"""
