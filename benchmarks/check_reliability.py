@@ -2,7 +2,8 @@
 
 Prints the tables in Markdown that stand in docs/reliability.md: what a run's reliability, fitted on its training and
 validation faces, does on its test faces, on faces of the sources that it was not trained on, and on pictures that are
-no faces (`benchmarks.nonfaces`). The workspace must hold the faces that the runs were trained on. Intervals of faces are those of the cluster bootstrap; those of other pictures, each of which stands alone, Wilson's.
+no faces (`benchmarks.nonfaces`). The workspace must hold the faces that the runs were trained on. Intervals of faces
+are those of the cluster bootstrap; those of other pictures, each of which stands alone, Wilson's.
 
 ``--choose`` prints instead what the space of the features was chosen by: the share of validation faces and of drawn
 textures, noise and flat colours that are not like the training data, for some options.

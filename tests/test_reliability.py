@@ -60,9 +60,12 @@ def test_the_temperature_undoes_what_made_the_logits_too_certain(factor: float) 
 
 
 def test_a_few_faces_that_are_all_right_do_not_make_certain() -> None:
-    """Ten of each label at logits of -5 and 5: each is taken for right with 11 / 12 (Platt), so 5 / T = log(11)."""
+    """Twenty faces at -5 and 5, all right: -0.158 is where the slope of their likelihood is that of the prior."""
     logits, labels = np.repeat([-5.0, 5.0], 10), np.repeat([0, 1], 10)
-    assert fit_temperature(logits, labels) == pytest.approx(5 / np.log(11), rel=1e-3)
+    found = np.log(fit_temperature(logits, labels))
+    scaled = 5 * np.exp(-found)
+    assert 20 * scaled * expit(-scaled) == pytest.approx(-found / np.log(2) ** 2, rel=1e-3)
+    assert found == pytest.approx(-0.158, abs=0.005)
 
 
 def test_probabilities_keep_the_sign() -> None:
