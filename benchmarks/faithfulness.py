@@ -5,8 +5,9 @@ class, of the workspace HOME, and of the evidence for the verdict.
 
 The first has a row a model and method. "Above random" is the area between the insertion and the deletion curve, less
 the same of random maps of the same face (see `maskdet.attribution.faithfulness`), with its interval by cluster
-bootstrap: above 0, the map shows more of what the model looks at than chance. The other figures are the shares of the
-heat on the lower half of the face.
+bootstrap: above 0, the map shows more of what the model looks at than chance. "A spot in the middle" is the same map
+for every face: what is not above it may show no more than that faces are in the middle. The other figures are the
+shares of the heat on the lower half of the face.
 
 The second asks whether a map depends on what was learned (Adebayo et al., 2018): Spearman's rank correlation of the
 maps of a face by the model as it is, with weights of the last layer shuffled, and with fresh weights. The last column
@@ -23,7 +24,14 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from maskdet.attribution import METHODS, Explainer
-from maskdet.attribution.faithfulness import FaithfulnessOptions, area, curves, lower_half_shares, random_maps
+from maskdet.attribution.faithfulness import (
+    FaithfulnessOptions,
+    area,
+    curves,
+    lower_half_shares,
+    middle_spot,
+    random_maps,
+)
 from maskdet.attribution.heatmap import EMPTY, resized, scaled
 from maskdet.bootstrap import measured
 from maskdet.facetable import load_faces
@@ -40,6 +48,8 @@ _OPTIONS = FaithfulnessOptions()
 _RANDOM_MAPS = 5
 _SANITY_FACES = 20
 _SEED = 0
+_SPOT = "spot"
+_CHOICES = (*METHODS, _SPOT)
 
 
 def sample(run: Run, workspace: Workspace, each: int) -> tuple[pd.DataFrame, RgbImage]:
@@ -52,7 +62,7 @@ def sample(run: Run, workspace: Workspace, each: int) -> tuple[pd.DataFrame, Rgb
     return chosen, images.take(np.arange(len(chosen)))
 
 
-def judge(run: Run, chosen: pd.DataFrame, faces: RgbImage) -> pd.DataFrame:
+def judge(run: Run, chosen: pd.DataFrame, faces: RgbImage, methods: list[str]) -> pd.DataFrame:
     """A row a face and method: label, group, evident, above_random, deletion, insertion (less random), lower."""
     runtime = open_runtime(run)
 
@@ -64,12 +74,11 @@ def judge(run: Run, chosen: pd.DataFrame, faces: RgbImage) -> pd.DataFrame:
     rows = []
     for number, face in enumerate(faces):
         label, group, verdict = chosen.loc[number, ["label", "group", "verdict"]]
-        layers = {name: explainer.default_layer if METHODS[name].uses_layer else None for name in explainer.methods}
-        raws = {
-            name: explainer.on_face(explainer.raw(name, face[None], verdict), layer)[0]
-            for name, layer in layers.items()
-        }
+        raws = {name: raw_map(explainer, name, face, verdict) for name in methods if name in explainer.methods}
         grown = [resized(scaled(raw, METHODS[name].cap), FACE_SIZE, FACE_SIZE) for name, raw in raws.items()]
+        if _SPOT in methods:
+            raws[_SPOT] = middle_spot()
+            grown.append(raws[_SPOT])
         deletion, insertion = (
             area(found) for found in curves(logits, face, np.stack([*grown, *noise]), verdict, _OPTIONS)
         )
@@ -84,14 +93,21 @@ def judge(run: Run, chosen: pd.DataFrame, faces: RgbImage) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def raw_map(explainer: Explainer, method: str, face: RgbImage, label: str) -> Any:
+    """A method's map of a face, in its place, not scaled."""
+    layer = explainer.default_layer if METHODS[method].uses_layer else None
+    return explainer.on_face(explainer.raw(method, face[None], label), layer)[0]
+
+
 def faithfulness_table(model: str, judged: pd.DataFrame) -> list[str]:
     """Lines of the first table."""
     lines = []
     for name, rows in judged.groupby("method", sort=False):
+        title = METHODS[str(name)].title if name in METHODS else "*a spot in the middle*"
         evident = rows[rows["evident"]]
         lower = [evident[evident["label"] == label] for label in CLASSES]
         cells = [
-            model, METHODS[str(name)].title, str(len(evident)), f"{1 - len(evident) / len(rows):.0%}",
+            model, title, str(len(evident)), f"{1 - len(evident) / len(rows):.0%}",
             _interval(evident, "above_random"), _interval(evident, "deletion"), _interval(evident, "insertion"),
             *(_interval(part, "lower") for part in lower),
         ]  # fmt: skip
@@ -123,12 +139,10 @@ def sanity_table(run: Run, chosen: pd.DataFrame, faces: RgbImage) -> list[str]:
 
 
 def _maps(explainer: Explainer, faces: RgbImage, verdicts: Any) -> dict[str, Any]:
-    found = {}
-    for name in explainer.methods:
-        layer = explainer.default_layer if METHODS[name].uses_layer else None
-        maps = [explainer.raw(name, face[None], label)[0] for face, label in zip(faces, verdicts, strict=True)]
-        found[name] = explainer.on_face(np.stack(maps), layer)
-    return found
+    pairs = list(zip(faces, verdicts, strict=True))
+    return {
+        name: np.stack([raw_map(explainer, name, face, label) for face, label in pairs]) for name in explainer.methods
+    }
 
 
 def _alike(some: Any, others: Any) -> str:
@@ -154,6 +168,7 @@ def main() -> None:
     parser.add_argument("home", type=Path, help="a workspace with the faces of the runs")
     parser.add_argument("runs", nargs="*", help="runs or models' names; default: all four")
     parser.add_argument("--faces", type=int, default=100, help="test faces a class")
+    parser.add_argument("--methods", nargs="+", choices=_CHOICES, help="these alone, in the first table alone")
     options = parser.parse_args()
     workspace = Workspace.locate(options.home)
     import_tensorflow()
@@ -163,8 +178,8 @@ def main() -> None:
     for name in options.runs or ["inceptionv3", "cnn", "cnn-transfer", "svm"]:
         run = find_run(workspace, name)
         chosen, faces = sample(run, workspace, options.faces)
-        first += faithfulness_table(run.model_name, judge(run, chosen, faces))
-        second += sanity_table(run, chosen, faces)
+        first += faithfulness_table(run.model_name, judge(run, chosen, faces, options.methods or [*_CHOICES]))
+        second += [] if options.methods else sanity_table(run, chosen, faces)
     print("\n".join([*first, "", *second]))
 
 

@@ -15,6 +15,7 @@ from maskdet.attribution.faithfulness import (
     hottest_first,
     lower_half_share,
     lower_half_shares,
+    middle_spot,
     random_maps,
     replacement,
 )
@@ -96,7 +97,7 @@ def test_the_same_seed_gives_the_same_curves() -> None:
 def test_p_value_counts_random_maps_that_are_as_good() -> None:
     flat = np.linspace(0, 1, 3)
     better, worse = np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0])
-    found = Faithfulness(flat, better, worse, np.stack([worse] * 18 + [better]), np.stack([worse] * 19))
+    found = Faithfulness(flat, better, worse, np.stack([worse] * 18 + [better]), np.stack([worse] * 19), worse, worse)
     assert area(better) == 0.25
     assert area(worse) == 0.75
     assert found.p_value == 2 / 20
@@ -119,8 +120,8 @@ def test_progress_is_told_and_few_faces_are_judged_at_once() -> None:
         return logits(faces)
 
     deletion_insertion(counting, face(), quarter(), OPTIONS, lambda done, total, text: told.append((done, total)))
-    assert told[-1] == (126, 126)  # 21 maps, 3 steps between the ends, both curves
-    assert sizes == [64, 62, 2]
+    assert told[-1] == (132, 132)  # 22 maps, 3 steps between the ends, both curves
+    assert sizes == [64, 64, 4, 2]
 
 
 def test_curves_of_several_maps_share_their_ends() -> None:
@@ -176,3 +177,20 @@ def test_share_of_heat_on_the_lower_half() -> None:
     np.testing.assert_allclose(lower_half_shares(odd), [0.75])
     assert lower_half_share(heat_of(slice(100, 150))) == 1.0
     assert np.isnan(lower_half_share(Heatmap(np.zeros((3, 3), np.float32), "with_mask", None)))
+
+
+def test_a_map_is_compared_with_a_spot_in_the_middle() -> None:
+    """Which is far from the white quarter; of what lies in the middle, it is the better map."""
+    assert deletion_insertion(logits, face(), quarter(), OPTIONS).better_than_middle
+    spot = middle_spot()
+    assert (spot.shape, spot.argmax() // 150 in (74, 75), spot.max() <= 1) == ((150, 150), True, True)
+    np.testing.assert_allclose(spot[74, 44], np.exp(-0.5 * (30.5**2 + 0.5**2) / 900))
+    middle = np.zeros((150, 150, 3), np.uint8)
+    middle[38:113, 38:113] = 255
+
+    def sees_the_middle(faces: np.ndarray) -> np.ndarray:
+        return (faces[:, 38:113, 38:113].mean(axis=(1, 2, 3)) - 64) / 191 * 4
+
+    found = deletion_insertion(sees_the_middle, middle, heat_of(slice(38, 113)), OPTIONS)
+    assert found.better_than_random
+    assert not found.better_than_middle

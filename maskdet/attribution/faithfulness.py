@@ -3,7 +3,8 @@
 The hottest pixels of a face are replaced first (deletion), or are the first to come back into a face that is replaced
 as a whole (insertion). If the map shows what the model looks at, the probability of the label falls soon in the one
 and rises soon in the other: a small area under the first curve, a large one under the second. What is soon, random
-maps of the same face tell.
+maps of the same face tell, and a spot in the middle: faces are there, so that it does well while it knows neither the
+face nor the model.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ LEVEL: Final = 0.05
 #: Percentiles of the band of the random curves.
 BAND: Final = (5.0, 95.0)
 _AT_ONCE: Final = 64
+#: Standard deviation of the spot in the middle, in pixels (our choice).
+_SPOT: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class FaithfulnessOptions:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Deletion and insertion curves of a heatmap and of random maps.
+    """Deletion and insertion curves of a heatmap, of random maps, and of a spot in the middle of the face.
 
     Attributes
     ----------
@@ -80,6 +83,8 @@ class Faithfulness:
         Probability of the heatmap's label at each share, shape (steps + 1,); not calibrated.
     random_deletion, random_insertion : array
         The same of each random map, shape (random maps, steps + 1).
+    middle_deletion, middle_insertion : array
+        The same of the spot in the middle (see `middle_spot`), shape (steps + 1,).
     """
 
     share: Curve
@@ -87,6 +92,8 @@ class Faithfulness:
     insertion: Curve
     random_deletion: Curve
     random_insertion: Curve
+    middle_deletion: Curve
+    middle_insertion: Curve
 
     @property
     def deletion_area(self) -> float:
@@ -113,6 +120,13 @@ class Faithfulness:
     def better_than_random(self) -> bool:
         """Whether the p-value is at most `LEVEL`: a permutation test of one face."""
         return self.p_value <= LEVEL
+
+    @property
+    def better_than_middle(self) -> bool:
+        """Whether the area between the curves is larger than that of the spot, so that the map adds something to it."""
+        return self.insertion_area - self.deletion_area > float(
+            area(self.middle_insertion) - area(self.middle_deletion)
+        )
 
     def band(self, curve: Literal["deletion", "insertion"]) -> tuple[Curve, Curve]:
         """The 5th and 95th percentile of the random curves at each share."""
@@ -148,10 +162,10 @@ def deletion_insertion(
     options = options or FaithfulnessOptions()
     if not heatmap.has_evidence:
         raise MaskDetError(f"There is no evidence for {heatmap.label} in this heatmap, so that none can be deleted.")
-    maps = [resized(heatmap.values, FACE_SIZE, FACE_SIZE), *random_maps(options)]
-    deletion, insertion = curves(logits, face, np.stack(maps), heatmap.label, options, progress)
+    maps = np.stack([resized(heatmap.values, FACE_SIZE, FACE_SIZE), middle_spot(), *random_maps(options)])
+    deletion, insertion = curves(logits, face, maps, heatmap.label, options, progress)
     share = np.linspace(0, 1, options.steps + 1)
-    return Faithfulness(share, deletion[0], insertion[0], deletion[1:], insertion[1:])
+    return Faithfulness(share, deletion[0], insertion[0], deletion[2:], insertion[2:], deletion[1], insertion[1])
 
 
 def curves(
@@ -215,6 +229,12 @@ def random_maps(options: FaithfulnessOptions, count: int | None = None) -> npt.N
     rng = np.random.default_rng(options.seed)
     noise = rng.normal(size=(count or options.random_maps, FACE_SIZE, FACE_SIZE))
     return np.stack([gaussian_filter(each, options.smoothness, mode="wrap") for each in noise])
+
+
+def middle_spot() -> npt.NDArray[np.float64]:
+    """A spot in the middle of a face, the same for all: a Gaussian of 30 pixels, shape (150, 150), 0..1."""
+    distance = np.square(np.arange(FACE_SIZE) - (FACE_SIZE - 1) / 2)
+    return np.asarray(np.exp(-(distance[:, None] + distance) / (2 * _SPOT**2)))
 
 
 def hottest_first(values: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[np.int64]:
