@@ -1,22 +1,25 @@
 """From verdicts on many photos to the entries of a report: crops, heatmaps over them, and remarks."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from maskdet.attribution import COLOUR_MAPS, Heatmap, overlay
-from maskdet.photo_report import ReportFace, ReportPhoto
-from maskdet.photos import RgbImage, read_photo
+from maskdet.attribution import COLOUR_MAPS, METHODS, Explainer, Heatmap, overlay
+from maskdet.detection import FaceDetector
+from maskdet.photo_report import ReportFace, ReportModel, ReportPhoto
+from maskdet.photos import Box, RgbImage, read_photo
 from maskdet.predict import FoundFace, Judge, JudgedPhoto, Verdict, why_not
 from maskdet.progress import Progress, silent
 
 #: From a normalised face and a label to the heatmap of its evidence.
 Explain = Callable[[RgbImage, str], Heatmap]
-#: A face is laid under its heatmap at this many pixels at most: no report shows more of it.
-_FACE_SIDE: Final = 480
+#: Longest side of a photo and of a face in a report, in px: no more of them is kept while it is made.
+_PHOTO_SIDE: Final = 960
+_FACE_SIDE: Final = 240
 
 
 def report_photos(
@@ -48,7 +51,7 @@ def report_photos(
                 _entry(image, face, verdict, judge, explain, opacity, colour_map)
                 for face, verdict in zip(photo.faces, item.verdicts, strict=True)
             )
-            yield ReportPhoto(photo.name, photo.status, np.asarray(image), faces)
+            yield _small(ReportPhoto(photo.name, photo.status, np.asarray(image), faces))
         else:
             yield ReportPhoto(photo.name, photo.status, None)
         progress(number, len(judged), "writing the report")
@@ -79,3 +82,30 @@ def _entry(
         face.number, face.box, crop, verdict.label, verdict.verdict, verdict.p_without_mask, heat,
         " ".join(filter(None, remarks)),
     )  # fmt: skip
+
+
+def report_model(judge: Judge, explainer: Explainer, detector: FaceDetector | None, min_size: int) -> ReportModel:
+    """What the heading of a report says of the model, of its heatmaps, and of how faces were found."""
+    reliability, method = judge.reliability, METHODS[explainer.methods[0]]
+    how = method.title + (f", layer {explainer.default_layer}" if method.uses_layer else "")
+    found = "each photo was taken as one face"
+    if detector:
+        found = f"YuNet, score at least {detector.options.score_threshold:g}; faces from {min_size} px"
+    band = (reliability.low, reliability.high) if reliability else None
+    return ReportModel(judge.run.title, judge.run.id, band, how, found)
+
+
+def _small(entry: ReportPhoto) -> ReportPhoto:
+    """The entry with its photo, and the boxes on it, no larger than a report shows them."""
+    if entry.photo is None:
+        return entry
+    image = Image.fromarray(entry.photo)
+    image.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE))
+    scale = image.width / entry.photo.shape[1]
+    faces = tuple(replace(face, box=_scaled(face.box, scale)) for face in entry.faces)
+    return replace(entry, photo=np.asarray(image), faces=faces)
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    left, top, right, bottom = (round(side * scale) for side in box)
+    return left, top, right, bottom

@@ -122,7 +122,7 @@ def why_not(verdict: Verdict, reliability: Reliability | None) -> str:
     if verdict.verdict == "not_like_training_data":
         inside = f"{options.get('quantile', 0.99):.0%}"
         return (
-            f"It is {verdict.distance:.1f} times as far from the training faces as the limit that {inside} of the "
+            f"It is {verdict.distance:.2f} times as far from the training faces as the limit that {inside} of the "
             "validation faces keep. A verdict on it would be a guess."
         )
     return ""
@@ -188,7 +188,12 @@ Finder = Callable[[str, Path | bytes], PhotoFaces]
 
 
 def find_faces(
-    name: str, source: Path | bytes, detector: FaceDetector | None, min_size: int = MIN_FACE_SIZE
+    name: str,
+    source: Path | bytes,
+    detector: FaceDetector | None,
+    min_size: int = MIN_FACE_SIZE,
+    *,
+    seen: Callable[[Photo], None] | None = None,
 ) -> PhotoFaces:
     """Read a photo and crop its faces.
 
@@ -198,6 +203,8 @@ def find_faces(
         None takes the whole photo as one face; so does a photo in which none is found.
     min_size : int
         Least length of a face's shorter side in pixels (see `FoundFace.too_small`).
+    seen : callable, optional
+        Is given the decoded photo, for one who wants to show it: decoding is most of the work on a large one.
 
     Returns
     -------
@@ -208,6 +215,8 @@ def find_faces(
         photo = read_photo(source)
     except PhotoError as error:
         return PhotoFaces(name, 0, 0, (), str(error))
+    if seen is not None:
+        seen(photo)
     faces = crop_faces(photo, detector, min_size) if detector else ()
     status = OK
     if not faces:

@@ -41,7 +41,7 @@ def test_entries_have_crops_heatmaps_and_remarks(tmp_path: Path) -> None:
     first, small = dark.faces
     assert (small.verdict, small.heatmap, small.remark) == (None, None, "")
     assert first.verdict == "not_like_training_data"  # 3.5 from grey, where 3 is the limit
-    assert first.remark.startswith("It is 1.2 times as far from the training faces as the limit")
+    assert first.remark.startswith("It is 1.17 times as far from the training faces as the limit")
     assert first.heatmap is not None
     assert first.heatmap.shape == first.crop.shape
     assert first.heatmap[0].mean() > first.crop[0].mean() + 50  # hot above
@@ -56,3 +56,15 @@ def test_heatmaps_may_be_left_out(tmp_path: Path) -> None:
     judged = judge_faces([find_faces("dark.png", path, None)], judge)
     (entry,) = report_photos(judged, [path], judge, None)
     assert (entry.faces[0].heatmap, entry.faces[0].remark, entry.faces[0].verdict) == (None, "", "with_mask")
+
+
+def test_no_more_of_a_large_photo_is_kept_than_is_shown(tmp_path: Path) -> None:
+    path = write_photo(tmp_path / "large.png", (1920, 960), DARK)
+    judge = Judge(SimpleNamespace(id="run"), Bright(), None)  # type: ignore[arg-type] - a run by its id
+    judged = judge_faces([find_faces("large.png", path, detector((1000, 200, 1600, 800)))], judge)
+    (entry,) = report_photos(judged, [path], judge, heat_on_top)
+    assert entry.photo is not None
+    assert entry.photo.shape == (480, 960, 3)
+    (left, top, right, bottom), face = judged[0].photo.faces[0].box, entry.faces[0]
+    assert face.box == (round(left / 2), round(top / 2), round(right / 2), round(bottom / 2))
+    assert max(face.crop.shape) == 240

@@ -115,6 +115,14 @@ def test_where_no_face_is_found_the_whole_photo_is_one_and_says_so(tmp_path: Pat
     assert find_faces("wall.png", path, None).status == OK  # as it was asked for
 
 
+def test_the_decoded_photo_is_handed_on_to_one_who_shows_it(tmp_path: Path) -> None:
+    seen: list[Any] = []
+    find_faces("wall.png", write_photo(tmp_path / "wall.png", (30, 20), BRIGHT), None, seen=seen.append)
+    (tmp_path / "bad.jpg").write_text("no photo")
+    find_faces("bad.jpg", tmp_path / "bad.jpg", None, seen=seen.append)
+    assert [photo.image.size for photo in seen] == [(30, 20)]
+
+
 def test_verdicts_say_when_not_to_believe_the_label() -> None:
     faces = np.stack([np.full((150, 150, 3), shade, np.uint8) for shade in (128 - 64, 128 + 16, 128 + 64, 128 + 112)])
     verdicts = judge(Believed())(faces)

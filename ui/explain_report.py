@@ -1,29 +1,18 @@
 """The report on many photos: made on request, since heatmaps take time, then downloaded."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
-from maskdet.detection import FaceDetector
-from maskdet.photo_report import ReportFace, ReportModel, ReportPhoto, photo_report
-from maskdet.photos import RgbImage
+from maskdet.photo_report import photo_report
 from maskdet.predict import JudgedPhoto
 from ui.explain_heat import Display
 from ui.explain_models import detector, explainer_of, judge_of
 from ui.explain_state import Options, Upload
 
-if TYPE_CHECKING:
-    from maskdet.attribution import Explainer
-
 _REPORT: Final = "explain_report"
-#: Longest side of a photo and of a face in the report, in px: no more of them is kept while it is made.
-_PHOTO_SIDE: Final = 960
-_FACE_SIDE: Final = 240
 
 
 def report_button(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], options: Options, display: Display) -> None:
@@ -46,7 +35,7 @@ def report_button(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], opti
 
 
 def _make(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], options: Options, display: Display) -> bytes:
-    from maskdet.batch_report import report_photos
+    from maskdet.batch_report import report_model, report_photos
 
     judge, explainer = judge_of(options.folder), explainer_of(options.folder)
     bar = st.progress(0.0, "Writing the report")
@@ -55,43 +44,7 @@ def _make(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], options: Opt
         lambda done, total, text: bar.progress(done / total, f"Writing the report: {done:,} of {total:,} photos"),
         opacity=display.opacity, colour_map=display.colour_map,
     )  # fmt: skip
-    html = photo_report([_small(entry) for entry in entries], _model(options, explainer))
+    found_by = None if options.whole else detector()
+    html = photo_report(list(entries), report_model(judge, explainer, found_by, options.min_size))
     bar.empty()
     return html.encode()
-
-
-def _model(options: Options, explainer: "Explainer") -> ReportModel:
-    from maskdet.attribution import METHODS
-
-    reliability = judge_of(options.folder).reliability
-    method = METHODS[explainer.methods[0]]
-    how = method.title + (f", layer {explainer.default_layer}" if method.uses_layer else "")
-    return ReportModel(
-        options.run.title, options.run.id, (reliability.low, reliability.high) if reliability else None, how,
-        "each photo was taken as one face" if options.whole else _found_by(detector(), options.min_size),
-    )  # fmt: skip
-
-
-def _found_by(found_by: FaceDetector, min_size: int) -> str:
-    return f"YuNet, score at least {found_by.options.score_threshold:g}; faces from {min_size} px"
-
-
-def _small(entry: ReportPhoto) -> ReportPhoto:
-    """The entry with pictures no larger than the report shows them."""
-    if entry.photo is None:
-        return entry
-    photo = _shrunk(entry.photo, _PHOTO_SIDE)
-    scale = photo.shape[1] / entry.photo.shape[1]
-    return replace(entry, photo=photo, faces=tuple(_small_face(face, scale) for face in entry.faces))
-
-
-def _small_face(face: ReportFace, scale: float) -> ReportFace:
-    left, top, right, bottom = (round(side * scale) for side in face.box)
-    heatmap = None if face.heatmap is None else _shrunk(face.heatmap, _FACE_SIDE)
-    return replace(face, box=(left, top, right, bottom), crop=_shrunk(face.crop, _FACE_SIDE), heatmap=heatmap)
-
-
-def _shrunk(pixels: RgbImage, side: int) -> RgbImage:
-    image = Image.fromarray(pixels)
-    image.thumbnail((side, side))
-    return np.asarray(image)

@@ -20,6 +20,7 @@ from maskdet.runs import Run
 from ui.explain_models import detector, judge_of
 
 _MEMORY: Final = "explain_memory"
+_DECODED: Final = "decoded"
 #: Longest side of a photo on the page, and of a face in it, in pixels.
 _PHOTO_SIDE: Final = 1400
 _FACE_SIDE: Final = 480
@@ -144,8 +145,8 @@ class Memory:
         self._kept = {digest: kept for digest, kept in self._kept.items() if digest in stay}
         self._digests = {file_id: digest for file_id, digest in self._digests.items() if file_id in ids}
 
-    def drop(self, key: Hashable, *, except_of: str) -> None:
-        """Drop what is kept under a key, for all files but one."""
+    def drop(self, key: Hashable, *, except_of: str = "") -> None:
+        """Drop what is kept under a key, for all files, or for all but one."""
         for digest, kept in self._kept.items():
             if digest != except_of:
                 kept.pop(key, None)
@@ -172,7 +173,9 @@ def judged_photos(uploads: Sequence[Upload], options: Options, progress: Progres
 
     def find(digest: str, data: Path | bytes) -> PhotoFaces:
         found_by = None if options.whole else detector()
-        make = lambda: find_faces(digest, data, found_by, options.min_size)  # noqa: E731 - a call that is put off
+        # One photo alone is looked at next: it stays decoded until then. Many would take too much memory.
+        seen = (lambda photo: known.kept(digest, _DECODED, lambda: photo.image)) if len(waiting) == 1 else None
+        make = lambda: find_faces(digest, data, found_by, options.min_size, seen=seen)  # noqa: E731 - put off
         faces: PhotoFaces = known.kept(digest, ("found", *options.found_by), make)
         return faces
 
@@ -194,12 +197,14 @@ def picture_of(upload: Upload, photo: PhotoFaces, options: Options) -> Picture:
     key = ("picture", *options.found_by)
     for found_by in {options.found_by, *((whole, options.min_size) for whole in (True, False))}:
         memory().drop(("picture", *found_by), except_of=upload.digest)
-    made: Picture = memory().kept(upload.digest, key, lambda: _picture(upload.data, photo.faces))
+    decoded = memory().known(upload.digest, _DECODED)
+    make = lambda: _picture(decoded or read_photo(upload.data).image, photo.faces)  # noqa: E731 - put off
+    made: Picture = memory().kept(upload.digest, key, make)
+    memory().drop(_DECODED)
     return made
 
 
-def _picture(data: bytes, faces: Sequence[FoundFace]) -> Picture:
-    image = read_photo(data).image
+def _picture(image: Image.Image, faces: Sequence[FoundFace]) -> Picture:
     crops = []
     for face in faces:
         crop = image.crop(face.box)

@@ -70,7 +70,7 @@ def predict(
             judge_photos(sources, lambda name, path: find_faces(name, path, detector, min_size), judge, progress)
         )
         if report:
-            _write_report(report, judged, photos, judge, f"YuNet; faces from {min_size} px" if detector else "none")
+            _write_report(report, judged, photos, judge, detector, min_size)
     table = verdicts_table(judged, run.id, min_size)
     _write(table, csv)
     unread = int(table["face"].isna().sum())
@@ -191,22 +191,20 @@ def _lay_heatmaps(
 
 
 def _write_report(
-    target: Path, judged: "list[JudgedPhoto]", sources: list[Path], judge: "Judge", detector: str
-) -> None:
-    from maskdet.attribution import METHODS, Explainer
-    from maskdet.batch_report import report_photos
-    from maskdet.photo_report import ReportModel, photo_report
+    target: Path, judged: "list[JudgedPhoto]", sources: list[Path], judge: "Judge", found_by: "FaceDetector | None",
+    min_size: int,
+) -> None:  # fmt: skip
+    from maskdet.attribution import Explainer
+    from maskdet.batch_report import report_model, report_photos
+    from maskdet.photo_report import photo_report
 
-    run, reliability = judge.run, judge.reliability
-    explainer = Explainer(load(run), logits=judge.logits)
+    explainer = Explainer(load(judge.run), logits=judge.logits)
     method = explainer.methods[0]
-    how = METHODS[method].title + (f", layer {explainer.default_layer}" if METHODS[method].uses_layer else "")
-    band = (reliability.low, reliability.high) if reliability else None
     with progress_bar() as progress:
         entries = list(
             report_photos(judged, sources, judge, lambda face, label: explainer.heatmap(method, face, label), progress)
         )
-    html = photo_report(entries, ReportModel(run.title, run.id, band, how, detector))
+    html = photo_report(entries, report_model(judge, explainer, found_by, min_size))
     with replacing(target) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
