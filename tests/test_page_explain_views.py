@@ -185,7 +185,7 @@ def test_a_face_unlike_the_training_faces_says_so(drawn: Path, monkeypatch: pyte
     judge_with(Reliable(["a"], distance=1.0), monkeypatch)
     app = fine(press(visit(drawn, monkeypatch), "explain_sample_astronaut"))
     assert chips(app) == ["Not like the training data"]
-    assert "2.0 times as far from the training faces as the limit that 99%" in texts(app)
+    assert "2.00 times as far from the training faces as the limit that 99%" in texts(app)
 
 
 def test_the_scale_marks_the_probability_and_the_band() -> None:
