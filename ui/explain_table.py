@@ -29,6 +29,8 @@ _HELP: Final = {
     "unreadable": "Files that are no photo, or damaged; the table says why.",
 }
 _CHOICE: Final = "explain_photo"
+#: From this shorter side on, in px, faces with and without mask are found about as often (docs/detection.md).
+_WELL_FOUND: Final = 40
 _TABLE: Final = "explain_table"
 _MOST_ROWS: Final = 8
 
@@ -51,6 +53,17 @@ def show_counts(judged: Sequence[JudgedPhoto]) -> None:
     with st.container(horizontal=True, gap="small"):
         for name, count in counts_of(judged).items():
             st.metric(_COUNTED[name], f"{count:,}", border=True, width=150, help=_HELP.get(name))
+    if _has_small_faces(judged):
+        st.caption(
+            "Faces below 40 px are easier to miss with a mask than without: from 20 to 39 px, 91 % of masked faces were "
+            "found (n = 1,147) and 98 % of the others (n = 208). A count of masks in a crowd is rather too low."
+        )
+
+
+def _has_small_faces(judged: Sequence[JudgedPhoto]) -> bool:
+    """Whether some detected face is smaller than those on which the detector misses masks hardly more often."""
+    boxes = [face.detected.box for one in judged for face in one.photo.faces if face.detected]
+    return any(min(right - left, bottom - top) < _WELL_FOUND for left, top, right, bottom in boxes)
 
 
 def show_table(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], options: Options) -> pd.DataFrame:
