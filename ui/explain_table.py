@@ -55,8 +55,8 @@ def show_counts(judged: Sequence[JudgedPhoto]) -> None:
             st.metric(_COUNTED[name], f"{count:,}", border=True, width=150, help=_HELP.get(name))
     if _has_small_faces(judged):
         st.caption(
-            "Faces below 40 px are easier to miss with a mask than without: from 20 to 39 px, 91 % of masked faces were "
-            "found (n = 1,147) and 98 % of the others (n = 208). A count of masks in a crowd is rather too low."
+            "Faces below 40 px are easier to miss with a mask than without: from 20 to 39 px, 91 % of masked faces "
+            "were found (n = 1,147) and 98 % of the others (n = 208). A count of masks in a crowd is rather too low."
         )
 
 
