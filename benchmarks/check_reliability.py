@@ -40,7 +40,7 @@ _BATCH = 128
 #: How many pictures of each kind that is no training face; the first three are drawn and chose the space.
 _DRAWN = {"textures": 400, "noise": 200, "flat colours": 200}
 _PATCHES, _UPSIDE_DOWN, _SAMPLE = 600, 500, 200
-_CHOICES = {"components": (16, 32, 64), "length_weight": (2.0, 4.0, 8.0), "neighbour": (2, 5, 10)}
+_CHOICES = {"components": (16, 64), "length_weight": (0.0, 4.0, 8.0), "neighbour": (2, 5, 10)}
 
 Cells = Iterable[object]
 Mask = npt.NDArray[np.bool_]

@@ -264,7 +264,8 @@ def _fit_space(train: Features, options: ReliabilityOptions) -> FeatureSpace:
     from sklearn.decomposition import PCA
 
     length = _length(train)
-    pca = PCA(min(options.components, *train.shape), svd_solver="full").fit(train / length)
+    solver = "covariance_eigh" if train.shape[0] > train.shape[1] else "full"  # the quicker one, both without chance
+    pca = PCA(min(options.components, *train.shape), svd_solver=solver).fit(train / length)
     spread, mean_spread = float(np.log(length).std()), float(np.sqrt(pca.explained_variance_.mean()))
     stretch = options.length_weight * mean_spread / spread if spread > 0 else 0.0
     mean, components = (np.asarray(v, dtype=np.float16).astype(np.float32) for v in (pca.mean_, pca.components_.T))
