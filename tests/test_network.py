@@ -21,6 +21,7 @@ from maskdet.models.checkpoint import Arrays, History
 from maskdet.models.cnn import Cnn, build_cnn
 from maskdet.models.cnn_transfer import CnnTransfer
 from maskdet.models.network import WEIGHTS_FILE, NetworkModel, NetworkOptions
+from maskdet.models.onnx_graph import GRAPH_FILE
 from maskdet.models.precision import best_precision, precision_of_layers
 from maskdet.models.session import Phase, Session, judge_logits, reseed, score
 
@@ -447,7 +448,8 @@ def test_cnn_weights_are_no_larger_than_its_parameters(tmp_path: Path) -> None:
         sizes[half] = (tmp_path / WEIGHTS_FILE).stat().st_size / (4 * model.network.count_params())
     assert 1 <= sizes[False] < 1.1
     assert 0.5 <= sizes[True] < 0.6
-    assert [path.name for path in tmp_path.iterdir()] == [WEIGHTS_FILE]
+    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS_FILE, GRAPH_FILE}
+    assert (tmp_path / GRAPH_FILE).stat().st_size < 0.01 * (tmp_path / WEIGHTS_FILE).stat().st_size  # no weights in it
 
 
 def test_a_transfer_begins_with_the_convolutions_of_its_base(tmp_path: Path) -> None:
