@@ -3,7 +3,8 @@
 Prints the tables in Markdown that stand in docs/reliability.md: what a run's reliability, fitted on its training and
 validation faces, does on its test faces, on faces of the sources that it was not trained on, and on pictures that are
 no faces (`benchmarks.nonfaces`). The workspace must hold the faces that the runs were trained on. Intervals of faces
-are those of the cluster bootstrap; those of other pictures, each of which stands alone, Wilson's.
+are those of the cluster bootstrap, or Wilson's over photos where none or all of them are counted; those of other
+pictures, each of which stands alone, are Wilson's.
 
 ``--choose`` prints instead what the space of the features was chosen by: the share of validation faces and of drawn
 textures, noise and flat colours that are not like the training data, for some options.
@@ -22,7 +23,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import nonfaces
-from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
+from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, Values, measured
 from maskdet.facetable import Faces, load_faces
 from maskdet.images import StoredImages, batches, stored_images
 from maskdet.labels import CLASSES
@@ -153,12 +154,16 @@ def share(part: Seen, hits: Mask, among: Mask) -> str:
     if part.rows["group"].nunique() < FEWEST_GROUPS:
         return f"{100 * values['share']:.2f} % (too few photos for an interval)"
     low, high = intervals["share"]
+    if low == high:  # none or all of them: no sample of theirs can show how many there might be
+        groups = part.rows.loc[among, "group"].nunique()
+        interval = binomtest(round(values["share"]) * groups, groups).proportion_ci(LEVEL, method="wilson")
+        low, high = interval.low, interval.high
     return f"{100 * values['share']:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
 
 
 def wilson(hits: Mask) -> str:
     """The share of hits among pictures that stand alone, with Wilson's interval (1927)."""
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95, method="wilson")
+    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(LEVEL, method="wilson")
     return f"{100 * hits.mean():.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
