@@ -74,7 +74,7 @@ def _show_curves(found: "Faithfulness", title: str) -> None:
             f"(p = {found.p_value:.2f}).", icon=":material/check_circle:",
         )  # fmt: skip
         if not found.better_than_middle:
-            st.info("But a plain spot in the middle of the face does as well: the curves don't show that it found more.")
+            st.info("But a plain spot in the middle of the face does as well: the curves don't show more.")
     else:
         st.warning(
             f"This heatmap does no better than random maps of this face can (p = {found.p_value:.2f}, {maps} maps): "
