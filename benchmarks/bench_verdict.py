@@ -122,7 +122,7 @@ def _engine(runtime: Any) -> Callable[[Any], Any]:
     """What a runtime rests on, without anything around it."""
     session = getattr(runtime, "_session", None)
     if session is not None:
-        return lambda faces: session.run(["logit"], {"faces": faces})
+        return lambda faces: session.run(None, {"faces": faces})
     pipeline = runtime._model.pipeline
     return lambda faces: pipeline.decision_function(faces.reshape(len(faces), -1).astype("float32") / 255)
 

@@ -99,7 +99,7 @@ class FeatureSpace:
             raise ValueError(f"features must be of shape (n, {len(self.mean)}), not {features.shape}")
         length = _length(features)
         centred = features / length - self.mean
-        reduced = centred @ self.components
+        reduced = _products(centred, self.components.T)
         lost = (centred**2).sum(axis=1, keepdims=True) - (reduced**2).sum(axis=1, keepdims=True)
         return np.hstack([reduced, np.sqrt(np.maximum(lost, 0)), self.stretch * np.log(length)], dtype=np.float32)
 
@@ -280,5 +280,14 @@ def _length(features: Features) -> npt.NDArray[np.float32]:
 
 def _squared_distances(points: Features, index: Features) -> Distances:
     """Of each point to each row of the index, shape (n, m)."""
-    squares = (points**2).sum(axis=1)[:, None] + (index**2).sum(axis=1)[None] - 2 * (points @ index.T)
+    squares = (points**2).sum(axis=1)[:, None] + (index**2).sum(axis=1)[None] - 2 * _products(points, index)
     return np.asarray(np.maximum(squares, 0), dtype=np.float32)
+
+
+def _products(rows: Features, others: Features) -> Features:
+    """Of each row with each of the others, shape (n, m).
+
+    Not by BLAS, whose threads wait for more work at full speed for a while and take the cores from what comes next: the
+    next 100 faces took the CNN 90 ms instead of 47. The millisecond it saves is little beside that.
+    """
+    return np.asarray(np.einsum("ij,kj->ik", rows, others), dtype=np.float32)
