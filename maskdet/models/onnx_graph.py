@@ -1,9 +1,9 @@
 """A network as an ONNX graph, so that verdicts need no TensorFlow, whose import alone takes seconds.
 
 The graph holds no weights: its initialisers carry the names under which they lie in the weights file beside it, and are
-read from there when a session is opened. So weights are stored once, in full or half precision. Why not tf2onnx: it
-wants versions of protobuf and numpy that TensorFlow has left behind. A flat graph of a dozen kinds of layers needs
-little more than their names.
+read from there when a session is opened. So weights are stored once, in full or half precision. tf2onnx (1.17), which
+Keras exports with, works too, but folds weights into one another and stores them again: 43 MB for InceptionV3, whose
+weights take 22 MB in half precision. A flat graph of a dozen kinds of layers needs little more than their names.
 """
 
 from collections import Counter
