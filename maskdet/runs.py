@@ -49,15 +49,8 @@ _SECONDS_TO_LOCK: Final = 1
 #: What only a training needs.
 _LEFTOVERS: Final = (_PLAN_FILE, _LOCK_FILE, CHECKPOINT_FILE)
 _PACKAGES: Final = (
-    "numpy",
-    "pandas",
-    "pillow",
-    "imagehash",
-    "scikit-learn",
-    "tensorflow",
-    "keras",
-    "opencv-python-headless",
-    "onnxruntime",
+    *("numpy", "pandas", "pillow", "imagehash"),
+    *("scikit-learn", "tensorflow", "keras", "opencv-python-headless", "onnxruntime"),
 )
 
 
