@@ -15,22 +15,18 @@ training that was cut goes on.
 """
 
 import os
-import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-import psutil
 from filelock import FileLock, Timeout
 
-from maskdet import __version__
 from maskdet.catalog import DATA_DIR, Pool
 from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
@@ -48,10 +44,6 @@ _LOCK_FILE: Final = ".lock"
 _SECONDS_TO_LOCK: Final = 1
 #: What only a training needs.
 _LEFTOVERS: Final = (_PLAN_FILE, _LOCK_FILE, CHECKPOINT_FILE)
-_PACKAGES: Final = (
-    *("numpy", "pandas", "pillow", "imagehash"),
-    *("scikit-learn", "tensorflow", "keras", "opencv-python-headless", "onnxruntime"),
-)
 
 
 @dataclass(frozen=True)
@@ -369,30 +361,3 @@ def _half_written(folder: Path) -> list[str]:
 def write_plan(folder: Path, plan: dict[str, Any]) -> None:
     """Write what is trained into a training's folder. Raises WorkspaceError if it cannot be written."""
     write_json(folder / _PLAN_FILE, plan)
-
-
-def environment() -> dict[str, Any]:
-    """The machine and versions that a result was made with."""
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = "not installed"
-    return {
-        "maskdet": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "packages": packages,
-    }
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from maskdet.catalog import Pool, load_catalog
 from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE, cross_validate, leave_one_dataset_out
+from maskdet.environment import environment
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces, scan
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
 from maskdet.quality import apply_filters, save_filtered
-from maskdet.runs import Run, discard_unfinished, environment, open_run, unfinished_runs
+from maskdet.runs import Run, discard_unfinished, open_run, unfinished_runs
 from maskdet.split import load_split, pool_table, save_split, split_faces
 from maskdet.train import resume, train
 from maskdet.workspace import Workspace, read_json, write_json, write_table

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from maskdet.calibrate import reliability_of
+from maskdet.environment import environment
 from maskdet.errors import MaskDetError, RunError
 from maskdet.evaluations import seen_faces, unseen_test_faces
 from maskdet.facetable import Faces, load_faces
@@ -22,7 +23,6 @@ from maskdet.reliability import Reliability, save_reliability
 from maskdet.runs import (
     FORMAT,
     Run,
-    environment,
     find_run,
     find_unfinished,
     list_runs,
