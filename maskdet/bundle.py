@@ -1,7 +1,8 @@
 """Ship a study: its runs with weights in half precision, small enough for a repository.
 
-What ships is what was judged: predictions and metrics are made again with the weights as they are shipped. No photo and
-no crop of one is in a bundle, only ids and numbers.
+What ships is what was judged: predictions and metrics are made again with the weights as they are shipped. No photo
+and no crop of one is in a bundle, only ids and numbers. Where a model's features show the faces, only means of groups
+of them ship; its weights do so as they are, and those of a support vector machine are features of some training faces.
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.attribution.analysis import GRADCAM_FILE
+from maskdet.calibrate import calibrate, shippable
 from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
@@ -20,7 +22,7 @@ from maskdet.metrics import evaluate_predictions
 from maskdet.models import create_model
 from maskdet.models.base import probability
 from maskdet.progress import Progress, silent
-from maskdet.reliability import INDEX_FILE, RELIABILITY_FILE
+from maskdet.reliability import save_reliability
 from maskdet.runs import Run, open_run
 from maskdet.study import STATE_FILE
 from maskdet.train import judged_beside
@@ -30,7 +32,7 @@ from maskdet.workspace import Workspace, read_json, write_json, write_table
 #: Half precision ships only where it moves the test macro F1 by at most this.
 LARGEST_CHANGE: Final = 0.002
 BUNDLE_FILE: Final = "study.json"
-_AS_THEY_ARE: Final = ("history.json", OUT_OF_SAMPLE_FILE, RELIABILITY_FILE, INDEX_FILE, GRADCAM_FILE)
+_AS_THEY_ARE: Final = ("history.json", OUT_OF_SAMPLE_FILE, GRADCAM_FILE)
 
 
 def write_bundle(
@@ -113,6 +115,7 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, rema
     for name in _AS_THEY_ARE:
         if (run.folder / name).is_file():
             shutil.copyfile(run.folder / name, partial / name)
+    save_reliability(partial, calibrate(workspace, run, progress, shippable(run)))
     if (run.folder / LEFT_OUT_FILE).is_file():
         found = read_json(run.folder / LEFT_OUT_FILE)
         write_json(partial / LEFT_OUT_FILE, [each | {"options": _without_folders(each["options"])} for each in found])

@@ -12,6 +12,7 @@ from maskdet.errors import RunError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, batches, stored_images
 from maskdet.labels import CLASSES
+from maskdet.models import MODELS
 from maskdet.models.base import Features, Logits
 from maskdet.models.network import NetworkModel
 from maskdet.models.onnx_graph import GRAPH_FILE, WEIGHTS_FILE, write_graph
@@ -25,6 +26,7 @@ from maskdet.workspace import Workspace
 #: From normalised faces, shape (n, 150, 150, 3), to logits and features, as a `maskdet.runtime.Runtime`.
 Predict = Callable[[RgbImage], tuple[Logits, Features]]
 _BATCH: Final = 128
+_SHIPPED_CENTRES: Final = 200
 _FITTED_ON: Final = ("train", "validation")
 
 
@@ -45,15 +47,23 @@ def calibrate(
 
 
 def calibrate_and_save(workspace: Workspace, run: Run, progress: Progress = silent) -> Reliability:
-    """`calibrate`, and write into the run's folder, with the graph of a network that has none yet."""
+    """`calibrate`, and write into the run's folder, with the graph of a network that has none yet.
+
+    Of a bundled run only what may ship is written (see `shippable`).
+    """
     weights = run.folder / "weights" / WEIGHTS_FILE
     if weights.is_file() and not weights.with_name(GRAPH_FILE).is_file():
         model = run.load_model()
         if isinstance(model, NetworkModel):
             write_graph(model.network, weights)
-    found = calibrate(workspace, run, progress)
+    found = calibrate(workspace, run, progress, shippable(run) if run.is_bundled else None)
     save_reliability(run.folder, found)
     return found
+
+
+def shippable(run: Run) -> ReliabilityOptions:
+    """Options whose result shows no face: means of groups of faces where features show the faces themselves."""
+    return ReliabilityOptions(centres=_SHIPPED_CENTRES if MODELS[run.model_name].features_show_faces else None)
 
 
 def reliability_of(

@@ -17,11 +17,12 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from maskdet.cluster import dask_workers
+from maskdet.dataset_folders import dataset_signature, find_datasets
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
 from maskdet.measure import HASH_KINDS, VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
 from maskdet.progress import Progress, silent
-from maskdet.readers import Reading, dataset_signature, find_datasets, read_dataset
+from maskdet.readers import Reading, read_dataset
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
 _REJECT_COLUMNS = ["dataset", "photo", "reason"]
@@ -45,7 +46,7 @@ class Faces:
     photos : dict
         Number of photos of each dataset, with or without a face.
     signatures : dict
-        What each dataset's files looked like when it was scanned (see `maskdet.readers.dataset_signature`).
+        What each dataset's files looked like when it was scanned (see `maskdet.dataset_folders.dataset_signature`).
     """
 
     table: pd.DataFrame

@@ -24,6 +24,8 @@ from maskdet.workspace import read_json, replacing, write_json
 
 RELIABILITY_FILE: Final = "reliability.json"
 INDEX_FILE: Final = "reliability.npz"
+#: A mean of fewer faces would still look like one of them.
+FEWEST_IN_GROUP: Final = 10
 _NUMBERS: Final = ("temperature", "low", "high", "distance_threshold")
 Distances = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -51,6 +53,10 @@ class ReliabilityOptions:
         The distance is that to the so-manieth nearest of them.
     quantile : float
         Share of validation faces that are like the training faces.
+    centres : int or None
+        None keeps every training face, of which the distance takes a sample. Else only the means of so many groups of
+        alike faces are kept (k-means), and the distance is that to the nearest mean: for a run that is given to others
+        though its features show the faces. Groups of fewer than `FEWEST_IN_GROUP` faces are left out.
     """
 
     target: float = 0.005
@@ -61,14 +67,15 @@ class ReliabilityOptions:
     sample: int = 1000
     neighbour: int = 5
     quantile: float = 0.99
+    centres: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.target < 1 or not 0 < self.quantile < 1:
             raise MaskDetError(f"target and quantile must be between 0 and 1, not {self.target} and {self.quantile}.")
         if not 0 <= self.most[0] <= self.least[0] <= 0.5 <= self.least[1] <= self.most[1] <= 1:
             raise MaskDetError(f"The band must lie around 0.5 and within 0..1, not {self.least} and {self.most}.")
-        for name in ("components", "sample", "neighbour"):
-            if getattr(self, name) < 1:
+        for name in ("components", "sample", "neighbour", "centres"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise MaskDetError(f"{name} must be at least 1, not {getattr(self, name)}.")
         if self.length_weight < 0:
             raise MaskDetError(f"length_weight must be at least 0, not {self.length_weight}.")
@@ -118,9 +125,9 @@ class Reliability:
         A face farther from the training faces than this is not like them.
     space : FeatureSpace
     index : array, shape (m, c)
-        The training faces in that space.
+        The training faces in that space, or means of groups of them.
     face_ids : tuple of str
-        Their ids.
+        Their ids; none for means.
     step, neighbour : int
         The distance is that to the so-manieth nearest of every so-manieth of them.
     record : dict
@@ -154,7 +161,15 @@ class Reliability:
         return np.sqrt(np.partition(squares, place, axis=1)[:, place])
 
     def nearest(self, features: Features, k: int) -> tuple[npt.NDArray[np.object_], Distances]:
-        """The ids of the k nearest training faces, nearest first, and their distances; both of shape (n, k)."""
+        """The ids of the k nearest training faces, nearest first, and their distances; both of shape (n, k).
+
+        Raises
+        ------
+        RunError
+            If only means of the training faces are known.
+        """
+        if not self.face_ids:
+            raise RunError("This run keeps means of its training faces alone, since its features show the faces.")
         squares = _squared_distances(self.space(features), self.index)
         order = np.argsort(squares, axis=1, kind="stable")[:, :k]
         return np.array(self.face_ids, dtype=object)[order], np.sqrt(np.take_along_axis(squares, order, axis=1))
@@ -190,10 +205,13 @@ def fit_reliability(
     low = _edge(calibrated, labels == 1, options.target, options.least[0], options.most[0])
     high = 1 - _edge(1 - calibrated, labels == 0, options.target, 1 - options.least[1], 1 - options.most[1])
     space = _fit_space(train, options)
-    index = space(train).astype(np.float16).astype(np.float32)  # as it is stored
+    index, ids, neighbour = space(train), tuple(face_ids), options.neighbour
+    if options.centres:
+        index, ids, neighbour = _centres(index, options.centres), (), 1
+    index = index.astype(np.float16).astype(np.float32)  # as it is stored
     step = max(1, len(index) // options.sample)
-    neighbour = max(1, min(options.neighbour, len(index[::step]) // 10))
-    found = Reliability(temperature, low, high, np.inf, space, index, tuple(face_ids), step, neighbour)
+    neighbour = max(1, min(neighbour, len(index[::step]) // 10))
+    found = Reliability(temperature, low, high, np.inf, space, index, ids, step, neighbour)
     threshold = float(np.quantile(found.distance(validation), options.quantile))
     return replace(found, distance_threshold=threshold)
 
@@ -234,11 +252,12 @@ def load_reliability(folder: Path) -> Reliability | None:
         stored = read_json(folder / RELIABILITY_FILE)
         with np.load(folder / INDEX_FILE, allow_pickle=False) as arrays:
             mean, components, index = (arrays[name].astype(np.float32) for name in ("mean", "components", "index"))
-            face_ids = tuple(arrays["face_ids"].tobytes().decode().split("\n"))
+            face_ids = tuple(arrays["face_ids"].tobytes().decode().splitlines())
         space = FeatureSpace(mean, components, float(stored["stretch"]))
         numbers: dict[str, Any] = {name: float(stored[name]) for name in _NUMBERS}
         numbers |= {name: int(stored[name]) for name in ("step", "neighbour")}
-        if index.shape != (len(face_ids), components.shape[1] + 2) or len(mean) != len(components):
+        fits = len(face_ids) in (0, len(index)) and index.shape[1:] == (components.shape[1] + 2,)
+        if not fits or len(mean) != len(components):
             raise ValueError("its parts do not belong together")
         return Reliability(**numbers, space=space, index=index, face_ids=face_ids, record=dict(stored["record"]))
     except Exception as error:  # whatever json, zip and numpy raise
@@ -270,6 +289,16 @@ def _fit_space(train: Features, options: ReliabilityOptions) -> FeatureSpace:
     stretch = options.length_weight * mean_spread / spread if spread > 0 else 0.0
     mean, components = (np.asarray(v, dtype=np.float16).astype(np.float32) for v in (pca.mean_, pca.components_.T))
     return FeatureSpace(mean, components, stretch)
+
+
+def _centres(points: Features, count: int) -> Features:
+    """Means of groups of alike points, the same in every call; at least one, be it the mean of all."""
+    from sklearn.cluster import KMeans
+
+    groups = KMeans(min(count, max(1, len(points) // FEWEST_IN_GROUP)), n_init=3, random_state=0).fit_predict(points)
+    large = [group for group in np.unique(groups) if (groups == group).sum() >= FEWEST_IN_GROUP]
+    means = [points[groups == group].mean(axis=0) for group in large] or [points.mean(axis=0)]
+    return np.asarray(means, dtype=np.float32)
 
 
 def _length(features: Features) -> npt.NDArray[np.float32]:

@@ -90,6 +90,14 @@ def blotches(seed: int, size: tuple[int, int] = (32, 40)) -> Image.Image:
     return Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
 
 
+def touch(folder: Path, *names: str) -> Path:
+    """Empty files: a reader looks at names and annotations only."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
 def write_photo(
     path: Path, size: tuple[int, int] = (32, 40), colour: Colour | None = None, *, seed: int = 0, **save: Any
 ) -> Path:

@@ -38,6 +38,18 @@ def test_a_state_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT_FILE, HISTORY_FILE]
 
 
+def test_whoever_finds_a_state_finds_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed between the two files must not leave a state of which nothing is known."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maskdet.models.checkpoint.write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        FolderCheckpoint(tmp_path).save(HISTORY, ARRAYS)
+    assert not (tmp_path / CHECKPOINT_FILE).exists()
+
+
 @pytest.mark.parametrize("damage", ["empty", "garbled", "cut"])
 def test_damage_says_what_to_do(tmp_path: Path, damage: str) -> None:
     FolderCheckpoint(tmp_path).save(HISTORY, ARRAYS)

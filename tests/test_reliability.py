@@ -140,6 +140,32 @@ def test_fit_knows_faces_from_others() -> None:
     assert [row[0] for row in found.nearest(train[:20], 1)[0]] == ids[:20]
 
 
+def test_means_of_groups_take_the_place_of_faces() -> None:
+    """Two clouds of 60 are their two means; three faces apart from all are too few for a mean of their own."""
+    clouds_of = np.repeat([[9.0, 0, 0], [0, 6, 0], [0, 0, 3]], [60, 60, 3], axis=0)
+    train = (clouds_of + np.random.default_rng(0).normal(0, 0.001, clouds_of.shape)).astype(np.float32)
+    logits, labels = drawn_logits(60)
+    options = ReliabilityOptions(components=2, centres=3)
+    found = fit_reliability(train, [str(n) for n in range(123)], train[:60], logits, labels, options)
+    assert (found.face_ids, found.step, found.neighbour) == ((), 1, 1)
+    np.testing.assert_allclose(found.distance(train[:120]), 0, atol=0.05)
+    assert (found.distance(train[120:]) > 0.5).all()
+    with pytest.raises(RunError, match="its features show the faces"):
+        found.nearest(train[:1], 1)
+
+
+def test_means_are_saved_without_ids(tmp_path: Path) -> None:
+    logits, labels = drawn_logits(50)
+    found = fit_reliability(
+        clouds(0, 60), [""] * 60, clouds(1, 50), logits, labels, ReliabilityOptions(centres=4)
+    )  # fmt: skip
+    save_reliability(tmp_path, found)
+    again = load_reliability(tmp_path)
+    assert again is not None
+    assert again.face_ids == ()
+    np.testing.assert_array_equal(again.distance(clouds(2, 9)), found.distance(clouds(2, 9)))
+
+
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_handful_of_faces_is_enough(count: int) -> None:
     features = clouds(0, count)
@@ -205,6 +231,7 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
         ({"components": 0}, "components must be at least 1, not 0"),
         ({"sample": 0}, "sample must be at least 1, not 0"),
         ({"neighbour": 0}, "neighbour must be at least 1, not 0"),
+        ({"centres": 0}, "centres must be at least 1, not 0"),
         ({"length_weight": -1.0}, r"length_weight must be at least 0, not -1\.0"),
     ],
 )

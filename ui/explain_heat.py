@@ -1,7 +1,7 @@
 """Heatmaps of a face: computed once in a session, and laid over the face as the visitor likes them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ def heatmap_of(
 ) -> "Heatmap":
     """A heatmap by any model and method, for the chosen run's label if no other is given."""
     label = label or look.verdict.label
-    make: Callable[[], Heatmap] = lambda: explainer.heatmap(method, look.pixels, label, layer, progress)  # noqa: E731
+    make = partial(explainer.heatmap, method, look.pixels, label, layer, progress)
     made: Heatmap = look.kept(("heat", folder, method, label, layer), make)
     return made
 

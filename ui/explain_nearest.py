@@ -23,6 +23,12 @@ def show_nearest(look: Look, display: Display) -> None:
     if judge.reliability is None:
         st.info("This run has no index of its training faces: it was trained by an earlier version.")
         return
+    if not judge.reliability.face_ids:
+        st.info(
+            "This run ships without an index of its training faces, since what the model sees of a face shows the face "
+            "itself. A training of your own keeps one."
+        )
+        return
     found: tuple[Any, Any] = look.kept(
         ("nearest", look.options.folder),
         lambda: judge.reliability.nearest(judge.runtime(look.pixels[None])[1], _COUNT),

@@ -5,6 +5,7 @@ Everything is kept under the digest of the file it came from. What belongs to a 
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from maskdet.photos import RgbImage, read_photo
+from maskdet.photos import Photo, RgbImage, read_photo
 from maskdet.predict import FoundFace, JudgedPhoto, PhotoFaces, Verdict, find_faces, judge_photos
 from maskdet.progress import Progress, silent
 from maskdet.runs import Run
@@ -128,6 +129,10 @@ class Memory:
             self._digests[file_id] = digest_of(data)
         return self._digests[file_id]
 
+    def keep(self, digest: str, key: Hashable, value: Any) -> None:
+        """Keep something under a key."""
+        self._kept.setdefault(digest, {})[key] = value
+
     def kept(self, digest: str, key: Hashable, make: Callable[[], Any]) -> Any:
         """What is kept under a key, or else is made and kept now."""
         kept = self._kept.setdefault(digest, {})
@@ -173,15 +178,18 @@ def judged_photos(uploads: Sequence[Upload], options: Options, progress: Progres
 
     def find(digest: str, data: Path | bytes) -> PhotoFaces:
         found_by = None if options.whole else detector()
-        # One photo alone is looked at next: it stays decoded until then. Many would take too much memory.
-        seen = (lambda photo: known.kept(digest, _DECODED, lambda: photo.image)) if len(waiting) == 1 else None
-        make = lambda: find_faces(digest, data, found_by, options.min_size, seen=seen)  # noqa: E731 - put off
+
+        def seen(photo: Photo) -> None:
+            if len(waiting) == 1:  # it is looked at next: it stays decoded until then. Many would take too much memory
+                known.keep(digest, _DECODED, photo.image)
+
+        make = partial(find_faces, digest, data, found_by, options.min_size, seen=seen)
         faces: PhotoFaces = known.kept(digest, ("found", *options.found_by), make)
         return faces
 
     if waiting:
         for judged in judge_photos(list(waiting.items()), find, judge_of(options.folder), progress):
-            known.kept(judged.photo.name, key, lambda judged=judged: judged)
+            known.keep(judged.photo.name, key, judged)
     found = [(one, known.known(one.digest, key)) for one in uploads]
     return [replace(judged, photo=replace(judged.photo, name=one.name)) for one, judged in found]
 
@@ -193,14 +201,16 @@ def unjudged(uploads: Sequence[Upload], options: Options) -> int:
 
 
 def picture_of(upload: Upload, photo: PhotoFaces, options: Options) -> Picture:
-    """A readable photo and its faces; only that of the last photo looked at is kept."""
-    key = ("picture", *options.found_by)
-    for found_by in {options.found_by, *((whole, options.min_size) for whole in (True, False))}:
-        memory().drop(("picture", *found_by), except_of=upload.digest)
-    decoded = memory().known(upload.digest, _DECODED)
-    make = lambda: _picture(decoded or read_photo(upload.data).image, photo.faces)  # noqa: E731 - put off
-    made: Picture = memory().kept(upload.digest, key, make)
-    memory().drop(_DECODED)
+    """A readable photo and its faces, the small ones too; only that of the last photo looked at is kept."""
+    known = memory()
+    for whole in (True, False):
+        known.drop(("picture", whole), except_of=upload.digest)
+
+    def make() -> Picture:
+        return _picture(known.known(upload.digest, _DECODED) or read_photo(upload.data).image, photo.faces)
+
+    made: Picture = known.kept(upload.digest, ("picture", options.whole), make)
+    known.drop(_DECODED)
     return made
 
 

@@ -1,10 +1,10 @@
 """How far to trust a heatmap: what becomes of the verdict if the hottest places go first, against random maps."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from maskdet.progress import Progress
 from ui.charts import LABEL_TITLES
 from ui.explain_charts import NO_BAR, faithfulness_chart
 from ui.explain_heat import Display, heat_image, heatmap_of, say_coming
@@ -52,17 +52,19 @@ def show_trust(look: Look, display: Display) -> None:
     with rest:
         if asked:
             place = st.empty()
-            look.kept(key, lambda: _measure(look, heatmap, place.progress))
+            look.kept(key, partial(_measure, look, heatmap, place))
             place.empty()
         found: Faithfulness | None = look.known(key)
         if found is not None:
             _show_curves(found, LABEL_TITLES[heatmap.label].lower())
 
 
-def _measure(look: Look, heatmap: "Heatmap", show: "st.delta_generator.DeltaGenerator.progress") -> "Faithfulness":
+def _measure(look: Look, heatmap: "Heatmap", place: "st.delta_generator.DeltaGenerator") -> "Faithfulness":
     from maskdet.attribution.faithfulness import deletion_insertion
 
-    progress: Progress = lambda done, total, text: show(done / total, "Hiding and bringing back places")  # noqa: E731
+    def progress(done: int, total: int, text: str) -> None:
+        place.progress(done / total, "Hiding and bringing back places")
+
     return deletion_insertion(judge_of(look.options.folder).logits, look.pixels, heatmap, progress=progress)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import streamlit as st
 
 from maskdet.catalog import Dataset
+from maskdet.dataset_folders import check_folder
 from maskdet.download import page_of, parse_handle
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces, forget, has_faces
 from maskdet.jobs import list_jobs
-from maskdet.readers import check_folder
 from ui.cached import faces_of
 from ui.jobs import show_jobs, start
 from ui.session import home_workspace

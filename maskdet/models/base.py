@@ -107,6 +107,8 @@ class Model(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     needs_tensorflow: ClassVar[bool] = False
+    #: True where a face can be drawn again from its features: those of many faces beside each other are an album.
+    features_show_faces: ClassVar[bool] = False
     #: True for a model that begins with the weights of a run on the pre-training pool (see `use_base`).
     needs_base: ClassVar[bool] = False
     options: Any

@@ -56,7 +56,8 @@ class FolderCheckpoint:
         with replacing(self._path) as temporary, temporary.open("wb") as file:
             # One file for both, so that they always belong together.
             np.savez(file, allow_pickle=False, **{_HISTORY_KEY: np.array(json.dumps(history))}, **arrays)
-        write_json(self._path.with_name(HISTORY_FILE), history)
+            # Before the state takes its place: whoever finds a state, of a killed process too, finds its history.
+            write_json(self._path.with_name(HISTORY_FILE), history)
 
 
 class ReadCheckpoint(FolderCheckpoint):

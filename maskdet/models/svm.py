@@ -99,6 +99,8 @@ class Svm(Model):
 
     name: ClassVar[str] = "svm"
     title: ClassVar[str] = "PCA + SVM"
+    #: Principal components are linear in the pixels.
+    features_show_faces: ClassVar[bool] = True
 
     def __init__(self, options: SvmOptions | None = None) -> None:
         self.options: SvmOptions = options or SvmOptions()
