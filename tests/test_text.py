@@ -10,8 +10,9 @@ from ui.text import TITLE, chart_name, chart_names, code, plain, sentence
     [
         ("2.1", "2.1"),
         ("with_mask/a b.jpg", "with_mask/a b.jpg"),
-        ("![x](https://example.org/x.png)", r"\!\[x\](https://example.org/x.png)"),
+        ("![x](https://example.org/x.png)", r"\!\[x\](https\://example.org/x.png)"),
         ("**b** $x$ :red[a] `c`", r"\*\*b\*\* \$x\$ \:red\[a\] \`c\`"),
+        ("www.example.org", r"www\.example.org"),
         ("_a_b_", r"\_a_b\_"),
         ("<script>", r"\<script\>"),
         ("- a\n# b", r"\- a \# b"),
