@@ -1,0 +1,276 @@
+"""The bias lab as one call: what the data offers, and whom a run fails; what was measured before is not measured again.
+
+Every part is kept by the split's fingerprint (see `maskdet.bias.store`) with its options, and computed anew only for
+other options, or where it is asked for. A cancel between two parts loses nothing of those before it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import pandas as pd
+
+from maskdet.bias.findings import DataFindings, RunFindings
+from maskdet.bias.store import find_path, own_path
+from maskdet.compare import own_faces
+from maskdet.errors import MaskDetError
+from maskdet.facetable import load_faces
+from maskdet.models import require_model
+from maskdet.progress import Progress, silent
+from maskdet.runs import Run
+from maskdet.split import Split, load_split
+from maskdet.workspace import Workspace, read_table, write_table
+
+if TYPE_CHECKING:
+    from maskdet.bias.attention import AttentionOptions
+    from maskdet.bias.counterfactuals import CounterfactualOptions
+    from maskdet.bias.shortcuts import ProbeOptions
+
+SHORTCUTS: Final = "shortcuts.json"
+COUNTERFACTUALS: Final = "counterfactuals.json"
+ATTENTION: Final = "attention.json"
+NOT_MEASURABLE: Final = "not_measurable.parquet"
+ATTRIBUTES: Final = "attributes.parquet"
+_CROSS: Final = "cross-dataset-{model}.json"
+
+#: What is measured of the data, in order, and of a run.
+DATA_PARTS: Final = ("appearance", "shortcuts", "cross-dataset")
+RUN_PARTS: Final = ("appearance", "counterfactuals", "attention")
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class LabOptions:
+    """What is measured, and how.
+
+    Attributes
+    ----------
+    parts : tuple of str
+        Of `DATA_PARTS` or `RUN_PARTS`; empty: all of them.
+    cross : tuple of (str, dict)
+        Models of the cross-dataset matrix, with the options that depart from their defaults: PCA and SVM by default,
+        which needs no weights from elsewhere.
+    sample : int
+        Faces of a label that counterfactuals and attention look at.
+    seed : int
+    again : bool
+        Measure what is known already once more.
+    """
+
+    parts: tuple[str, ...] = ()
+    cross: tuple[tuple[str, dict[str, Any]], ...] = field(default=(("svm", {}),))
+    sample: int = 300
+    seed: int = 0
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if part not in {*DATA_PARTS, *RUN_PARTS}:
+                known = ", ".join(dict.fromkeys([*DATA_PARTS, *RUN_PARTS]))
+                raise MaskDetError(f"There is no part {part!r} of the bias lab; there are: {known}.")
+        for model, _ in self.cross:
+            require_model(model)
+        if self.sample < 1:
+            raise MaskDetError(f"The sample must be at least 1 face, not {self.sample}.")
+
+    def wants(self, part: str) -> bool:
+        """Whether a part is asked for."""
+        return not self.parts or part in self.parts
+
+
+def analyse_data(workspace: Workspace, options: LabOptions | None = None, progress: Progress = silent) -> DataFindings:
+    """Measure what the split in force offers a model beside masks, and keep it.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no split, or too few faces for what is asked.
+    """
+    options = options or LabOptions()
+    workspace.ensure_writable()
+    split = load_split(workspace, load_faces(workspace))
+    steps: list[tuple[str, Callable[[Progress], object]]] = []
+    if options.wants("appearance"):
+        steps.append(("appearance", lambda report: _keep_not_measurable(workspace, split, report)))
+    if options.wants("shortcuts"):
+        steps.append(("shortcuts", lambda report: _shortcuts(workspace, split, options, report)))
+    if options.wants("cross-dataset"):
+        steps += [
+            (f"cross-dataset matrix of {model}", lambda report, m=model, o=chosen: _cross(workspace, split, m, o, options, report))
+            for model, chosen in options.cross
+        ]  # fmt: skip
+    _in_turn(steps, progress)
+    return data_findings(workspace, split.fingerprint)
+
+
+def analyse_run(
+    workspace: Workspace, run: Run, options: LabOptions | None = None, progress: Progress = silent
+) -> RunFindings:
+    """Measure whom a run fails, on its own test faces, and keep it.
+
+    Raises
+    ------
+    MaskDetError
+        If the run's faces are not in this workspace.
+    """
+    options = options or LabOptions()
+    workspace.ensure_writable()
+    steps: list[tuple[str, Callable[[Progress], object]]] = []
+    if options.wants("appearance"):
+        steps.append(("appearance", lambda report: _appearance_of(workspace, run, report)))
+    if options.wants("counterfactuals"):
+        steps.append(("counterfactuals", lambda report: _counterfactuals(workspace, run, options, report)))
+    if options.wants("attention"):
+        steps.append(("attention", lambda report: _attention(workspace, run, options, report)))
+    _in_turn(steps, progress)
+    return run_findings(workspace, run)
+
+
+def data_findings(workspace: Workspace, fingerprint: str) -> DataFindings:
+    """What is known of a split: measured in this workspace, or shipped with the bundled study; nothing is measured.
+
+    Raises
+    ------
+    WorkspaceError
+        If a result is damaged.
+    """
+    from maskdet.bias.cross_dataset import load_cross
+    from maskdet.bias.shortcuts import load_shortcuts
+    from maskdet.models import MODELS
+
+    shortcuts = find_path(workspace, fingerprint, SHORTCUTS)
+    crossed = [find_path(workspace, fingerprint, _CROSS.format(model=model)) for model in MODELS]
+    left_out = find_path(workspace, fingerprint, NOT_MEASURABLE)
+    found = load_shortcuts(shortcuts) if shortcuts else None
+    return DataFindings(
+        fingerprint,
+        len(found.scores) if found else 0,
+        found,
+        tuple(load_cross(path) for path in crossed if path),
+        read_table(left_out) if left_out else None,
+    )
+
+
+def run_findings(
+    workspace: Workspace, run: Run, uploaded: pd.DataFrame | None = None, options: Any = None
+) -> RunFindings:
+    """What is known of a run; its metrics by group are computed now, the rest is what was measured before.
+
+    Parameters
+    ----------
+    uploaded : DataFrame, optional
+        ``face_id`` and further attributes of the faces.
+    options : GroupOptions, optional
+
+    Raises
+    ------
+    WorkspaceError
+        If a result is damaged.
+    """
+    from maskdet.bias.attention import load_attention
+    from maskdet.bias.attributes import attributes_of
+    from maskdet.bias.counterfactuals import load_counterfactuals
+    from maskdet.bias.groups import GroupOptions, judge_all
+
+    predictions = own_faces(run)
+    try:
+        attributes = attributes_of(workspace, run.fingerprint)
+    except MaskDetError:  # nothing is known of the faces but what the run itself says
+        attributes = predictions[["face_id", "dataset"]]
+    if uploaded is not None:
+        attributes = attributes.merge(uploaded, on="face_id", how="left")
+    flipped, looked = (find_path(workspace, run.fingerprint, name, run.id) for name in (COUNTERFACTUALS, ATTENTION))
+    return RunFindings(
+        run,
+        predictions,
+        judge_all(predictions, attributes, options or GroupOptions()),
+        load_counterfactuals(flipped) if flipped else None,
+        load_attention(looked) if looked else None,
+    )
+
+
+def _in_turn(steps: Sequence[tuple[str, Callable[[Progress], object]]], progress: Progress) -> None:
+    """Do steps one after the other, each an equal part of the whole progress."""
+    total = 1000 * len(steps)
+    for number, (title, step) in enumerate(steps):
+
+        def report(done: int, of: int, text: str, begin: int = 1000 * number, title: str = title) -> None:
+            progress(begin + (1000 * done // of if of else 0), total, f"{title}: {text}")
+
+        progress(1000 * number, total, title)
+        step(report)
+    progress(total, total, "all is measured")
+
+
+def _known(
+    workspace: Workspace, fingerprint: str, name: str, load: Callable[[Path], Found], run_id: str | None = None
+) -> Found | None:
+    path = find_path(workspace, fingerprint, name, run_id)
+    return load(path) if path else None
+
+
+def _keep_not_measurable(workspace: Workspace, split: Split, progress: Progress) -> None:
+    from maskdet.bias.appearance import measure_appearance, not_measurable
+
+    appearance = measure_appearance(workspace, load_faces(workspace), split.table["face_id"].tolist(), progress)
+    table = not_measurable(appearance, split.table)
+    write_table(own_path(workspace, split.fingerprint, NOT_MEASURABLE), table)
+
+
+def _appearance_of(workspace: Workspace, run: Run, progress: Progress) -> None:
+    from maskdet.bias.appearance import measure_appearance
+
+    measure_appearance(workspace, load_faces(workspace), own_faces(run)["face_id"].tolist(), progress)
+
+
+def _shortcuts(workspace: Workspace, split: Split, options: LabOptions, progress: Progress) -> None:
+    from maskdet.bias.measurements import measure_data
+    from maskdet.bias.shortcuts import ProbeOptions, load_shortcuts, probe_shortcuts, save_shortcuts
+
+    asked: ProbeOptions = ProbeOptions(seed=options.seed)
+    known = _known(workspace, split.fingerprint, SHORTCUTS, load_shortcuts)
+    if known is not None and known.options == asked and not options.again:
+        return
+    measurements = measure_data(workspace, load_faces(workspace), split, progress)
+    found = probe_shortcuts(split.table, measurements, asked, progress, split.fingerprint)
+    save_shortcuts(own_path(workspace, split.fingerprint, SHORTCUTS), found)
+
+
+def _cross(
+    workspace: Workspace, split: Split, model: str, chosen: dict[str, Any], options: LabOptions, progress: Progress
+) -> None:
+    from maskdet.bias.cross_dataset import cross_datasets, load_cross, save_cross
+
+    name = _CROSS.format(model=model)
+    known = _known(workspace, split.fingerprint, name, load_cross)
+    if known is not None and known.seed == options.seed and not options.again:
+        return
+    found = cross_datasets(workspace, model, chosen, seed=options.seed, progress=progress)
+    save_cross(own_path(workspace, split.fingerprint, name), found)
+
+
+def _counterfactuals(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
+    from maskdet.bias.counterfactuals import (
+        CounterfactualOptions,
+        counterfactuals,
+        load_counterfactuals,
+        save_counterfactuals,
+    )
+
+    asked: CounterfactualOptions = CounterfactualOptions(sample=options.sample, seed=options.seed)
+    known = _known(workspace, run.fingerprint, COUNTERFACTUALS, load_counterfactuals, run.id)
+    if known is None or known.options != asked or options.again:
+        found = counterfactuals(workspace, run, asked, progress)
+        save_counterfactuals(own_path(workspace, run.fingerprint, COUNTERFACTUALS, run.id), found)
+
+
+def _attention(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
+    from maskdet.bias.attention import AttentionOptions, attention, load_attention, save_attention
+
+    asked: AttentionOptions = AttentionOptions(sample=options.sample, seed=options.seed)
+    known = _known(workspace, run.fingerprint, ATTENTION, load_attention, run.id)
+    if known is None or known.options != asked or options.again:
+        found = attention(workspace, run, asked, progress)
+        save_attention(own_path(workspace, run.fingerprint, ATTENTION, run.id), found)
