@@ -6,8 +6,9 @@ other options, or where it is asked for. A cancel between two parts loses nothin
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import pandas as pd
 
@@ -22,11 +23,6 @@ from maskdet.runs import Run
 from maskdet.split import Split, load_split
 from maskdet.workspace import Workspace, read_table, write_table
 
-if TYPE_CHECKING:
-    from maskdet.bias.attention import AttentionOptions
-    from maskdet.bias.counterfactuals import CounterfactualOptions
-    from maskdet.bias.shortcuts import ProbeOptions
-
 SHORTCUTS: Final = "shortcuts.json"
 COUNTERFACTUALS: Final = "counterfactuals.json"
 ATTENTION: Final = "attention.json"
@@ -39,6 +35,8 @@ DATA_PARTS: Final = ("appearance", "shortcuts", "cross-dataset")
 RUN_PARTS: Final = ("appearance", "counterfactuals", "attention")
 
 Found = TypeVar("Found")
+#: Its title, and what it does; only the progress is still to be given.
+Step = tuple[str, Callable[[Progress], None]]
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,22 @@ class LabOptions:
         return not self.parts or part in self.parts
 
 
+def affordable(model: str, weights: str | None = None) -> tuple[str, dict[str, Any]]:
+    """A model of the cross-dataset matrix with options that make a training for each dataset affordable.
+
+    InceptionV3 is taken as features that ImageNet's weights give, computed once, with a linear layer on top, cut where
+    `maskdet study` cuts it in the bundled study. Other networks are trained whole, dataset by dataset.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no such model.
+    """
+    if require_model(model).name != "inceptionv3":
+        return model, {}
+    return model, {"frozen": True, "cut": "mixed8", "weights": weights or "imagenet"}
+
+
 def analyse_data(workspace: Workspace, options: LabOptions | None = None, progress: Progress = silent) -> DataFindings:
     """Measure what the split in force offers a model beside masks, and keep it.
 
@@ -91,16 +105,16 @@ def analyse_data(workspace: Workspace, options: LabOptions | None = None, progre
     options = options or LabOptions()
     workspace.ensure_writable()
     split = load_split(workspace, load_faces(workspace))
-    steps: list[tuple[str, Callable[[Progress], object]]] = []
+    steps: list[Step] = []
     if options.wants("appearance"):
-        steps.append(("appearance", lambda report: _keep_not_measurable(workspace, split, report)))
+        steps.append(("appearance", partial(_keep_not_measurable, workspace, split)))
     if options.wants("shortcuts"):
-        steps.append(("shortcuts", lambda report: _shortcuts(workspace, split, options, report)))
+        steps.append(("shortcuts", partial(_shortcuts, workspace, split, options)))
     if options.wants("cross-dataset"):
         steps += [
-            (f"cross-dataset matrix of {model}", lambda report, m=model, o=chosen: _cross(workspace, split, m, o, options, report))
+            (f"cross-dataset matrix of {model}", partial(_cross, workspace, split, options, model, chosen))
             for model, chosen in options.cross
-        ]  # fmt: skip
+        ]
     _in_turn(steps, progress)
     return data_findings(workspace, split.fingerprint)
 
@@ -117,13 +131,10 @@ def analyse_run(
     """
     options = options or LabOptions()
     workspace.ensure_writable()
-    steps: list[tuple[str, Callable[[Progress], object]]] = []
-    if options.wants("appearance"):
-        steps.append(("appearance", lambda report: _appearance_of(workspace, run, report)))
-    if options.wants("counterfactuals"):
-        steps.append(("counterfactuals", lambda report: _counterfactuals(workspace, run, options, report)))
-    if options.wants("attention"):
-        steps.append(("attention", lambda report: _attention(workspace, run, options, report)))
+    measures = {"appearance": _appearance_of, "counterfactuals": _counterfactuals, "attention": _attention}
+    steps = [
+        (part, partial(measure, workspace, run, options)) for part, measure in measures.items() if options.wants(part)
+    ]
     _in_turn(steps, progress)
     return run_findings(workspace, run)
 
@@ -191,7 +202,7 @@ def run_findings(
     )
 
 
-def _in_turn(steps: Sequence[tuple[str, Callable[[Progress], object]]], progress: Progress) -> None:
+def _in_turn(steps: Sequence[Step], progress: Progress) -> None:
     """Do steps one after the other, each an equal part of the whole progress."""
     total = 1000 * len(steps)
     for number, (title, step) in enumerate(steps):
@@ -219,7 +230,7 @@ def _keep_not_measurable(workspace: Workspace, split: Split, progress: Progress)
     write_table(own_path(workspace, split.fingerprint, NOT_MEASURABLE), table)
 
 
-def _appearance_of(workspace: Workspace, run: Run, progress: Progress) -> None:
+def _appearance_of(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
     from maskdet.bias.appearance import measure_appearance
 
     measure_appearance(workspace, load_faces(workspace), own_faces(run)["face_id"].tolist(), progress)
@@ -229,7 +240,7 @@ def _shortcuts(workspace: Workspace, split: Split, options: LabOptions, progress
     from maskdet.bias.measurements import measure_data
     from maskdet.bias.shortcuts import ProbeOptions, load_shortcuts, probe_shortcuts, save_shortcuts
 
-    asked: ProbeOptions = ProbeOptions(seed=options.seed)
+    asked = ProbeOptions(seed=options.seed)
     known = _known(workspace, split.fingerprint, SHORTCUTS, load_shortcuts)
     if known is not None and known.options == asked and not options.again:
         return
@@ -239,13 +250,15 @@ def _shortcuts(workspace: Workspace, split: Split, options: LabOptions, progress
 
 
 def _cross(
-    workspace: Workspace, split: Split, model: str, chosen: dict[str, Any], options: LabOptions, progress: Progress
+    workspace: Workspace, split: Split, options: LabOptions, model: str, chosen: dict[str, Any], progress: Progress
 ) -> None:
     from maskdet.bias.cross_dataset import cross_datasets, load_cross, save_cross
 
     name = _CROSS.format(model=model)
     known = _known(workspace, split.fingerprint, name, load_cross)
-    if known is not None and known.seed == options.seed and not options.again:
+    # Where ImageNet's weights lie is no difference, and a shipped matrix does not say.
+    same = known is not None and all(known.options.get(key) == chosen[key] for key in chosen if key != "weights")
+    if known is not None and same and known.seed == options.seed and not options.again:
         return
     found = cross_datasets(workspace, model, chosen, seed=options.seed, progress=progress)
     save_cross(own_path(workspace, split.fingerprint, name), found)
@@ -259,7 +272,7 @@ def _counterfactuals(workspace: Workspace, run: Run, options: LabOptions, progre
         save_counterfactuals,
     )
 
-    asked: CounterfactualOptions = CounterfactualOptions(sample=options.sample, seed=options.seed)
+    asked = CounterfactualOptions(sample=options.sample, seed=options.seed)
     known = _known(workspace, run.fingerprint, COUNTERFACTUALS, load_counterfactuals, run.id)
     if known is None or known.options != asked or options.again:
         found = counterfactuals(workspace, run, asked, progress)
@@ -269,7 +282,7 @@ def _counterfactuals(workspace: Workspace, run: Run, options: LabOptions, progre
 def _attention(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
     from maskdet.bias.attention import AttentionOptions, attention, load_attention, save_attention
 
-    asked: AttentionOptions = AttentionOptions(sample=options.sample, seed=options.seed)
+    asked = AttentionOptions(sample=options.sample, seed=options.seed)
     known = _known(workspace, run.fingerprint, ATTENTION, load_attention, run.id)
     if known is None or known.options != asked or options.again:
         found = attention(workspace, run, asked, progress)

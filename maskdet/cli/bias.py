@@ -1,0 +1,131 @@
+"""The command of the bias lab."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from maskdet.cli.shared import HomeOption, SeedOption, app, done, prepare, workspace_of
+from maskdet.terminal import note, print_table, progress_bar
+from maskdet.workspace import replacing
+
+if TYPE_CHECKING:
+    from maskdet.bias.analysis import LabOptions
+    from maskdet.bias.findings import DataFindings, RunFindings
+    from maskdet.workspace import Workspace
+
+#: How the data is named in the place of a run.
+DATA: Final = "data"
+
+
+@app.command(
+    epilog="Example: python -m maskdet bias data --report data.html; python -m maskdet bias cnn --report cnn.html"
+)
+def bias(
+    context: typer.Context,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN|data", help="Runs' ids, models' names, or data. [default: data and the best run]"),
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of the data: appearance, shortcuts, cross-dataset; of a run: appearance, counterfactuals, attention; "
+            "may be repeated. [default: all]"
+        ),
+    ] = None,
+    cross: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Whose cross-dataset matrix; may be repeated. [default: svm]"),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Of --cross inceptionv3: imagenet (downloaded) or a path. [default: imagenet]")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="Faces of a label for counterfactuals and attention.")] = 300,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="OUT.html", help="Write everything as one page.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what is known already.")] = False,
+    ship: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Copy the figures into a bundled study; no photo is among them.")
+    ] = None,
+    seed: SeedOption = 0,
+    home: HomeOption = None,
+) -> None:
+    """Measure what the data offers beside masks, and whom a run fails; print it, or write it as a report."""
+    from maskdet.bias.analysis import analyse_data, analyse_run
+    from maskdet.runs import find_run
+
+    workspace = workspace_of(context, home)
+    options = _options(part, cross, weights, sample, seed, again)
+    named = what or [DATA, find_run(workspace).id]
+    runs = [find_run(workspace, name) for name in named if name != DATA]
+    data: DataFindings | None = None
+    for model in dict.fromkeys([*(run.model_name for run in runs), *(model for model, _ in options.cross)]):
+        prepare(model)
+    with progress_bar() as progress:
+        if DATA in named:
+            data = analyse_data(workspace, options, progress)
+        found = [analyse_run(workspace, run, options, progress) for run in runs]
+    if data is not None:
+        _print_data(data)
+    for one in found:
+        _print_run(one)
+    if report is not None:
+        _write_report(report, data, found)
+    if ship is not None:
+        _ship(workspace, ship, data, found)
+    done(workspace, "bias measured" + (f", written to {report}" if report else ""))
+
+
+def _options(
+    part: list[str] | None, cross: list[str] | None, weights: str | None, sample: int, seed: int, again: bool
+) -> "LabOptions":
+    from maskdet.bias.analysis import LabOptions, affordable
+
+    given: dict[str, Any] = {"cross": tuple(affordable(model, weights) for model in cross)} if cross else {}
+    return LabOptions(tuple(part or ()), sample=sample, seed=seed, again=again, **given)
+
+
+def _print_data(data: "DataFindings") -> None:
+    if data.shortcuts is not None:
+        for probe in data.shortcuts.probes:
+            print(probe.sentence)
+    for matrix in data.cross:
+        print(f"\nMacro F1 of {matrix.model}, trained on a dataset and tested on another:")
+        print_table(matrix.rows, digits=4)
+    if data.not_measurable is not None:
+        print("\nFaces whose apparent skin tone cannot be measured:")
+        print_table(data.not_measurable, digits=4)
+
+
+def _print_run(found: "RunFindings") -> None:
+    from maskdet.bias.attention import attention_by
+    from maskdet.bias.counterfactuals import flips
+
+    print(f"\n{found.run.id}")
+    for groups in found.groups.values():
+        print_table(groups.groups, digits=4)
+        for sentence in groups.gaps["sentence"]:
+            print(sentence)
+    if found.counterfactuals is not None:
+        print_table(flips(found.counterfactuals), digits=4)
+    if found.attention is not None:
+        print_table(attention_by(found.attention), digits=4)
+
+
+def _write_report(path: Path, data: "DataFindings | None", runs: "list[RunFindings]") -> None:
+    from maskdet.bias.report import report_html
+
+    with replacing(path) as temporary:
+        temporary.write_text(report_html(data, runs), encoding="utf-8")
+    note(f"report written to {path}")
+
+
+def _ship(workspace: "Workspace", target: Path, data: "DataFindings | None", runs: "list[RunFindings]") -> None:
+    from maskdet.bias.shipping import ship_data, ship_run
+
+    if data is not None:
+        ship_data(workspace, data.fingerprint, target)
+    for found in runs:
+        ship_run(workspace, found.run, target)
