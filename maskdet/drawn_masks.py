@@ -173,6 +173,12 @@ def mask_variants(photo: RgbImage, detected: "DetectedFace | None", crop_box: Bo
     return _draw(photo[top:bottom, left:right], landmarks, (x0, y0, x1, y1), tuple(MASK_COLOURS))
 
 
+def light_strength(face: RgbImage) -> float:
+    """How strong the light on a face is, by its brightest parts: 0.4..1, a factor of the colours of `MASK_COLOURS`."""
+    bright = float(np.percentile(face.max(axis=-1), 97)) if face.size else 235.0
+    return float(np.clip((bright + 15) / 250, 0.4, 1))
+
+
 def _draw(photo: RgbImage, landmarks: npt.ArrayLike, box: Box, names: Sequence[str]) -> dict[str, RgbImage]:
     pose = fit_pose(landmarks)
     light = _light_on(photo, pose, box)
@@ -230,15 +236,13 @@ class _Light:
 
 def _light_on(photo: RgbImage, pose: Pose, box: Box) -> _Light:
     left, top, right, bottom = (max(edge, 0) for edge in box)
-    around = photo[top:bottom, left:right]
-    bright = float(np.percentile(around.max(axis=-1), 97)) if around.size else 235.0
     patches = [_patch(photo, point, 7 * pose.scale) for point in pose.place(_PATCHES)[:, :2]]
     skin = _skin(patches)
     from_right = 0.0
     if len(patches[0]) and len(patches[1]) and abs(pose.rotation[2, 0]) < _ONE_CHEEK:
         left_cheek, right_cheek = patches[0].mean(), patches[1].mean()
         from_right = float(np.clip((right_cheek - left_cheek) / (left_cheek + right_cheek + 1), -0.3, 0.3))
-    return _Light(float(np.clip((bright + 15) / 250, 0.4, 1)), from_right, skin)
+    return _Light(light_strength(photo[top:bottom, left:right]), from_right, skin)
 
 
 def _skin(patches: Sequence[Floats]) -> Floats:
