@@ -54,6 +54,8 @@ class RunFindings:
         The test faces that it was judged on: face_id, dataset, label, group, logit.
     groups : dict of GroupReport
         By attribute; empty if no attribute of the faces is known.
+    attributes : DataFrame or None
+        ``face_id`` and what is known of each face (see `maskdet.bias.attributes.face_attributes`).
     """
 
     run: Run
@@ -61,3 +63,4 @@ class RunFindings:
     groups: dict[str, GroupReport] = field(default_factory=dict)
     counterfactuals: Counterfactuals | None = None
     attention: Attention | None = None
+    attributes: pd.DataFrame | None = None
