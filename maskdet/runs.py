@@ -1,12 +1,14 @@
 """Runs: one folder for each trained model, whole or not there at all. Reading one needs no TensorFlow.
 
-run.json               id, model, options, seed, base (the pre-training run it began with), data (fingerprint, pool,
-                       faces, datasets, left-out and watched ones, filter and split options), environment, wall times
+run.json               id, model, options, seed, base (the pre-training run it began with), balance (by what, and the
+                       training faces of each group and label before and after), data (fingerprint, pool, faces,
+                       datasets, left-out and watched ones, filter and split options), environment, wall times
 history.json           what was measured while fitting, an entry an epoch or grid point
 metrics.json           the test split (see `maskdet.metrics.evaluate_predictions`)
 predictions.parquet    a row a face: face_id, dataset, label, group, split, logit, p_without_mask
 weights/               what `Model.save` wrote
 reliability.json, .npz when not to believe a verdict (see `maskdet.reliability`); runs before version 0.2 have none
+balance.parquet        how much each training face counted, where they were balanced (see `maskdet.balance`)
 left_out.json          optional: macro F1 on each dataset that was left out of training (see `maskdet.crossval`)
 out_of_sample.parquet  optional: cross-validated predictions of all faces (see `maskdet.crossval`)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from maskdet.balance import Balanced, load_balanced, save_balanced
 from maskdet.calibrate import reliability_of
 from maskdet.environment import environment
 from maskdet.errors import MaskDetError, RunError
@@ -99,6 +100,8 @@ def train(
             "faces": {name: len(images) for name, images in data.images.items()},
         }  # fmt: skip
         write_plan(folder, stored)
+        if data.balanced is not None:
+            save_balanced(folder, data.balanced)
         _announce(started, run_id)
         _train(workspace, stored, model, data, base, folder, progress)
     return open_run(workspace.path("runs", run_id))
@@ -118,7 +121,7 @@ def resume(workspace: Workspace, run_id: str, progress: Progress = silent, start
     unfinished = find_unfinished(workspace, run_id)
     wanted = Plan.of(unfinished.plan)
     model = create_model(wanted.model, wanted.options)
-    data = training_data(workspace, wanted)
+    data = training_data(workspace, wanted, _balanced_before(unfinished.folder, wanted))
     base = find_run(workspace, wanted.base) if wanted.base else None
     with run_folder(unfinished.folder, run_id):
         _announce(started, run_id)
@@ -138,7 +141,7 @@ def assist(
 def assist_resume(workspace: Workspace, run_id: str, progress: Progress = silent) -> None:
     """Go on with a cut training as a worker that is not the chief: from the chief's checkpoint, writing nothing."""
     unfinished = find_unfinished(workspace, run_id, joining=True)
-    _assist(workspace, Plan.of(unfinished.plan), progress, ReadCheckpoint(unfinished.folder))
+    _assist(workspace, Plan.of(unfinished.plan), progress, unfinished.folder)
 
 
 def estimate(workspace: Workspace, model_name: str, options: dict[str, Any] | None = None, *,
@@ -189,7 +192,8 @@ def evaluate(workspace: Workspace, run: Run, progress: Progress = silent) -> Eva
     )
 
 
-def _assist(workspace: Workspace, plan: Plan, progress: Progress, checkpoint: ReadCheckpoint | None = None) -> None:
+def _assist(workspace: Workspace, plan: Plan, progress: Progress, chief: Path | None = None) -> None:
+    """Work for a chief; to resume, from what its folder keeps."""
     model = create_model(plan.model, plan.options)
     if not isinstance(model, NetworkModel) or plan.options.get("frozen"):
         raise MaskDetError(f"{plan.model} with these options is not trained by several workers: start the chief alone.")
@@ -197,8 +201,16 @@ def _assist(workspace: Workspace, plan: Plan, progress: Progress, checkpoint: Re
         if plan.base is None:
             raise MaskDetError("A worker of a cluster cannot make the pre-training run; name one with --base.")
         model.use_base(find_run(workspace, plan.base).folder / "weights")
-    data = training_data(workspace, plan).fit
+    data = training_data(workspace, plan, _balanced_before(chief, plan) if chief else None).fit
+    checkpoint = ReadCheckpoint(chief) if chief else None
     model.fit(data, seed=plan.seed, progress=progress, checkpoint=checkpoint)
+
+
+def _balanced_before(folder: Path, plan: Plan) -> Balanced | None:
+    """How the training in a folder is balanced: as when it was begun, whatever was measured since."""
+    if plan.balance is None:
+        return None
+    return load_balanced(folder, plan.balance, plan.balance_target)
 
 
 def _train(workspace: Workspace, plan: dict[str, Any], model: Model, data: TrainingData, base: Run | None,
@@ -247,6 +259,7 @@ def _record(plan: dict[str, Any], data: TrainingData, seconds: dict[str, float])
         "seed": plan["seed"],
         "limit": plan["limit"],
         "base": plan["base"],
+        "balance": data.balanced.record() if data.balanced else None,
         "data": {
             "fingerprint": data.split.fingerprint,
             "pool": plan["pool"],

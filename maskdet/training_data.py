@@ -1,14 +1,15 @@
 """What a training looks at: its plan, and the faces of a split that the plan names."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from maskdet.balance import Balanced, Target, balance_faces, require_attribute, require_target
 from maskdet.catalog import Pool
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, RunError
 from maskdet.facetable import Faces, load_faces
 from maskdet.images import stored_images
 from maskdet.labels import CLASSES
@@ -17,9 +18,6 @@ from maskdet.models.base import probability
 from maskdet.quality import load_filtered
 from maskdet.split import SPLITS, Split, load_split, pool_table
 from maskdet.workspace import Workspace
-
-#: How `Plan.watched` says: whatever suits the model and the data.
-AUTOMATIC = ("auto",)
 
 #: How `Plan.watched` says: whatever suits the model and the data.
 AUTOMATIC = ("auto",)
@@ -48,6 +46,11 @@ class Plan:
         with them (our choice).
     base : str or None
         The pre-training run that a transfer begins with; None is the newest that fits, or else one is made first.
+    balance : str or None
+        The attribute (see `maskdet.bias.attributes.ATTRIBUTES`) by which training faces are balanced; validation and
+        test faces are as they are, and so is the base that a transfer makes for itself.
+    balance_target : {"independent", "equal"}
+        What balancing aims at (see `maskdet.balance`).
     """
 
     model: str
@@ -59,6 +62,8 @@ class Plan:
     left_out: tuple[str, ...] = ()
     watched: tuple[str, ...] = AUTOMATIC
     base: str | None = None
+    balance: str | None = None
+    balance_target: Target = "independent"
 
     def __post_init__(self) -> None:
         for name in ("left_out", "watched"):  # from JSON they are lists
@@ -69,6 +74,9 @@ class Plan:
             raise MaskDetError(f"The pool must be main or pre-training, not {self.pool!r}.")
         if require_model(self.model).needs_base and self.pool != "main":
             raise MaskDetError(f"{self.model} is trained on the main pool, from a base of the pre-training pool.")
+        require_target(self.balance_target)
+        if self.balance is not None:
+            require_attribute(self.balance)
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Plan":
@@ -88,6 +96,10 @@ class TrainingData:
         Rows whose mask is worn incorrectly, where that is a class that models are not taught.
     watched_test : DataFrame
         Test faces of watched datasets that are not in ``table``, on which nothing was chosen.
+    parts, images : dict
+        By split, each face once; the training images know how much each of them counts, where they are balanced.
+    balanced : Balanced or None
+        How the training faces are balanced.
     """
 
     faces: Faces
@@ -99,6 +111,7 @@ class TrainingData:
     parts: dict[str, pd.DataFrame]
     images: dict[str, LabelledImages]
     watched: tuple[str, ...]
+    balanced: Balanced | None = None
 
     @property
     def fit(self) -> FitData:
@@ -106,13 +119,19 @@ class TrainingData:
         return FitData(self.images["train"], self.images["validation"], self.images.get("watched"))
 
 
-def training_data(workspace: Workspace, plan: Plan) -> TrainingData:
+def training_data(workspace: Workspace, plan: Plan, balanced: Balanced | None = None) -> TrainingData:
     """The faces of a plan, checked: nothing of them is read yet.
+
+    Parameters
+    ----------
+    balanced : Balanced, optional
+        How the training that is resumed was balanced; else it follows from the attributes as they are measured now.
 
     Raises
     ------
     MaskDetError
-        If there is no such split, a dataset's folder is gone, or a part lacks a label.
+        If there is no such split, a dataset's folder is gone, a part lacks a label, or what it is to be balanced by is
+        not measured.
     """
     faces = load_faces(workspace)
     split = load_split(workspace, faces, plan.fingerprint)
@@ -132,7 +151,10 @@ def training_data(workspace: Workspace, plan: Plan) -> TrainingData:
     for name, labelled in images.items():
         labelled.require_both_classes(name)
     watched_test = beside[(beside["split"] == "test") & ~beside["face_id"].isin(table["face_id"])]
-    return TrainingData(faces, split, filter_options, table, apart, watched_test, parts, images, watched)
+    balanced = _balanced(workspace, split, plan, parts["train"], balanced)
+    if balanced is not None:
+        images["train"] = replace(images["train"], weights=balanced.faces["weight"].to_numpy(np.float64))
+    return TrainingData(faces, split, filter_options, table, apart, watched_test, parts, images, watched, balanced)
 
 
 def watchable(split: Split, model_name: str, pool: Pool = "main") -> tuple[str, ...]:
@@ -189,6 +211,19 @@ def _filter_options(workspace: Workspace, faces: Faces, split: Split, plan: Plan
     if _labels(filtered.kept) != _labels(split.table):  # the run would name filters that its faces never passed
         raise MaskDetError("The faces were filtered again after they were split: run `python -m maskdet split` first.")
     return asdict(filtered.options)
+
+
+def _balanced(
+    workspace: Workspace, split: Split, plan: Plan, part: pd.DataFrame, before: Balanced | None
+) -> Balanced | None:
+    """How much each training face counts, as in the training that is resumed, where there is one."""
+    if plan.balance is None:
+        return None
+    if before is not None:
+        if list(before.faces["face_id"]) != list(part["face_id"]):
+            raise RunError("The training was balanced for other faces than it names: train anew.")
+        return before
+    return balance_faces(workspace, split.fingerprint, part, plan.balance, plan.balance_target)
 
 
 def _watched(split: Split, plan: Plan) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from maskdet.augment import AugmentOptions
+from maskdet.balance import Target
 from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.models import MODELS
@@ -40,6 +41,8 @@ class Choice:
         The pre-training run of a transfer: its id, `NEW_BASE`, or None where there is none, and the shell makes one.
     weights : str
         Of InceptionV3: imagenet, none, or a path.
+    balance : str or None
+        The attribute by which training faces are balanced, with its target (see `maskdet.balance`).
     """
 
     model: str
@@ -52,6 +55,8 @@ class Choice:
     watched: tuple[str, ...] | None = None
     base: str | None = None
     weights: str = "imagenet"
+    balance: str | None = None
+    balance_target: Target = "independent"
 
 
 def commands(choice: Choice) -> list[list[str]]:
@@ -67,6 +72,9 @@ def commands(choice: Choice) -> list[list[str]]:
         command += [f"--watch={dataset}" for dataset in choice.watched or ("",)]
     if choice.base not in (None, NEW_BASE):
         command.append(f"--base={choice.base}")
+    if choice.balance is not None:
+        command.append(f"--balance={choice.balance}")
+        command += [f"--balance-target={choice.balance_target}"] * (choice.balance_target != "independent")
     if choice.augmentation is not None:
         command += arguments(choice.augmentation)
     return [pre_training(choice), command] if choice.base == NEW_BASE else [command]

@@ -26,7 +26,9 @@ _COLOURS: Final = {
     "interrupted": "orange",
 }  # fmt: skip
 _TITLES: Final = {"cancelled": "stopped"}
-_OPTION_TITLES: Final = {"set": "", "leave-out": "without", "watch": "watching", "limit": "training faces"}
+_OPTION_TITLES: Final = {"set": "", "leave-out": "without", "watch": "watching", "limit": "training faces",
+    "balance": "balanced by", "balance-target": "target",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

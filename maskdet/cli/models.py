@@ -57,6 +57,21 @@ def train(
     base: Annotated[
         str | None, typer.Option(metavar="RUN", help="Of cnn-transfer: the pre-training run. [default: newest or new]")
     ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATTRIBUTE",
+            help="Let training faces count so that the label does not depend on it: dataset, size, brightness, "
+            "skin_tone ... [default: each counts once]",
+        ),
+    ] = None,
+    balance_target: Annotated[
+        str,
+        typer.Option(
+            metavar="TARGET",
+            help="independent: of the label, sums stay as they are; equal: every group of each label counts the same.",
+        ),
+    ] = "independent",
     augmentation: PlanOption = None,
     method: MethodOption = None,
     not_augmented: NotAugmentedOption = None,
@@ -93,7 +108,7 @@ def train(
     watched = AUTOMATIC if not watch else tuple(dataset for dataset in watch if dataset)
     plan: dict[str, Any] = {
         "seed": seed, "limit": limit, "fingerprint": data, "pool": pool, "left_out": tuple(leave_out or ()),
-        "watched": watched, "base": base,
+        "watched": watched, "base": base, "balance": balance, "balance_target": balance_target,
     }  # fmt: skip
     if scheduler is not None and require_model(model).needs_tensorflow:
         raise MaskDetError(f"--scheduler is for svm; {model} is trained by several machines through TF_CONFIG.")
@@ -112,6 +127,8 @@ def train(
     elif not is_chief():
         done(workspace, _WORKER_DONE)
     else:
+        for sentence in (run.record["balance"] or {"notes": []})["notes"]:
+            note(sentence)
         print_metrics(run.metrics)
         print(run.id)
         done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)

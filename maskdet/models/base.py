@@ -39,6 +39,8 @@ class LabelledImages:
         Equal for faces of one photo or duplicate cluster, which no cross-validation may part.
     face_ids, datasets : tuple of str
         They decide how a face is augmented (see `maskdet.augment`).
+    weights : array of float or None
+        How much each face counts in a fit, above 0 (see `maskdet.balance`); None: all the same.
     """
 
     images: FaceImages
@@ -46,11 +48,15 @@ class LabelledImages:
     groups: npt.NDArray[np.int64]
     face_ids: tuple[str, ...]
     datasets: tuple[str, ...]
+    weights: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("labels", "groups", "face_ids", "datasets"):
-            if len(getattr(self, name)) != len(self.images):
-                raise ValueError(f"{len(self.images)} images have {len(getattr(self, name))} {name}")
+        for name in ("labels", "groups", "face_ids", "datasets", "weights"):
+            known = getattr(self, name)
+            if known is not None and len(known) != len(self.images):
+                raise ValueError(f"{len(self.images)} images have {len(known)} {name}")
+        if self.weights is not None and not (self.weights > 0).all():
+            raise ValueError("weights must be above 0")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -142,6 +148,10 @@ class Model(ABC):
     @abstractmethod
     def predict_logit(self, images: FaceImages, progress: Progress = silent) -> Logits:
         """Logits in the order of the images, shape (n,)."""
+
+    def predict_faces(self, faces: LabelledImages, progress: Progress = silent) -> Logits:
+        """Logits of faces that are told apart by their ids: those that a fit looked at may be known already."""
+        return self.predict_logit(faces.images, progress)
 
     @abstractmethod
     def predict_features(self, images: FaceImages) -> tuple[Logits, Features]:

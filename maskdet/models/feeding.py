@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.augment import AugmentOptions, draw_copy, epoch_copies
+from maskdet.augment import AugmentOptions, Copy, draw_copy, epoch_copies
+from maskdet.balance import resample
 from maskdet.errors import MaskDetError
 from maskdet.images import batches
 from maskdet.models.base import LabelledImages
@@ -38,6 +39,22 @@ def steps_per_epoch(train: LabelledImages, augmentation: AugmentOptions, batch_s
     return steps
 
 
+def drawn_copies(
+    train: LabelledImages, augmentation: AugmentOptions, seed: int, epoch: int
+) -> list[tuple[int, Copy, int]]:
+    """All copies that one epoch shows, as (position of the face, copy, how often that came before).
+
+    Where faces weigh differently, copies come about as often as their faces weigh, others in each epoch. There are as
+    many in all.
+    """
+    copies = epoch_copies(train.datasets, augmentation)
+    if train.weights is None:
+        return [(position, copy, 0) for position, copy in copies]
+    chosen = resample(train.weights[[position for position, _ in copies]], [seed, epoch, 2])
+    before = np.arange(len(chosen)) - np.searchsorted(chosen, chosen)  # they ascend
+    return [(*copies[i], int(repeat)) for i, repeat in zip(chosen, before, strict=True)]
+
+
 def epoch_batches(
     train: LabelledImages, augmentation: AugmentOptions, batch_size: int, seed: int, epoch: int,
     replicas: range = range(1), of_replicas: int = 1,
@@ -52,7 +69,7 @@ def epoch_batches(
         Which replicas are fed here, of ``of_replicas``: each batch is cut into equal parts, one a replica, and the
         parts of these replicas come one after the other.
     """
-    copies = epoch_copies(train.datasets, augmentation)
+    copies = drawn_copies(train, augmentation, seed, epoch)
     order = np.random.default_rng([seed, epoch]).permutation(len(copies))
     for at in batches(len(order), batch_size):
         if len(at) < of_replicas:
@@ -60,12 +77,11 @@ def epoch_batches(
         for replica in replicas:
             mine = order[np.array_split(at, of_replicas)[replica]]
             chosen = [copies[i] for i in mine]
-            positions = np.array([position for position, _ in chosen])
+            positions = np.array([position for position, _, _ in chosen])
             images = train.images.take(positions)
-            for i, (position, copy) in enumerate(chosen):
-                images[i] = draw_copy(
-                    images[i], copy, seed=seed, face_id=train.face_ids[position], epoch=epoch, options=augmentation
-                )
+            for i, (position, copy, repeat) in enumerate(chosen):
+                face_id = train.face_ids[position] + f"|{repeat}" * bool(repeat)  # else both would look the same
+                images[i] = draw_copy(images[i], copy, seed=seed, face_id=face_id, epoch=epoch, options=augmentation)
             yield images, train.labels[positions].astype(np.float32)[:, None], np.float32(len(at))
 
 

@@ -166,7 +166,9 @@ class Session:
         """Raise MaskDetError unless all workers of a cluster begin with the same."""
         weights = [crc32(weights.tobytes()) for weights in self.network.get_weights()]
         parts = [part.face_ids for part in (self.data.train, self.data.validation, self.data.watched) if part]
-        require_agreement(self.strategy, self.options, self.seed, parts, state.history, weights)
+        counts = self.data.train.weights
+        facts = (self.seed, parts, counts if counts is None else counts.tolist(), state.history, weights)
+        require_agreement(self.strategy, self.options, *facts)
 
     def restore(self, history: History, arrays: Arrays) -> State:
         """The state that `arrays` kept; the optimizer's is put back when its phase begins."""
@@ -208,7 +210,7 @@ def compiled_forward(network: Any) -> Callable[[Any], Any]:
     import tensorflow as tf
 
     # A compiled function costs a tenth of `network.predict` for one image.
-    return tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)  # type: ignore[no-any-return]
+    return tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
 
 
 def _compiled_step(network: Any, optimizer: Any, strategy: Any, batch_statistics: bool) -> Callable[..., Any]:
@@ -225,12 +227,12 @@ def _compiled_step(network: Any, optimizer: Any, strategy: Any, batch_statistics
         right = tf.reduce_sum(tf.cast((logits > 0) == (labels > 0), tf.float32))
         return tf.reduce_sum(losses), right, tf.cast(tf.shape(labels)[0], tf.float32)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)
     def step(images: Any, labels: Any, count: Any) -> Any:
         sums = strategy.run(replica, args=(images, labels, count))
         return [strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in sums]
 
-    return step  # type: ignore[no-any-return]
+    return step
 
 
 def assign(variables: Sequence[Any], arrays: Arrays, prefix: str) -> None:

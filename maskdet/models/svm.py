@@ -117,11 +117,12 @@ class Svm(Model):
     ) -> History:
         """Fit PCA on the training faces, choose a grid point by cross-validation on them, fit the chosen SVM.
 
+        Where faces weigh differently, the machines' losses and the macro F1 of the folds count each by its weight; the
+        components, which know of no label, do not.
         The validation faces only scale the decision value to a logit (see `_fit_scale`). One entry a grid point:
         kernel, C, gamma (0 for the linear kernel), mean and standard deviation of the folds' macro F1, the explained
         variance of the PCA, and seconds.
         """
-        from sklearn.model_selection import cross_val_score
         from sklearn.pipeline import make_pipeline
 
         folds = self._folds(data.train, seed)
@@ -134,9 +135,7 @@ class Svm(Model):
         for number, point in enumerate(grid[len(history) :], start=len(history) + 1):
             progress(number, self._total, f"grid point {number} of {len(grid)}: {point}")
             begin = time.perf_counter()
-            scores = cross_val_score(
-                point.machine(), features, data.train.labels, cv=folds, scoring="f1_macro", n_jobs=self.options.jobs
-            )
+            scores = self._cross_validated(point, features, data.train, folds)
             history.append(
                 {"kernel": point.kernel, "C": point.C, "gamma": point.gamma, "f1_macro": float(scores.mean()),
                  "f1_macro_std": float(scores.std()), "explained_variance": explained,
@@ -146,7 +145,8 @@ class Svm(Model):
                 checkpoint.save(history, {})
         best = int(np.argmax([float(entry["f1_macro"]) for entry in history]))
         progress(self._total - 1, self._total, f"fitting {grid[best]}")
-        self.pipeline = make_pipeline(pca, grid[best].machine().fit(features, data.train.labels))
+        machine = grid[best].machine().fit(features, data.train.labels, sample_weight=data.train.weights)
+        self.pipeline = make_pipeline(pca, machine)
         self.logit_scale = _fit_scale(self._decide(data.validation.images, silent), data.validation.labels)
         found = f"chosen {grid[best]}: macro F1 {float(history[best]['f1_macro']):.3f}"
         progress(self._total, self._total, found)
@@ -200,6 +200,26 @@ class Svm(Model):
         if any(len(np.unique(train.labels[rest])) < 2 for rest, _ in folds):  # all of a label in one held-out fold
             raise MaskDetError("The training faces of a label come from too few different photos to cross-validate.")
         return folds
+
+    def _cross_validated(
+        self, point: _Point, features: npt.NDArray[np.float64], train: LabelledImages, folds: list[Any]
+    ) -> npt.NDArray[np.float64]:
+        """Macro F1 of each fold."""
+        from sklearn import config_context
+        from sklearn.metrics import f1_score, make_scorer
+        from sklearn.model_selection import cross_val_score
+
+        machine, scorer = point.machine(), make_scorer(f1_score, average="macro")
+        weights = {}
+        with config_context(enable_metadata_routing=train.weights is not None):
+            if train.weights is not None:
+                machine.set_fit_request(sample_weight=True)
+                scorer.set_score_request(sample_weight=True)
+                weights = {"sample_weight": train.weights}
+            found = cross_val_score(
+                machine, features, train.labels, cv=folds, scoring=scorer, n_jobs=self.options.jobs, params=weights
+            )
+        return np.asarray(found, dtype=np.float64)
 
     def _components(self, images: FaceImages, seed: int) -> tuple[Any, npt.NDArray[np.float64]]:
         return self._reduce(_flatten(images), seed)
