@@ -63,8 +63,10 @@ class Faces:
     @property
     def missing(self) -> tuple[str, ...]:
         """Datasets whose folder is gone or closed, as of now: kept out of filtering, splitting and training."""
-        # Path.is_dir would raise for a folder that one may not enter.
-        return tuple(sorted(dataset for dataset, root in self.roots.items() if not os.path.isdir(root)))  # noqa: PTH112
+        return tuple(sorted(
+            dataset for dataset, root in self.roots.items()
+            if not os.path.isdir(root)  # noqa: PTH112 - Path.is_dir raises for a folder that one may not enter
+        ))  # fmt: skip
 
 
 def table_fingerprint(table: pd.DataFrame, columns: list[str]) -> str:

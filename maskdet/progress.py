@@ -12,3 +12,13 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, text: str) -> None:
     """Progress that nobody watches."""
+
+
+def part_of(progress: Progress, begin: int, total: int, part: str) -> Progress:
+    """Progress of a part of 1000 steps, the first of which is ``begin``, within a whole of ``total`` steps."""
+    steps = total
+
+    def report(done: int, total: int, text: str) -> None:
+        progress(begin + (1000 * done // total if total else 0), steps, f"{part}: {text}")
+
+    return report

@@ -26,9 +26,7 @@ def _compile(network: Any, layer: str) -> Callable[[npt.NDArray[np.float32], np.
 
     both = keras.Model(network.inputs, [network.get_layer(layer).output, network.output])
 
-    @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[any_number(network), tf.TensorSpec((), tf.float32)]
-    )
+    @tf.function(input_signature=[any_number(network), tf.TensorSpec((), tf.float32)])
     def maps(faces: Any, sign: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(faces)
@@ -37,4 +35,4 @@ def _compile(network: Any, layer: str) -> Callable[[npt.NDArray[np.float32], np.
         weights = tf.reduce_mean(tape.gradient(score, activations), axis=(1, 2), keepdims=True)
         return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1))
 
-    return maps  # type: ignore[no-any-return]
+    return maps

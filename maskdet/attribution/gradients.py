@@ -89,7 +89,7 @@ def _deconvolved(network: Any) -> Any:
     import keras
     import tensorflow as tf
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def relu_both_ways(values: Any) -> Any:
         return tf.nn.relu(values), tf.nn.relu
 

@@ -45,7 +45,7 @@ def two_logits(network: Any, layer: str, told: Callable[[], Progress]) -> Any:
 
     forward = tf.function(lambda faces: network(faces, training=False), input_signature=[any_number(network)])
 
-    class TwoLogits(keras.Model):  # type: ignore[misc]  # Keras has no types
+    class TwoLogits(keras.Model):
         def predict(self, faces: Sequence[npt.NDArray[np.float32]], batch_size: int) -> npt.NDArray[np.float32]:
             (pixels,) = faces
             report, logits = told(), np.zeros((len(pixels), 2), np.float32)
@@ -88,7 +88,7 @@ def _compiled_layer(part: Any, name: str) -> Any:
 
     forward = tf.function(lambda pixels: part(pixels, training=False), input_signature=[any_number(part)])
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def maps(pixels: Any) -> Any:
         # The tape goes on beyond the maps, down to the pixels, whose gradient nobody asks for.
         def slope(upstream: Any, variables: Sequence[Any] = ()) -> Any:
@@ -96,7 +96,7 @@ def _compiled_layer(part: Any, name: str) -> Any:
 
         return forward(pixels), slope
 
-    class Compiled(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    class Compiled(keras.layers.Layer):
         def call(self, pixels: Any) -> Any:
             return maps(pixels)
 
@@ -111,14 +111,14 @@ def _score_layer(part: Any, sign: float) -> Any:
     import keras
     import tensorflow as tf
 
-    @tf.function(input_signature=[any_number(part)])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[any_number(part)])
     def both(values: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             score = sign * part(values, training=False)
         return score, tape.gradient(score, values)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def score(values: Any) -> Any:
         found, gradient = both(values)
 
@@ -127,7 +127,7 @@ def _score_layer(part: Any, sign: float) -> Any:
 
         return found, slope
 
-    class Score(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    class Score(keras.layers.Layer):
         def call(self, values: Any) -> Any:
             return score(values)
 

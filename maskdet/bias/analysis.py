@@ -18,7 +18,7 @@ from maskdet.compare import own_faces
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.models import require_model
-from maskdet.progress import Progress, silent
+from maskdet.progress import Progress, part_of, silent
 from maskdet.runs import Run
 from maskdet.split import Split, load_split
 from maskdet.workspace import Workspace, read_table, write_table
@@ -206,12 +206,8 @@ def _in_turn(steps: Sequence[Step], progress: Progress) -> None:
     """Do steps one after the other, each an equal part of the whole progress."""
     total = 1000 * len(steps)
     for number, (title, step) in enumerate(steps):
-
-        def report(done: int, of: int, text: str, begin: int = 1000 * number, title: str = title) -> None:
-            progress(begin + (1000 * done // of if of else 0), total, f"{title}: {text}")
-
         progress(1000 * number, total, title)
-        step(report)
+        step(part_of(progress, 1000 * number, total, title))
     progress(total, total, "all is measured")
 
 
