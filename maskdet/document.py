@@ -52,8 +52,8 @@ class Figure:
     def text(self) -> str:
         """Such as ``0.988 (0.984–0.992)`` or ``1.2 % (0.8–1.6)``; "—" where it is not defined."""
         if self.unit == "percent":
-            scaled = [None if value is None else 100 * value for value in (self.value, self.low, self.high)]
-            number, bracket, rest = with_interval(*scaled, digits=1).partition(" (")
+            value, low, high = (None if end is None else 100 * end for end in (self.value, self.low, self.high))
+            number, bracket, rest = with_interval(value, low, high, 1).partition(" (")
             return number if self.value is None else f"{number} %{bracket}{rest}"
         return with_interval(self.value, self.low, self.high, digits=2 if self.unit == "logit" else 3)
 
@@ -212,7 +212,7 @@ def axis(figures: Iterable[Cell]) -> tuple[float, float]:
     return max(end for end in _AXIS_ENDS if end <= least or end == 0), max(1.0, most)
 
 
-def in_points(fractions: Sequence[str]) -> str:
+def in_words(fractions: Sequence[str]) -> str:
     """Names as one text: "a, b and c"."""
     return " and ".join(filter(None, [", ".join(fractions[:-1]), *fractions[-1:]]))
 

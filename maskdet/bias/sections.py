@@ -1,7 +1,7 @@
 """What the bias lab found as parts of a document: for the model card and for the bias report.
 
-Each function gives the blocks of one part, and says with which command to measure what was not measured. Faces are named
-by their ids; no picture is in it.
+Each function gives the blocks of one part, and says with which command to measure what was not measured. Faces are
+named by their ids; no picture is in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, axis, in_points
+from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, axis, in_words
 
 if TYPE_CHECKING:
     from maskdet.bias.findings import DataFindings, RunFindings
@@ -20,7 +20,7 @@ LABELS: Final = {"with_mask": "with mask", "without_mask": "without mask"}
 STAGES: Final = {"photo": "photo as it is", "normalised": "normalised, 150×150"}
 #: Metrics of groups, in the order of the columns: name for people and how it is written.
 METRICS: Final[dict[str, tuple[str, Unit]]] = {
-    "accuracy": ("Accuracy", "ratio"),
+    "accuracy": ("Accuracy", "percent"),
     "macro_f1": ("Macro F1", "ratio"),
     "false_mask_rate": ("Unmasked judged masked", "percent"),
     "false_no_mask_rate": ("Masked judged unmasked", "percent"),
@@ -28,6 +28,7 @@ METRICS: Final[dict[str, tuple[str, Unit]]] = {
 #: The attribute by which counterfactuals and attention are parted.
 TONE: Final = "skin_tone"
 _INTERVALS: Final = "In brackets: 95 % intervals, by bootstrap of whole groups of related faces."
+_OTHER_VERDICTS: Final = {"no gap found": "No gap found", "too few to say": "Too few to say"}
 _FEATURES_SHOWN: Final = 5
 _CARRIERS_SHOWN: Final = 8
 _SHORTCUTS_COMMAND: Final = "python -m maskdet bias data --part shortcuts"
@@ -60,9 +61,9 @@ def shortcut_blocks(data: "DataFindings", carriers: bool = False) -> tuple[Block
     labels = [probe for probe in report.probes if probe.target == "label"]
     blocks: list[Block] = [
         Text(
-            "Classifiers that see no face, only measurements of the file and of its pixels' averages, try to tell the label, "
-            "and the dataset that a face comes from. An area under the ROC curve (AUC) of 0.5 is chance, 1 certain. What "
-            "they can use, a model can use instead of masks."
+            "Classifiers that see no face, only measurements of the file and of its pixels' averages, try to tell the "
+            "label, and the dataset that a face comes from. An area under the ROC curve (AUC) of 0.5 is chance, 1 "
+            "certain. What they can use, a model can use instead of masks."
         ),
         Points(tuple(probe.sentence for probe in labels)),
         _probes(report.probes),
@@ -79,8 +80,8 @@ def cross_blocks(data: "DataFindings") -> tuple[Block, ...]:
         return (NotMeasured("what a model that is trained on one dataset is worth on another", _CROSS_COMMAND),)
     blocks: list[Block] = [
         Text(
-            "Trained on the dataset of a row, tested on that of a column, by macro F1. On the diagonal training and test faces "
-            "come from one source. The pooled figure, of training on all and testing on all, says little of another source."
+            "Trained on the dataset of a row, tested on that of a column, by macro F1. On the diagonal, training and "
+            "test faces come from one source. The pooled figure says little of another source."
         )
     ]
     for matrix in data.cross:
@@ -111,27 +112,33 @@ def tone_blocks(data: "DataFindings") -> tuple[Block, ...]:
     )  # fmt: skip
     columns = ("Label", "Dataset", "n", "Not measurable", "Share")
     text = Text(
-        "Apparent skin tone is a measure of pixels of the upper face, not of a person: light, cameras and compression move it. "
-        "Faces in which it cannot be measured are in no group of skin tone; where their share is large, such groups say "
-        "little of all faces."
+        "Apparent skin tone is a measure of pixels of the upper face, not of a person: light, cameras and compression "
+        "move it. Faces in which it cannot be measured are in no group of skin tone; where their share is large, such "
+        "groups say little of all faces."
     )
     return text, Table(columns, rows, note=_INTERVALS, bars=axis(row[-1] for row in rows))
 
 
-def group_blocks(found: "RunFindings") -> tuple[Block, ...]:
-    """Metrics of a run by group, with its gaps: one overview, then a table an attribute."""
+def group_blocks(found: "RunFindings", every_gap: bool = False) -> tuple[Block, ...]:
+    """Metrics of a run by group, with its gaps: one overview, then a table an attribute.
+
+    Parameters
+    ----------
+    every_gap : bool
+        Give the sentence of every difference, not only of those that are gaps.
+    """
     if not found.groups:
         return (NotMeasured("metrics by group", f"python -m maskdet bias {found.run.id}"),)
     blocks: list[Block] = [
         Text(
-            "A gap is the largest difference of a metric between two groups of an attribute. It counts as one where it is "
-            "surer than chance allows after Holm's correction for all gaps that were looked for; else none was found, "
-            "which does not say that there is none. Groups of few faces are too few to say."
+            "What is compared is the largest difference of a metric between two groups of an attribute. It is called a "
+            "gap where chance hardly explains it, after Holm's correction for all that were looked for. That no gap was "
+            "found does not say that there is none. Groups of few faces are too few to say."
         ),
         _gaps(found.groups),
     ]
     for name, report in found.groups.items():
-        blocks += _group_tables(name, report)
+        blocks += _group_tables(name, report, every_gap)
     if TONE not in found.groups:
         blocks.append(NotMeasured("metrics by apparent skin tone", _APPEARANCE_COMMAND))
     return tuple(blocks)
@@ -154,9 +161,9 @@ def counterfactual_blocks(found: "RunFindings") -> tuple[Block, ...]:
     from maskdet.bias.counterfactuals import flips
 
     text = Text(
-        "Each face is changed, and judged again. Where something that is no mask is changed, no verdict should flip; where "
-        "the lower face is covered or a mask is drawn on an unmasked face, the verdict may well change. The change is "
-        "that of the logit, which is above 0 for no mask."
+        "Each face is changed, and judged again. Where something that is no mask is changed, no verdict should flip; "
+        "where the lower face is covered or a mask is drawn on an unmasked face, the verdict may well change. The logit, "
+        "whose mean change is given, is above 0 for no mask."
     )
     return text, *_by_all_and_tone(
         found, lambda groups: _flips(flips(found.counterfactuals, groups)), "Flipped verdicts"
@@ -173,8 +180,8 @@ def attention_blocks(found: "RunFindings") -> tuple[Block, ...]:
     attention = found.attention
     layer = f", layer {attention.layer}" if attention.layer else ""
     text = Text(
-        f"The share of the heat that lies on the lower half of the face, where a mask is ({attention.method}{layer}). A "
-        "heatmap shows what weighed in the model's choice; it does not prove that it was chosen for a good reason."
+        f"The share of the heat that lies on the lower half of the face, where a mask is ({attention.method}{layer}). "
+        "A heatmap shows what weighed in the model's choice; it does not prove that it was chosen for a good reason."
     )
     return text, *_by_all_and_tone(
         found, lambda groups: _looked(attention_by(attention, groups)), "Heat on the lower face"
@@ -279,24 +286,28 @@ def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
             between = f"{gap['lowest']} to {gap['highest']}" if gap["lowest"] and gap["highest"] else "—"
             size = figure(gap, "difference", unit)
             within = figure(gap, "within", unit).text
-            rows.append((_attribute_title(name), title, size, within, between, str(gap["verdict"])))
+            rows.append((attribute_title(name), title, size, within, between, str(gap["verdict"])))
     columns = ("Groups by", "Metric", "Largest difference", "Within one dataset", "From lowest to highest", "Verdict")
     note = f"{_INTERVALS} n stands in the table of each attribute below."
     return Table(columns, tuple(rows), "Gaps between groups", note, bars=axis(_first_figures(rows)))
 
 
-def _group_tables(name: str, report: "GroupReport") -> list[Block]:
-    title = _attribute_title(name)
-    rows = []
+def _group_tables(name: str, report: "GroupReport", every_gap: bool) -> list[Block]:
+    title = attribute_title(name)
+    rows: list[tuple[Cell, ...]] = []
     for row in report.groups.to_dict("records"):
-        cells = [figure(row, metric, unit) for metric, (_, unit) in METRICS.items()]
-        reason = row.get("reason")
-        remark = str(reason) if isinstance(reason, str) else ""
-        rows.append((str(row["group"]), int(row["n"]), int(row["groups"]), *cells, remark))
-    columns = (title, "n", "Related groups", *(title for title, _ in METRICS.values()), "Remark")
+        counts = (int(row["n"]), int(row["with_mask"]), int(row["without_mask"]))
+        figures = [figure(row, metric, unit) for metric, (_, unit) in METRICS.items()]
+        reason = row["reason"]
+        rows.append((str(row["group"]), *counts, *figures, reason if isinstance(reason, str) else ""))
+    columns = (title, "n", "masked", "unmasked", *(title for title, _ in METRICS.values()), "Remark")
     note = " ".join([_INTERVALS, *_left_out(title, report)])
-    sentences = tuple(str(sentence) for sentence in report.gaps["sentence"] if sentence)
-    return [Table(columns, tuple(rows), f"By {title[:1].lower()}{title[1:]}", note), Points(sentences)]
+    said = report.gaps if every_gap else report.gaps[report.gaps["verdict"] == "gap"]
+    sentences = [str(sentence) for sentence in said["sentence"]]
+    for verdict, start in () if every_gap else _OTHER_VERDICTS.items():
+        others = [METRICS[metric][0] for metric in report.gaps.loc[report.gaps["verdict"] == verdict, "metric"]]
+        sentences += [f"{start}: {', '.join(others)}."] if others else []
+    return [Table(columns, tuple(rows), f"By {title[:1].lower()}{title[1:]}", note), Points(tuple(sentences))]
 
 
 def _left_out(title: str, report: "GroupReport") -> list[str]:
@@ -306,10 +317,11 @@ def _left_out(title: str, report: "GroupReport") -> list[str]:
         for row in report.left_out.to_dict("records")
         if row["faces"] and row["of"]
     ]
-    return [f"In no group, since {title[:1].lower()}{title[1:]} is not known: {in_points(parts)}."] if parts else []
+    return [f"In no group, since {title[:1].lower()}{title[1:]} is not known: {in_words(parts)}."] if parts else []
 
 
-def _attribute_title(name: str) -> str:
+def attribute_title(name: str) -> str:
+    """An attribute's name for people; one that was uploaded is called as it is."""
     from maskdet.bias.attributes import ATTRIBUTES
 
     return ATTRIBUTES[name].title if name in ATTRIBUTES else name
