@@ -1,0 +1,277 @@
+"""Apparent skin tone: the colour in which a photo shows forehead, nose root and cheeks, or why it cannot be told.
+
+It is a measure of pixels. The same skin comes out lighter or darker, redder or yellower with the light, the camera, the
+make-up and how the photo was edited, so it groups *photos* by how their faces look, and says nothing of who is on them.
+Lightness L* and hue are given side by side, after Thong, Joniak and Xiang, Beyond Skin Tone (ICCV 2023); the individual
+typology angle, the usual measure of dermatology, stands beside them, but it mixes the two and advises little alone.
+docs/skin_tone.md has how it was checked and whom it leaves out.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from maskdet.bias.colour import Floats, Lab, chroma, dominant_colour, hue_angle, to_lab
+from maskdet.bias.regions import FaceGeometry, face_coordinates, upper_face
+from maskdet.errors import MaskDetError
+from maskdet.photos import FACE_SIZE, RgbImage
+
+#: Thresholds of Thong, Joniak and Xiang (2023): light tones have an L* above 60, yellow hues an angle above 55 degrees.
+LIGHT_ABOVE: Final = 60.0
+YELLOW_ABOVE: Final = 55.0
+#: Categories of the individual typology angle and the degrees above which each begins, from light to dark.
+TONES: Final[dict[str, float]] = {
+    "very light": 55.0, "light": 41.0, "intermediate": 28.0, "tan": 10.0, "brown": -30.0, "dark": -90.0,
+}  # fmt: skip
+
+#: Why a tone is not measurable, as it stands in the tables.
+TOO_SMALL: Final = "face too small"
+GREY: Final = "photo without colour"
+TOO_DARK: Final = "too dark"
+TOO_BRIGHT: Final = "too bright"
+NO_SKIN: Final = "too little skin to be seen"
+CAST: Final = "strong colour cast"
+PARTS_DIFFER: Final = "forehead, nose and cheeks show no common colour"
+UNEVEN: Final = "light very uneven"
+REASONS: Final = (TOO_SMALL, GREY, TOO_DARK, TOO_BRIGHT, NO_SKIN, CAST, PARTS_DIFFER, UNEVEN)
+
+_FEW: Final = 50  # pixels below which a part of the face says nothing
+
+
+@dataclass(frozen=True)
+class SkinOptions:
+    """What counts as skin, and when its tone is not measurable. None of them asks that skin be light.
+
+    Attributes
+    ----------
+    least_side : int
+        Shorter side in px of the face in its photo: smaller ones are enlarged blurs in which skin and hair mix.
+    pixel_hues, hues : (float, float)
+        Degrees (-180..180) between which a pixel can be skin in some light, and between which the skin as a whole lies
+        in a light that leaves its colour to be told. The first is wider, so that the median is not cut on one side.
+    least_saturation, least_chroma : float
+        C*/L* and C* of a pixel that can be skin. The ratio stays the same when light goes down, so that dark skin and
+        shadow are not asked for more colour than light skin.
+    clipped : int
+        From this value of one of R, G and B on, 0..255, a pixel's colour is lost.
+    near_lightness, near_colour : float
+        How far in L*, and in the plane of a* and b*, skin lies from the dominant colour.
+    least_share, least_pixels : float, int
+        Of the region, and on the 150x150 face, that must be skin.
+    part_share : float
+        A part of the face in which so much is skin agrees; two of forehead, nose root and cheeks must.
+    darkest : float
+        L* of the skin below which 8 bits hold no colour.
+    darkest_face : float
+        L* that the brightest fiftieth of the face must reach.
+    most_clipped : float
+        Share of the region that may be clipped.
+    most_uneven : float
+        Difference in L* between left and right.
+    grey : float
+        Chroma that a twentieth of the face must reach in a colour photo.
+
+    Raises
+    ------
+    MaskDetError
+        If a share is not in 0..1 or a range is empty.
+    """
+
+    least_side: int = 20
+    pixel_hues: tuple[float, float] = (-30.0, 105.0)
+    hues: tuple[float, float] = (10.0, 90.0)
+    least_saturation: float = 0.09
+    least_chroma: float = 2.5
+    clipped: int = 254
+    near_lightness: float = 15.0
+    near_colour: float = 9.0
+    least_share: float = 0.08
+    least_pixels: int = 100
+    part_share: float = 0.25
+    darkest: float = 10.0
+    darkest_face: float = 30.0
+    most_clipped: float = 0.5
+    most_uneven: float = 25.0
+    grey: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can never be met."""
+        if not all(0 <= share <= 1 for share in (self.least_share, self.part_share, self.most_clipped)):
+            raise MaskDetError("Shares of the skin lie between 0 and 1.")
+        empty = any(low >= high for low, high in (self.pixel_hues, self.hues))
+        if empty or self.near_lightness <= 0 or self.near_colour <= 0:
+            raise MaskDetError("Skin is looked for in a range of hues and within a distance of its colour.")
+
+
+@dataclass(frozen=True)
+class SkinTone:
+    """The apparent tone of a face, or why there is none.
+
+    Attributes
+    ----------
+    lightness, a, b : float
+        The median skin pixel in CIELAB; NaN where it is not measurable.
+    share : float
+        Share 0..1 of the upper face that counts as skin; NaN where that was not looked for.
+    reason : str
+        One of `REASONS`, "" where the tone was measured.
+    """
+
+    lightness: float
+    a: float
+    b: float
+    share: float
+    reason: str = ""
+
+    @property
+    def lab(self) -> Lab:
+        """L*, a* and b*, shape (3,)."""
+        return np.array((self.lightness, self.a, self.b))
+
+    @property
+    def hue(self) -> float:
+        """Hue angle in degrees; NaN where it is not measurable."""
+        return float(hue_angle(self.lab))
+
+    @property
+    def ita(self) -> float:
+        """Individual typology angle in degrees; NaN where it is not measurable."""
+        return typology_angle(self.lightness, self.b)
+
+
+def typology_angle(lightness: float, b: float) -> float:
+    """Individual typology angle, atan((L* - 50) / b*) in degrees, -90..90: the higher, the lighter.
+
+    Skin is yellow rather than blue, so b* is above 0; a b* of 0 or less is taken as just above 0.
+
+    References
+    ----------
+    Chardon, Cretois and Hourseau, Skin colour typology and suntanning pathways, Int. J. Cosmetic Science 13 (1991).
+    """
+    return float(np.degrees(np.arctan2(lightness - 50.0, max(b, 1e-6)))) if np.isfinite(lightness) else float("nan")
+
+
+def tone_category(ita: float) -> str:
+    """The name of a typology angle, "" for NaN; each begins above its degrees (`TONES`).
+
+    References
+    ----------
+    Chardon et al. (1991), with the six groups of Del Bino and Bernerd, Variations in skin colour and the biological
+    consequences of ultraviolet radiation exposure, British J. Dermatology 169, suppl. 3 (2013).
+    """
+    if np.isnan(ita):
+        return ""
+    return next((name for name, above in TONES.items() if ita > above), "dark")
+
+
+def is_light(lightness: float) -> bool:
+    """True for a light tone, False for a dark one (Thong et al. 2023)."""
+    return lightness > LIGHT_ABOVE
+
+
+def is_yellow(hue: float) -> bool:
+    """True for a yellow hue, False for a red one (Thong et al. 2023)."""
+    return hue > YELLOW_ABOVE
+
+
+def measure_skin(
+    face: RgbImage, geometry: FaceGeometry, source_side: float = FACE_SIZE, options: SkinOptions = SkinOptions()
+) -> SkinTone:
+    """The apparent skin tone of a normalised face.
+
+    Parameters
+    ----------
+    face : array of uint8, shape (150, 150, 3)
+    geometry : FaceGeometry
+    source_side : float
+        Shorter side in px that the face had in its photo.
+    """
+    if source_side < options.least_side:
+        return _not_measurable(TOO_SMALL)
+    if reason := _light_reason(face, options):
+        return _not_measurable(reason)
+    region = upper_face(geometry)
+    pixels = face[region]
+    across, down = (values[region] for values in face_coordinates(geometry))
+    clipped = (pixels >= options.clipped).any(axis=1)
+    if clipped.mean() > options.most_clipped:
+        return _not_measurable(TOO_BRIGHT)
+    lab = to_lab(pixels)
+    parts = _parts(down)
+    plausible = could_be_skin(lab, options) & ~clipped
+    if plausible.sum() < options.least_pixels:
+        return _not_measurable(NO_SKIN, float(plausible.mean()))
+    middle = dominant_colour(lab[plausible], _evenly(parts)[plausible])
+    near = plausible & (np.hypot(*(lab[:, 1:] - middle[1:]).T) <= options.near_colour)
+    skin = near & (np.abs(lab[:, 0] - middle[0]) <= options.near_lightness)
+    share = float(skin.mean())
+    reason = _skin_reason(lab, skin, near, parts, across, options)
+    if reason:
+        return _not_measurable(reason, share)
+    lightness, a, b = np.median(lab[skin], axis=0).tolist()
+    return SkinTone(lightness, a, b, share)
+
+
+def could_be_skin(lab: Lab, options: SkinOptions = SkinOptions()) -> npt.NDArray[np.bool_]:
+    """Which pixels have a hue and saturation that skin has in some usual light; shape as ``lab`` without its last axis.
+
+    White cloth and grey hair lack colour, blue and green ones have another hue; brown hair passes.
+    """
+    colour, hue = chroma(lab), signed_hue(lab)
+    coloured = (colour >= options.least_chroma) & (colour >= options.least_saturation * lab[..., 0])
+    return np.asarray(coloured & (hue >= options.pixel_hues[0]) & (hue <= options.pixel_hues[1]))
+
+
+def signed_hue(lab: Lab) -> Floats:
+    """The hue angle in -180..180 degrees: reddish skin lies on both sides of 0."""
+    return np.asarray((hue_angle(lab) + 180) % 360 - 180)
+
+
+def _not_measurable(reason: str, share: float = float("nan")) -> SkinTone:
+    return SkinTone(float("nan"), float("nan"), float("nan"), share, reason)
+
+
+def _light_reason(face: RgbImage, options: SkinOptions) -> str:
+    """Whether the photo has colour and light at all: judged on the whole face, as dark skin needs no dark photo."""
+    lab = to_lab(face[::3, ::3]).reshape(-1, 3)
+    if np.percentile(lab[:, 0], 98) < options.darkest_face:
+        return TOO_DARK
+    return GREY if np.percentile(chroma(lab), 95) < options.grey else ""
+
+
+def _parts(down: Floats) -> npt.NDArray[np.int64]:
+    """Of each pixel of the upper face: 0 forehead, 1 nose root, 2 cheeks."""
+    return np.digitize(down, (-0.37, 0.15))
+
+
+def _evenly(parts: npt.NDArray[np.int64]) -> Floats:
+    """Weights by which each part counts as much as the others, so that hair on the forehead is outvoted by two."""
+    return np.asarray(1.0 / np.maximum(np.bincount(parts, minlength=3), 1)[parts])
+
+
+def _skin_reason(
+    lab: Lab,
+    skin: npt.NDArray[np.bool_],
+    near: npt.NDArray[np.bool_],
+    parts: npt.NDArray[np.int64],
+    across: Floats,
+    options: SkinOptions,
+) -> str:
+    if skin.sum() < options.least_pixels or skin.mean() < options.least_share:
+        return NO_SKIN
+    agreeing = [skin[parts == part].mean() >= options.part_share for part in range(3) if (parts == part).any()]
+    if sum(agreeing) < 2:
+        return PARTS_DIFFER
+    middle = np.median(lab[skin], axis=0)
+    if middle[0] < options.darkest:
+        return TOO_DARK
+    if not options.hues[0] <= signed_hue(middle) <= options.hues[1]:
+        return CAST
+    sides = [lab[near & side, 0] for side in (across < -0.08, across > 0.08)]
+    if min(map(len, sides)) < _FEW:  # one side is out of sight
+        return ""
+    # Hair that hangs into one side is most often darker than skin: the lighter quarter of each side is compared.
+    left, right = (float(np.percentile(side, 75)) for side in sides)
+    return UNEVEN if abs(left - right) > options.most_uneven else ""
