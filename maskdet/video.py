@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from maskdet.errors import MaskDetError
-from maskdet.photos import RgbImage
+from maskdet.photos import RgbImage, read_source
 from maskdet.predict import MIN_FACE_SIZE, OK, VERDICTS, FoundFace, Verdict
 from maskdet.progress import Progress, silent
 
@@ -217,7 +217,7 @@ def _open(source: Path | bytes) -> tuple[Any, VideoInfo]:
     """The opened file, which is to be closed, and what it says of itself."""
     import av
 
-    data = _read(source)
+    data = read_source(source, MAX_VIDEO_BYTES, VideoError)
     container_format = _format(data)
     if container_format is None:
         raise VideoError("not a video that can be read: MP4, MOV, WebM, MKV or AVI")
@@ -235,21 +235,6 @@ def _open(source: Path | bytes) -> tuple[Any, VideoInfo]:
         container.close()
         raise
     return container, info
-
-
-def _read(source: Path | bytes) -> bytes:
-    try:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if size > MAX_VIDEO_BYTES:
-            raise VideoError(f"larger than {MAX_VIDEO_BYTES // 1_000_000} MB")
-        data = source if isinstance(source, bytes) else source.read_bytes()
-    except FileNotFoundError:
-        raise VideoError("no such file") from None
-    except OSError as error:
-        raise VideoError(f"cannot be opened: {error.strerror or error}") from error
-    if not data:
-        raise VideoError("the file is empty")
-    return data
 
 
 def _format(data: bytes) -> str | None:
