@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from maskdet.errors import PhotoError
+from maskdet.errors import MaskDetError, PhotoError
 
 #: Photos with more pixels are refused before they are decoded (a decompression bomb needs only a few bytes).
 MAX_PIXELS: Final = 120_000_000
@@ -41,11 +41,19 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo: an RGB image the right way up, and what its file said of itself."""
+    """A decoded photo: an RGB image the right way up, and what its file said of itself.
+
+    Attributes
+    ----------
+    quantisation : float or None
+        Mean of a JPEG file's luminance quantisation table (ITU-T T.81, annex K): 1 at the best quality, 58 at quality
+        50 of most programs, and the larger the more detail was thrown away. None for other formats.
+    """
 
     image: Image.Image
     format: str
     bytes: int
+    quantisation: float | None = None
 
     @property
     def width(self) -> int:
@@ -66,11 +74,12 @@ def read_photo(source: Path | bytes) -> Photo:
     PhotoError
         If there is no such file, it is no image, is damaged, or has more than `MAX_BYTES` or `MAX_PIXELS`.
     """
-    data = _read(source)
+    data = read_source(source, MAX_BYTES, PhotoError)
     try:
         with Image.open(BytesIO(data), formats=_formats(data)) as opened:
             file_format = opened.format or "unknown"
             _refuse_bomb(opened.width, opened.height)
+            quantisation = _quantisation(opened)
             image = _as_seen(opened)
     except PhotoError:
         raise
@@ -80,7 +89,7 @@ def read_photo(source: Path | bytes) -> Photo:
         raise PhotoError(f"more than {MAX_PIXELS // 1_000_000} million pixels") from None
     except Exception as error:
         raise PhotoError(f"damaged image: {_first_line(error)}") from error
-    return Photo(image, file_format, len(data))
+    return Photo(image, file_format, len(data), quantisation)
 
 
 def clip_box(box: tuple[float, float, float, float], width: int, height: int) -> Box:
@@ -138,18 +147,19 @@ def list_photos(folder: Path) -> list[Path]:
     )
 
 
-def _read(source: Path | bytes) -> bytes:
+def read_source(source: Path | bytes, most_bytes: int, error_type: type[MaskDetError]) -> bytes:
+    """The content of a file or an upload. Raises ``error_type`` if it is missing, closed, empty or too large."""
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if size > MAX_BYTES:
-            raise PhotoError(f"larger than {MAX_BYTES // 1_000_000} MB")
+        if size > most_bytes:
+            raise error_type(f"larger than {most_bytes // 1_000_000} MB")
         data = source if isinstance(source, bytes) else source.read_bytes()
     except FileNotFoundError:
-        raise PhotoError("no such file") from None
+        raise error_type("no such file") from None
     except OSError as error:
-        raise PhotoError(f"cannot be opened: {error.strerror or error}") from error
+        raise error_type(f"cannot be opened: {error.strerror or error}") from error
     if not data:
-        raise PhotoError("the file is empty")
+        raise error_type("the file is empty")
     return data
 
 
@@ -167,6 +177,12 @@ def _formats(data: bytes) -> tuple[str, ...]:
 def _refuse_bomb(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise PhotoError(f"{width}x{height} pixels are more than {MAX_PIXELS // 1_000_000} million")
+
+
+def _quantisation(opened: Image.Image) -> float | None:
+    """Mean of the luminance table, which the header of a JPEG file holds: no pixel is decoded for it."""
+    table = getattr(opened, "quantization", {}).get(0)
+    return sum(table) / len(table) if table else None
 
 
 def _as_seen(opened: Image.Image) -> Image.Image:
