@@ -55,7 +55,7 @@ def leave_one_dataset_out(
     known = data.split.table[data.split.table["label"].isin(CLASSES)]
     labels = known.groupby("dataset")["label"].nunique()
     main = set(pool_table(data.split, "main")["dataset"])
-    fitted = _resolved(plan)
+    fitted = resolved_model(plan)
     rows = []
     datasets = sorted(labels.index[labels == len(CLASSES)])
     total = 1000 * len(datasets)
@@ -65,9 +65,9 @@ def leave_one_dataset_out(
             without = Plan(model, plan.options, seed=seed, limit=limit, watched=(), left_out=(str(dataset),))
         rest = training_data(workspace, without) if dataset in main else data
         judged = known[known["dataset"] == dataset].reset_index(drop=True)
-        part = _part_of(progress, 1000 * number, total, f"without {dataset}")
-        predictions = _fit_and_predict(workspace, fitted, rest, rest.fit, judged, part, seed=seed)
-        rows.append({"dataset": str(dataset), "train_faces": len(rest.parts["train"]), **_row(predictions)})
+        part = part_of(progress, 1000 * number, total, f"without {dataset}")
+        predictions = fit_and_predict(workspace, fitted, rest, rest.fit, judged, part, seed=seed)
+        rows.append({"dataset": str(dataset), "train_faces": len(rest.parts["train"]), **judged_row(predictions)})
     progress(total, total, "each dataset was left out once")
     return {
         "model": model, "options": fitted.options.as_dict(), "seed": seed,
@@ -110,14 +110,14 @@ def cross_validate(
     fold = np.empty(len(table), dtype=np.int64)
     for number, (_, held) in enumerate(dealer.split(table, table["label"], table["group"])):
         fold[held] = number
-    fitted, found = _resolved(plan), []
+    fitted, found = resolved_model(plan), []
     for number in range(folds):
         validation = (number + 1) % folds  # models that need validation faces get the next fold's
         parts = [table[~np.isin(fold, (number, validation))], table[fold == validation]]
         train, held_out = (labelled_images(workspace, data.faces, part.reset_index(drop=True)) for part in parts)
         judged = table[fold == number].reset_index(drop=True)
-        part = _part_of(progress, 1000 * number, 1000 * folds, f"fold {number + 1} of {folds}")
-        predictions = _fit_and_predict(workspace, fitted, data, FitData(train, held_out), judged, part, seed=seed)
+        part = part_of(progress, 1000 * number, 1000 * folds, f"fold {number + 1} of {folds}")
+        predictions = fit_and_predict(workspace, fitted, data, FitData(train, held_out), judged, part, seed=seed)
         found.append(predictions.assign(fold=number))
     progress(1000 * folds, 1000 * folds, "all folds are predicted")
     return pd.concat(found, ignore_index=True).sort_values("face_id", ignore_index=True)
@@ -134,20 +134,22 @@ def _require_enough(table: pd.DataFrame, folds: int) -> None:
         )
 
 
-def _resolved(plan: Plan) -> Model:
+def resolved_model(plan: Plan) -> Model:
     """The model of a plan: one for all fits, since it may know features that do not change from fit to fit."""
     return create_model(plan.model, create_model(plan.model, plan.options).options.resolved().as_dict())
 
 
-def _fit_and_predict(
+def fit_and_predict(
     workspace: Workspace, model: Model, data: TrainingData, fit: FitData, judged: pd.DataFrame, progress: Progress,
     *, seed: int,
 ) -> pd.DataFrame:  # fmt: skip
+    """A model's predictions of some faces once it is fitted to others."""
     model.fit(fit, seed=seed, progress=progress)
-    return predictions_table(judged, model.predict_logit(labelled_images(workspace, data.faces, judged).images))
+    return predictions_table(judged, model.predict_faces(labelled_images(workspace, data.faces, judged)))
 
 
-def _row(predictions: pd.DataFrame) -> dict[str, Any]:
+def judged_row(predictions: pd.DataFrame) -> dict[str, Any]:
+    """Macro F1 of some predictions, with its interval or the reason why there is none, and their confusion matrix."""
     metrics = evaluate_predictions(predictions)
     low, high = metrics["intervals"].get("macro_f1") or (None, None)
     return {
@@ -157,7 +159,7 @@ def _row(predictions: pd.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _part_of(progress: Progress, begin: int, total: int, part: str) -> Progress:
+def part_of(progress: Progress, begin: int, total: int, part: str) -> Progress:
     """Progress of a part of 1000 steps within the whole."""
     steps = total
 

@@ -10,6 +10,7 @@ Worker processes import this module and nothing slow, pandas least of all.
 
 import hashlib
 import json
+import math
 import zlib
 from array import array
 from collections import defaultdict
@@ -30,7 +31,7 @@ from maskdet.readers import AnnotatedFace
 from maskdet.workspace import replacing
 
 #: Raised whenever a measurement changes its meaning, so that shards of an older version are measured again.
-VERSION: Final = 2
+VERSION: Final = 3
 _PHOTOS_A_SHARD: Final = 200
 _MOST_SHARDS: Final = 256
 _LEVELS: Final = np.arange(256.0)
@@ -127,7 +128,8 @@ def measure_photo(path: Path, faces: Sequence[AnnotatedFace]) -> list[tuple[dict
     -------
     list of (dict, array or None)
         For each face its measurements and its normalised pixels; for one that cannot be used the reason, as
-        ``{"reason": ...}``, and None.
+        ``{"reason": ...}``, and None. Measured are the face (see `measure_face`) and the photo: its size in pixels and
+        bytes, its format and ``jpeg_quantisation`` (see `maskdet.photos.Photo`; NaN for other formats).
     """
     try:
         photo = read_photo(path)
@@ -157,6 +159,7 @@ def measure_photo(path: Path, faces: Sequence[AnnotatedFace]) -> list[tuple[dict
             "photo_height": photo.height,
             "bytes": photo.bytes,
             "format": photo.format,
+            "jpeg_quantisation": math.nan if photo.quantisation is None else photo.quantisation,
             **dict(zip(("left", "top", "right", "bottom"), box, strict=True)),
             **measure_face(crop, resized.convert("L"), pixels),
         }

@@ -62,7 +62,7 @@ def _nothing_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
         judged = arguments[4]
         return predictions_table(judged, np.where(judged["label"] == "without_mask", 1.0, -1.0))
 
-    monkeypatch.setattr(maskdet.crossval, "_fit_and_predict", predict)
+    monkeypatch.setattr(maskdet.crossval, "fit_and_predict", predict)
 
 
 def looked_at(data: FitData) -> set[str]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from maskdet.errors import MaskDetError
 from maskdet.images import batches
-from maskdet.models.base import FitData, LabelledImages
+from maskdet.models.base import FitData, LabelledImages, Logits
 from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.models.linear import fit_logistic
 from maskdet.models.network import NetworkModel, NetworkOptions
@@ -156,7 +156,7 @@ class InceptionV3(NetworkModel):
         keras.utils.set_random_seed(seed)
         begin = time.perf_counter()
         network, features = self._frozen(data, seed, progress)
-        kernel, bias = fit_logistic(features["train"], data.train.labels)
+        kernel, bias = fit_logistic(features["train"], data.train.labels, data.train.weights)
         network.get_layer(_LOGIT).set_weights([kernel[:, None], np.array([bias])])
         self._use(network)
         entry: dict[str, float | str] = {"epoch": 1, "phase": 1}
@@ -164,6 +164,11 @@ class InceptionV3(NetworkModel):
             judged = judge_logits(features[name] @ kernel + bias, part.labels)
             entry |= {key if name == "train" else f"{name}_{key}": value for key, value in judged.items()}
         return [entry | {"seconds": time.perf_counter() - begin, "kept": 1}]
+
+    def load(self, folder: Path) -> None:
+        """Read weights that `save` wrote."""
+        self._features = {}  # those of other weights
+        super().load(folder)
 
     def estimate_seconds(self, data: FitData, *, seed: int, progress: Progress = silent) -> float:
         """As of any network, or from a few batches of features."""
@@ -179,6 +184,14 @@ class InceptionV3(NetworkModel):
             np.asarray(forward(few[at]))
         return (time.perf_counter() - begin) / len(few) * sum(len(part) for part in _parts(data).values())
 
+    def predict_faces(self, faces: LabelledImages, progress: Progress = silent) -> Logits:
+        """As `predict_logit`; a binary layer that was fitted alone judges features that are computed once."""
+        if not self.options.frozen or not self._features or self.network is None:
+            return super().predict_faces(faces, progress)
+        kernel, bias = self.network.get_layer(_LOGIT).get_weights()
+        known = self._features_by_part(self.network, {"judged": faces}, progress)["judged"]
+        return (known @ kernel + bias)[:, 0].astype(np.float64)
+
     def _frozen(self, data: FitData, seed: int, progress: Progress) -> tuple[Any, dict[str, npt.NDArray[np.float32]]]:
         """The network with ImageNet's weights, and the features of each part of the data."""
         with precision_of_layers("float32"):
@@ -186,8 +199,12 @@ class InceptionV3(NetworkModel):
             self.initialise(network)
         if self.options.weights == "none" and seed != self._features_seed:  # other weights at random
             self._features, self._features_seed = {}, seed
+        return network, self._features_by_part(network, _parts(data), progress)
+
+    def _features_by_part(
+        self, network: Any, parts: dict[str, LabelledImages], progress: Progress
+    ) -> dict[str, npt.NDArray[np.float32]]:
         forward = _features_of(network)
-        parts = _parts(data)
         total, done = sum(len(part) for part in parts.values()), 0
         for part in parts.values():
             new = np.array([at for at, face_id in enumerate(part.face_ids) if face_id not in self._features], np.int64)
@@ -198,8 +215,7 @@ class InceptionV3(NetworkModel):
                 progress(done + int(at[-1]) + 1, total, "features of the frozen network")
             done += len(part)
         progress(total, total, "features of the frozen network")
-        known = {name: np.stack([self._features[face_id] for face_id in part.face_ids]) for name, part in parts.items()}
-        return network, known
+        return {name: np.stack([self._features[face_id] for face_id in part.face_ids]) for name, part in parts.items()}
 
 
 def _parts(data: FitData) -> dict[str, LabelledImages]:
