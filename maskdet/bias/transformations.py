@@ -57,8 +57,9 @@ _SOFT: Final = 1.5
 _LIT: Final = 90.0
 #: Distance in CIELAB below which a mask and the skin are not told apart.
 _NEAR: Final = 12.0
-#: Side, in px, of the median filter that takes single pixels out of the region of a mask.
+#: Sides, in px, of the median filter that takes single pixels out of the region of a mask, and of the folds it closes.
 _CLEAN: Final = 7
+_FOLD: Final = 15
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def skin_colour(face: RgbImage, geometry: FaceGeometry) -> Floats:
 def tinted(face: RgbImage, region: Region, colour: npt.ArrayLike) -> RgbImage:
     """Give a region another colour and keep its folds and shadows.
 
-    In CIELAB: a* and b* become those of the colour, and lightness is scaled so that the light parts of the region (its
-    90th percentile) have the colour's lightness.
+    In CIELAB: a* and b* become those of the colour, and so does the lightness of the light parts of the region (its
+    90th percentile). The rest is darker than that by as much as it was, or by less where the colour is a darker one.
 
     Parameters
     ----------
@@ -175,7 +176,8 @@ def tinted(face: RgbImage, region: Region, colour: npt.ArrayLike) -> RgbImage:
     lab, target = _lab(face), _lab(colour)[0, 0]
     lit = max(float(np.percentile(lab[region][:, 0], _LIT)), 1.0)
     painted = np.empty_like(lab)
-    painted[..., 0] = np.clip(lab[..., 0] * (float(target[0]) / lit), 0, 100)
+    deep = min(1.0, float(target[0]) / lit)
+    painted[..., 0] = np.clip(target[0] + deep * (lab[..., 0] - lit), 0, 100)
     painted[..., 1:] = target[1:]
     colours = np.clip(cv2.cvtColor(painted, cv2.COLOR_LAB2RGB), 0, 1) * 255
     weight = cv2.GaussianBlur(region.astype(np.float32), (0, 0), _SOFT)[..., None]
@@ -196,7 +198,9 @@ def mask_region(face: RgbImage, geometry: FaceGeometry) -> Region:
     if np.linalg.norm(mask - skin) < _NEAR:
         return region
     nearer = np.linalg.norm(lab - mask, axis=-1) <= np.linalg.norm(lab - skin, axis=-1)
-    return np.asarray(region & (cv2.medianBlur(nearer.astype(np.uint8), _CLEAN) > 0))
+    clean = cv2.medianBlur(nearer.astype(np.uint8), _CLEAN)
+    folds = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_FOLD, _FOLD))  # whose shadow may be nearer to the skin
+    return np.asarray(region & (cv2.morphologyEx(clean, cv2.MORPH_CLOSE, folds) > 0))
 
 
 def _lab(colours: npt.ArrayLike) -> Layer:

@@ -1,0 +1,108 @@
+"""Means over faces with intervals, many figures at once, and for groups of faces."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from maskdet.bootstrap import FEWEST_GROUPS, Values, bootstrap, percentiles
+from maskdet.mistakes import share_interval
+
+#: Name of the group that is all faces.
+ALL: Final = "all"
+#: Groups of fewer faces are too few to say anything (as `maskdet.bias.groups.GroupOptions`).
+FEWEST: Final = 30
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of some columns.
+
+    Attributes
+    ----------
+    n : array of int, shape (columns,)
+        Faces that have a value.
+    mean, low, high : array of float, shape (columns,)
+        The mean of those, NaN without any, and its interval, NaN where ``reason`` says why there is none.
+    reason : list of str
+        "", or why there is no interval, a column.
+    """
+
+    n: npt.NDArray[np.int64]
+    mean: Values
+    low: Values
+    high: Values
+    reason: list[str]
+
+
+def means(values: npt.ArrayLike, groups: npt.NDArray[Any], fewest: int = FEWEST) -> Means:
+    """The mean of each column, and its interval by the cluster bootstrap (see `maskdet.bootstrap`).
+
+    Where all values are 0, or all 1, as shares may be, resampling shows no spread: there it is the exact binomial
+    interval (see `maskdet.mistakes.share_interval`).
+
+    Parameters
+    ----------
+    values : array of float or bool, shape (n, columns)
+        NaN where a face has none.
+    groups : array, shape (n,)
+        Related faces, which are drawn together.
+    fewest : int
+        With fewer faces, or fewer than `maskdet.bootstrap.FEWEST_GROUPS` groups, a column has no interval.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(values)
+    filled, counted = np.where(known, values, 0), known.astype(np.float64)
+    count = known.sum(axis=0)
+    mean = np.full(values.shape[1], np.nan)
+    np.divide(filled.sum(axis=0), count, out=mean, where=count > 0)
+    low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    reason = [_too_few(groups[column], fewest) for column in known.T]
+    if not all(reason):
+        drawn = bootstrap(groups, lambda times: _drawn(times, filled, counted))
+        for at in (number for number, why in enumerate(reason) if not why):
+            column, clusters = values[known[:, at], at], groups[known[:, at]]
+            if np.isin(column, (0, 1)).all() and len(np.unique(column)) == 1:
+                low[at], high[at] = share_interval(column > 0, clusters)
+            else:
+                low[at], high[at] = percentiles(drawn[str(at)]) or (np.nan, np.nan)
+    return Means(count, mean, low, high, reason)
+
+
+def split_by(faces: pd.DataFrame, groups: "pd.Series[Any] | None") -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """All faces, then each group that some of them are in: its name, and which faces those are.
+
+    Parameters
+    ----------
+    faces : DataFrame
+        ``face_id``.
+    groups : Series or None
+        Names of groups by face id; "" or missing where a face is in none. Of a Categorical, groups come in the order of
+        its categories, else by name.
+    """
+    yield ALL, np.ones(len(faces), dtype=np.bool_)
+    if groups is None:
+        return
+    own = groups.reindex(faces["face_id"])
+    names = own.cat.categories if isinstance(own.dtype, pd.CategoricalDtype) else sorted(own.dropna().unique())
+    for name in names:
+        inside = (own == name).fillna(value=False).to_numpy(dtype=np.bool_)
+        if name != "" and inside.any():
+            yield str(name), inside
+
+
+def _drawn(times: Values, filled: Values, counted: Values) -> dict[str, Values]:
+    total = times @ counted
+    mean = np.full_like(total, np.nan)
+    np.divide(times @ filled, total, out=mean, where=total > 0)
+    return {str(number): column for number, column in enumerate(mean.T)}
+
+
+def _too_few(groups: npt.NDArray[Any], fewest: int) -> str:
+    if len(groups) < fewest:
+        return f"too few to say: {len(groups):,} face{'s' if len(groups) != 1 else ''}"
+    clusters = len(np.unique(groups))
+    return f"too few to say: {clusters} groups of related faces" if clusters < FEWEST_GROUPS else ""
