@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from maskdet.bias.attributes import ATTRIBUTES, attributes_of, group_of
 from maskdet.errors import MaskDetError, RunError
 from maskdet.labels import CLASSES
 from maskdet.workspace import Workspace, read_table, write_table
@@ -88,20 +89,26 @@ class Balanced:
             for row in known[known["faces"] == 0].itertuples()
         ]
         notes += [
-            f"The {row.faces:,} training faces {_words(str(row.label))} of {self.title.lower()} {row.group} count "
-            f"{self.cap:g} times each, the most that a face may: they still count less than they should."
+            f"Training faces {_words(str(row.label))} of {self.title.lower()} {row.group} (n = {row.faces:,}) count "
+            f"{self.cap:g} times each, the most that a face may, and still less than they should."
             for row in known[np.isclose(known["weight"], self.cap)].itertuples()
         ]
         unknown = int(cells.loc[cells["group"] == "", "faces"].sum())
         if unknown:
-            notes.append(f"{self.title} is not known of {unknown:,} training faces: each of them counts once.")
+            notes.append(f"{self.title} is not known for {unknown:,} of the training faces; each of them counts once.")
         return tuple(notes)
 
     def record(self) -> dict[str, Any]:
         """What a run says of it: attribute, target, cap, notes, and the cells as they were and as they count."""
-        cells = self.cells.astype({"weight": object})
-        cells["weight"] = [None if pd.isna(value) else round(value, 4) for value in cells["weight"]]
-        rows = cells.assign(counted=cells["counted"].round(1)).to_dict("records")
+        cells = self.cells
+        columns = (cells[name] for name in ("group", "label", "faces", "weight", "counted"))
+        rows = [
+            {
+                "group": str(group), "label": str(label), "faces": int(faces),
+                "weight": round(float(weight), 4) if faces else None, "counted": round(float(counted), 1),
+            }
+            for group, label, faces, weight, counted in zip(*columns, strict=True)
+        ]  # fmt: skip
         return {
             "attribute": self.attribute,
             "target": self.target,
@@ -168,8 +175,6 @@ def balance_faces(
     MaskDetError
         If there is no such attribute, it is not measured, or there is nothing to balance.
     """
-    from maskdet.bias.attributes import attributes_of, group_of
-
     require_attribute(attribute)
     attributes = attributes_of(workspace, fingerprint)
     # Bins of numbers follow the training faces alone: test faces choose nothing.
@@ -204,7 +209,7 @@ def balance_groups(part: pd.DataFrame, groups: pd.Series, attribute: str, target
     known = sorted(set(names) - {""})
     if not known:
         raise MaskDetError(
-            f"{title} is known of no training face: measure it first (`python -m maskdet bias data`), or balance by "
+            f"{title} is known of no training face: measure it with `python -m maskdet bias data` first, or balance by "
             "another attribute."
         )
     if len(known) == 1:
@@ -241,15 +246,11 @@ def load_balanced(folder: Path, attribute: str, target: Target) -> Balanced:
 
 def title_of(attribute: str) -> str:
     """An attribute's name for people."""
-    from maskdet.bias.attributes import ATTRIBUTES
-
-    return str(ATTRIBUTES[attribute].title)
+    return ATTRIBUTES[attribute].title
 
 
 def require_attribute(attribute: str) -> None:
     """Raise MaskDetError unless there is such an attribute."""
-    from maskdet.bias.attributes import ATTRIBUTES
-
     if attribute not in ATTRIBUTES:
         raise MaskDetError(f"There is no attribute {attribute!r} to balance by; there are: {', '.join(ATTRIBUTES)}.")
 

@@ -69,7 +69,7 @@ class Judged:
 def short_labels(runs: Sequence[Run]) -> dict[str, str]:
     """A name for each run, by id, that is short and unlike any other's: the model, with its day or id if need be."""
     names = {run.id: SHORT_NAMES.get(run.model_name, run.model_name) for run in runs}
-    for more in (_pool, _moment, lambda run: run.id):
+    for more in (_pool, _balance, _moment, lambda run: run.id):
         counts = pd.Series(names).value_counts()
         for run in runs:
             if counts[names[run.id]] > 1:
@@ -88,6 +88,10 @@ def marks(run: Run) -> list[str]:
         known.append(f"A quick try, limited to {limit:,} training faces.")
     if not _is_main(run):
         known.append("Trained and judged on the pre-training pool of simulated masks, as a base for transfer learning.")
+    if balance := run.record.get("balance"):
+        known.append(
+            f"Its training faces were balanced by {balance['attribute'].replace('_', ' ')} ({balance['target']})."
+        )
     return known
 
 
@@ -334,6 +338,11 @@ def _is_main(run: Run) -> bool:
 
 def _pool(run: Run) -> str:
     return "" if _is_main(run) else "base"
+
+
+def _balance(run: Run) -> str:
+    balance = run.record.get("balance")
+    return f"by {balance['attribute'].replace('_', ' ')}" if balance else ""
 
 
 def _moment(run: Run) -> str:

@@ -67,12 +67,17 @@ def spoken(value: Any) -> str:
     return str(value)
 
 
+def _balance(record: Mapping[str, Any]) -> str | None:
+    balance = record.get("balance")
+    return f"{balance['attribute']}, {balance['target']}" if balance else None
+
+
 def _flat_options(run: Run) -> dict[tuple[str, str], Any]:
     record, data = run.record, run.record["data"]
     environment = record.get("environment", {})
     parts: dict[str, Mapping[str, Any]] = {
         "model": {"model": run.model_name, **record["options"], "seed": record.get("seed"),
-                  "limit": record.get("limit"), "base": record.get("base")},
+                  "limit": record.get("limit"), "base": record.get("base"), "balance": _balance(record)},
         "data": {key: data.get(key, default) for key, default in
                  (("fingerprint", None), ("pool", "main"), ("datasets", []), ("left_out", []), ("watched", []),
                   ("faces", {}))},

@@ -299,6 +299,7 @@ def _fitting_base(workspace: Workspace, split: Split, limit: int | None = None) 
         and run.fingerprint == split.fingerprint
         and run.pool == "pre-training"
         and run.record["limit"] in (None, limit)
+        and run.record.get("balance") is None
     ]
     return max(fitting, key=lambda run: str(run.record["created"]), default=None)
 

@@ -36,7 +36,7 @@ def main() -> None:
     if any(saved.usable for saved in splits):
         saved, problem = choose_data(splits, faces)
         model = choose_model()
-        setup = choose_options(model, saved, runs_of(workspace))
+        setup = choose_options(workspace, model, saved, runs_of(workspace))
         if problem:
             st.error(sentence(problem), icon=":material/error:")
         elif setup.problem:

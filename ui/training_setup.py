@@ -11,9 +11,11 @@ from maskdet.facetable import Faces
 from maskdet.models import MODELS
 from maskdet.runs import Run
 from maskdet.split import SPLITS, SavedSplit
+from maskdet.workspace import Workspace
 from ui.augmentation import chosen_options, chosen_seed, summary
 from ui.popover import key_of, put
 from ui.text import code, plain
+from ui.training_balance import choose_balance, reset_balance, show_balance
 from ui.training_command import (
     CAPTIONS,
     NEW_BASE,
@@ -74,7 +76,7 @@ def choose_data(splits: list[SavedSplit], faces: Faces) -> tuple[SavedSplit, str
     return saved, "" if sum(saved.faces().values()) else "This set has no faces with real masks to train on."
 
 
-def choose_options(model: str, saved: SavedSplit, runs: list[Run]) -> Setup:
+def choose_options(workspace: Workspace, model: str, saved: SavedSplit, runs: list[Run]) -> Setup:
     """The model's options, and what else a training of it depends on."""
     kind = MODELS[model]
     options = options_of(kind.options_type())
@@ -89,10 +91,13 @@ def choose_options(model: str, saved: SavedSplit, runs: list[Run]) -> Setup:
         problem = problem or wrong
     augmentation = _augmentation() if kind.needs_tensorflow else None
     seed, limit, left_out, watched, wrong = _data_options(model, saved)
-    _defaults(model, saved, options)
+    balance, target = choose_balance()
     choice = Choice(
-        model, saved.fingerprint, values, augmentation, seed, limit, left_out, watched, base, weights
+        model, saved.fingerprint, values, augmentation, seed, limit, left_out, watched, base, weights, balance, target
     )  # fmt: skip
+    if balance and not wrong:
+        wrong = show_balance(workspace, choice)
+    _defaults(model, saved, options)
     if values:
         titles = {option.name: option.title for option in options}
         different = ", ".join(f"{titles[name]} {text_of(value)}" for name, value in values.items())
@@ -248,6 +253,7 @@ def _reset(model: str, saved: SavedSplit, options: list[Option], study: bool) ->
     put(_seed_key(), chosen_seed())
     put(_left_out_key(saved), [])
     put("training_limit", None)
+    reset_balance()
     put(_watched_key(model, saved), [] if study else list(automatic_watch(saved, model)))
 
 
