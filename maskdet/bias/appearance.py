@@ -43,6 +43,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 #: Reason of a face that is not labelled with mask.
 NO_MASK: Final = "not labelled with mask"
+_NEEDED: Final = ["face_id", "label", "width", "height", "shard", "shard_row"]
 #: Faces from which on two processes are quicker than one.
 _WORTH_PROCESSES: Final = 500
 _AT_ONCE: Final = 50
@@ -82,12 +83,10 @@ def measure_appearance(
     WorkspaceError
         If a face is not in the table, the scan's files are gone, or the workspace cannot be written.
     """
-    table = faces.table.set_index("face_id", drop=False)
-    wanted = table.index if face_ids is None else pd.Index(face_ids)
-    if not wanted.isin(table.index).all():
-        missing = wanted[~wanted.isin(table.index)][0]
-        raise WorkspaceError(f"Face {missing} is not in this workspace: scan its dataset again.")
-    table = table.loc[wanted.unique(), ["face_id", "label", "width", "height", "shard", "shard_row"]]
+    wanted = pd.Index(faces.table["face_id"] if face_ids is None else face_ids)
+    table = faces.table.loc[faces.table["face_id"].isin(wanted), _NEEDED]
+    if len(missing := wanted.difference(table["face_id"])):
+        raise WorkspaceError(f"Face {missing[0]} is not in this workspace: scan its dataset again.")
     pending = []
     for shard, rows in table.groupby("shard", sort=True):
         known = _known(_path(workspace, str(shard)))
@@ -101,8 +100,7 @@ def measure_appearance(
     for count in Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(tasks):
         done += count
         progress(done, total, "measuring appearance")
-    found = _read(workspace, table)
-    return found.set_index("face_id").loc[wanted].reset_index()
+    return _read(workspace, table).set_index("face_id").loc[wanted].rename_axis("face_id").reset_index()
 
 
 def load_appearance(workspace: Workspace, faces: Faces) -> pd.DataFrame | None:
