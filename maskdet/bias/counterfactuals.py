@@ -91,7 +91,7 @@ class Counterfactuals:
     faces : DataFrame
         A row a face: face_id, dataset, label, group, found (whether a detector saw its landmarks, else the usual ones
         were taken), logit as it is, and a column a transformation with the logit after it; NaN where it does not
-        apply to the label, or no mask can be drawn by the landmarks.
+        apply to the label, or cannot be done to this face (see `maskdet.bias.transformations.transformed`).
     """
 
     run: str

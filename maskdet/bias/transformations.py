@@ -8,6 +8,7 @@ background, tell whether it does, and whether it cares where they are.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -51,6 +52,8 @@ _GREY: Final = 127
 #: `maskdet.bias.regions`). It covers mouth and chin, or the forehead, and is about half as large as a mask.
 _PLACES: Final = {"lower-face": 1.0, "forehead": -0.6}
 _PATCH: Final = (0.55, 0.33)
+#: What of a patch must be in the picture, as a share.
+_ENOUGH: Final = 0.5
 #: Standard deviation, in px, of the soft edge of a tint: a sharp one would be a cue of its own.
 _SOFT: Final = 1.5
 #: The percentile of lightness that is taken for the mask in full light.
@@ -79,7 +82,8 @@ class Transformation:
     applies_to : tuple of str
         Labels of the faces for which it makes sense.
     change : callable
-        From a face and its `FaceGeometry` to the changed face; the face itself is left as it is.
+        From a face and its `FaceGeometry` to the changed face; the face itself is left as it is. Raises MaskDetError
+        where it cannot be done.
     """
 
     name: str
@@ -102,7 +106,8 @@ def transformed(face: RgbImage, geometry: FaceGeometry, names: Iterable[str]) ->
     Returns
     -------
     dict
-        By name, in the order asked for. Masks are missing where none can be drawn by the face's landmarks.
+        By name, in the order asked for. What cannot be done to this face is missing: a mask that cannot be drawn by its
+        landmarks, a patch on a forehead that is not in the picture.
 
     Raises
     ------
@@ -115,14 +120,16 @@ def transformed(face: RgbImage, geometry: FaceGeometry, names: Iterable[str]) ->
     masked: dict[str, RgbImage] = {}
     if any(name in colours for name in names):
         seen = DetectedFace(_whole_box(geometry), 1.0, geometry.landmarks)
-        try:
+        with suppress(MaskDetError):  # its landmarks lie on one another
             masked = mask_variants(face, seen, (0, 0, FACE_SIZE, FACE_SIZE))
-        except MaskDetError:  # its landmarks lie on one another; the table says how many faces had a mask drawn on
-            names = tuple(name for name in names if name not in colours)
-    return {
-        name: masked[colours[name]] if name in colours else TRANSFORMATIONS[name].change(face, geometry)
-        for name in names
-    }
+    found: dict[str, RgbImage] = {}
+    for name in names:
+        if name not in colours:
+            with suppress(MaskDetError):  # there is no room for a patch
+                found[name] = TRANSFORMATIONS[name].change(face, geometry)
+        elif masked:
+            found[name] = masked[colours[name]]
+    return found
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -135,20 +142,29 @@ def check_names(names: Iterable[str]) -> None:
 def patch_region(geometry: FaceGeometry, place: str) -> Region:
     """Where a patch lies, shape (150, 150): an ellipse on the ``lower-face`` or the ``forehead``.
 
-    In the ``background`` there is seldom room for it: there the patch is as many pixels as that on the lower face has,
-    those farthest from the face.
+    In the ``background`` there is seldom room for it: there the patch is as many pixels as an ellipse has, those
+    farthest from the face.
+
+    Raises
+    ------
+    MaskDetError
+        If less than half of it would be in the picture.
     """
-    if place != "background":
-        across, down = face_coordinates(geometry)
-        wide, high = _PATCH
-        return np.asarray((across / wide) ** 2 + ((down - _PLACES[place]) / high) ** 2 <= 1)
-    count = int(patch_region(geometry, "lower-face").sum())
-    behind = background(geometry)
-    away = cv2.distanceTransform(behind.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    farthest = np.argsort(-away.ravel(), kind="stable")[:count]
-    region = np.zeros(behind.size, dtype=np.bool_)
-    region[farthest] = True
-    return np.asarray(region.reshape(behind.shape) & behind)
+    across, down = face_coordinates(geometry)
+    wide, high = _PATCH
+    (dx, dy), (ex, ey) = ((each[0, 1] - each[0, 0], each[1, 0] - each[0, 0]) for each in (across, down))
+    whole = np.pi * wide * high / abs(dx * ey - dy * ex)  # px
+    if place == "background":
+        behind = background(geometry)
+        away = cv2.distanceTransform(behind.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        region = np.zeros(behind.size, dtype=np.bool_)
+        region[np.argsort(-away.ravel(), kind="stable")[: round(whole)]] = True
+        region = region.reshape(behind.shape) & behind
+    else:
+        region = (across / wide) ** 2 + ((down - _PLACES[place]) / high) ** 2 <= 1
+    if region.sum() < _ENOUGH * whole:
+        raise MaskDetError(f"There is no room for a patch: {place} lies outside the picture.")
+    return np.asarray(region)
 
 
 def skin_colour(face: RgbImage, geometry: FaceGeometry) -> Floats:
