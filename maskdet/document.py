@@ -67,8 +67,8 @@ class Table:
 
     Attributes
     ----------
-    bars : (float, float) or None
-        The ends of the axis on which HTML draws each figure and its interval; None draws none.
+    bars : bool
+        HTML draws each figure and its interval on an axis, one for each column.
     heat : (float, float) or None
         The values between which HTML colours the cells of figures.
     note : str
@@ -79,9 +79,15 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     title: str = ""
     note: str = ""
-    bars: tuple[float, float] | None = None
+    bars: bool = False
     heat: tuple[float, float] | None = None
     kind: Literal["table"] = "table"
+
+    @property
+    def axes(self) -> tuple[tuple[float, float] | None, ...]:
+        """The axis of each column's bars; None where it has none."""
+        cells = [[row[place] for row in self.rows] for place in range(len(self.columns))]
+        return tuple(axis(column) if self.bars and _measured(column) else None for column in cells)
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,10 @@ def in_words(fractions: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(fractions[:-1]), *fractions[-1:]]))
 
 
+def _measured(cells: Iterable[Cell]) -> bool:
+    return any(isinstance(cell, Figure) and cell.value is not None for cell in cells)
+
+
 def _rounded_up(value: float) -> float:
     steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
     return next((step for step in steps if value <= step), value)
@@ -232,7 +242,7 @@ def _environment(html: bool) -> "Environment":
     )  # fmt: skip
     environment.filters |= {"shown": _shown, "number": _is_number}
     if html:
-        environment.filters |= {"said": _said, "bar": _bar, "heat": _heat}
+        environment.filters |= {"said": _said, "bar": _bar, "heat": _heat, "end": _end}
     else:
         environment.filters |= {"said": sentence, "plain": plain}
     return environment
@@ -268,6 +278,13 @@ def _bar(figure: Figure, ends: tuple[float, float]) -> Iterator[tuple[str, float
         yield "interval", place(figure.low), round(place(figure.high) - place(figure.low), 2)
     if figure.value is not None:
         yield "value", place(figure.value), 0
+
+
+def _end(column: Sequence[Cell], value: float) -> str:
+    """An end of an axis, in the unit of its figures."""
+    percent = any(isinstance(cell, Figure) and cell.unit == "percent" for cell in column)
+    number = f"{abs(100 * value if percent else value):g}"
+    return f"{'−' if value < 0 else ''}{number}{' %' if percent else ''}"
 
 
 def _heat(figure: Figure, ends: tuple[float, float]) -> int:

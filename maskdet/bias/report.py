@@ -24,7 +24,7 @@ from maskdet.bias.sections import (
     tone_blocks,
 )
 from maskdet.compare import marks, short_labels
-from maskdet.document import Block, Cell, Document, Figure, KeyFigure, Section, Table, Text, axis, in_words, to_html
+from maskdet.document import Block, Cell, Document, Figure, KeyFigure, Section, Table, Text, in_words, to_html
 from maskdet.errors import MaskDetError
 from maskdet.export import to_csv
 
@@ -170,7 +170,7 @@ def _side_by_side(runs: "Sequence[RunFindings]", names: dict[str, str]) -> list[
         "The largest difference of a metric between two groups of an attribute, each run on its own test faces; with "
         "95 % intervals. Runs of other data have other faces in their groups."
     )
-    return [text, Table(columns, tuple(rows), bars=axis(cell for row in rows for cell in row))]
+    return [text, Table(columns, tuple(rows), bars=True)]
 
 
 def _data_tables(data: "DataFindings") -> dict[str, pd.DataFrame]:

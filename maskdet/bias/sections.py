@@ -4,12 +4,16 @@ Each function gives the blocks of one part, and says with which command to measu
 named by their ids; no picture is in it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, axis, in_words
+from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, in_words
+
+Rows = tuple[tuple[Cell, ...], ...]
+#: From figures by group, and whether the groups are shown, to columns and rows.
+RowsOf = Callable[[pd.DataFrame, bool], tuple[tuple[str, ...], Rows]]
 
 if TYPE_CHECKING:
     from maskdet.bias.findings import DataFindings, RunFindings
@@ -28,6 +32,7 @@ METRICS: Final[dict[str, tuple[str, Unit]]] = {
 #: The attribute by which counterfactuals and attention are parted.
 TONE: Final = "skin_tone"
 _INTERVALS: Final = "In brackets: 95 % intervals, by bootstrap of whole groups of related faces."
+_EXPECTED: Final = {"same": "a fault", "with_mask": "what is wanted", "none": "neither"}
 _OTHER_VERDICTS: Final = {"no gap found": "No gap found", "too few to say": "Too few to say"}
 _FEATURES_SHOWN: Final = 5
 _CARRIERS_SHOWN: Final = 8
@@ -116,7 +121,7 @@ def tone_blocks(data: "DataFindings") -> tuple[Block, ...]:
         "move it. Faces in which it cannot be measured are in no group of skin tone; where their share is large, such "
         "groups say little of all faces."
     )
-    return text, Table(columns, rows, note=_INTERVALS, bars=axis(row[-1] for row in rows))
+    return text, Table(columns, rows, note=_INTERVALS, bars=True)
 
 
 def group_blocks(found: "RunFindings", every_gap: bool = False) -> tuple[Block, ...]:
@@ -132,8 +137,8 @@ def group_blocks(found: "RunFindings", every_gap: bool = False) -> tuple[Block, 
     blocks: list[Block] = [
         Text(
             "What is compared is the largest difference of a metric between two groups of an attribute. It is called a "
-            "gap where chance hardly explains it, after Holm's correction for all that were looked for. That no gap was "
-            "found does not say that there is none. Groups of few faces are too few to say."
+            "gap where chance hardly explains it, after Holm's correction for all that were looked for. That no gap "
+            "was found does not say that there is none. Groups of few faces are too few to say."
         ),
         _gaps(found.groups),
     ]
@@ -162,12 +167,11 @@ def counterfactual_blocks(found: "RunFindings") -> tuple[Block, ...]:
 
     text = Text(
         "Each face is changed, and judged again. Where something that is no mask is changed, no verdict should flip; "
-        "where the lower face is covered or a mask is drawn on an unmasked face, the verdict may well change. The logit, "
-        "whose mean change is given, is above 0 for no mask."
+        "where the lower face is covered or a mask is drawn on an unmasked face, the verdict may well change. The "
+        "logit is above 0 for no mask; its mean change is given in standard deviations of this model's logits."
     )
-    return text, *_by_all_and_tone(
-        found, lambda groups: _flips(flips(found.counterfactuals, groups)), "Flipped verdicts"
-    )
+    changed = found.counterfactuals
+    return text, *_by_all_and_tone(found, lambda groups: flips(changed, groups), _flips, "Flipped verdicts")
 
 
 def attention_blocks(found: "RunFindings") -> tuple[Block, ...]:
@@ -184,52 +188,54 @@ def attention_blocks(found: "RunFindings") -> tuple[Block, ...]:
         "A heatmap shows what weighed in the model's choice; it does not prove that it was chosen for a good reason."
     )
     return text, *_by_all_and_tone(
-        found, lambda groups: _looked(attention_by(attention, groups)), "Heat on the lower face"
+        found, lambda groups: attention_by(attention, groups), _looked, "Heat on the lower face"
     )
 
 
-def _by_all_and_tone(found: "RunFindings", table: Any, title: str) -> list[Table]:
+def _by_all_and_tone(
+    found: "RunFindings",
+    measure: Callable[["pd.Series[Any] | None"], pd.DataFrame],
+    rows_of: RowsOf,
+    title: str,
+) -> list[Table]:
     """A table of all faces, and one by apparent skin tone where it is known."""
-    columns, rows, why = table(None)
-    tables = [(columns, rows, why, f"{title}, all faces")]
-    attributes = found.attributes
-    if attributes is not None and TONE in attributes and attributes[TONE].fillna("").astype(str).ne("").any():
+    tables = [_measures(measure(None), rows_of, False, f"{title}, all faces")]
+    known = found.attributes
+    if known is not None and TONE in known and known[TONE].fillna("").astype(str).ne("").any():
         from maskdet.bias.attributes import group_of
 
-        tables.append((*table(group_of(attributes, TONE)), f"{title} by apparent skin tone"))
-    return [
-        Table(columns, rows, title, " ".join([_INTERVALS, *why]), bars=axis(_first_figures(rows)))
-        for columns, rows, why, title in tables
-    ]
+        tables.append(_measures(measure(group_of(known, TONE)), rows_of, True, f"{title} by apparent skin tone"))
+    return tables
 
 
-Rows = tuple[tuple[Cell, ...], ...]
+def _measures(table: pd.DataFrame, rows_of: RowsOf, grouped: bool, title: str) -> Table:
+    columns, rows = rows_of(table, grouped)
+    return Table(columns, rows, title, " ".join([_INTERVALS, *_reasons(table)]), bars=True)
 
 
-def _flips(table: pd.DataFrame) -> tuple[tuple[str, ...], Rows, list[str]]:
+def _flips(table: pd.DataFrame, grouped: bool) -> tuple[tuple[str, ...], Rows]:
     from maskdet.bias.transformations import TRANSFORMATIONS
 
-    rows, grouped = [], bool((table["group_name"] != "all").any())
-    for row in table[table["group_name"] != "all"].to_dict("records") if grouped else table.to_dict("records"):
-        known = TRANSFORMATIONS.get(str(row["transformation"]))
-        share, change = figure(row, "flipped", "percent", ("low", "high")), figure(row, "change", "logit")
-        first = known.title if known else str(row["transformation"])
-        middle = (str(row["group_name"]),) if grouped else ()
-        rows.append((first, label_title(row["label"]), *middle, int(row["n"]), share, change.text))
-    columns = ("Change", "Label", *(("Skin tone",) if grouped else ()), "n", "Verdicts flipped", "Change of the logit")
-    return columns, tuple(rows), _reasons(table)
+    rows: list[tuple[Cell, ...]] = []
+    for row in table.to_dict("records"):
+        change = TRANSFORMATIONS[row["transformation"]]
+        group = (str(row["group_name"]),) if grouped else ()
+        flipped, moved = figure(row, "flipped", "percent", ("low", "high")), figure(row, "change_sd", "logit")
+        first = (change.title, _EXPECTED[change.expected], label_title(row["label"]))
+        rows.append((*first, *group, int(row["n"]), flipped, moved))
+    group = ("Skin tone",) if grouped else ()
+    return ("Change", "A flip is", "Label", *group, "n", "Verdicts flipped", "Change of the logit"), tuple(rows)
 
 
-def _looked(table: pd.DataFrame) -> tuple[tuple[str, ...], Rows, list[str]]:
-    rows, grouped = [], bool((table["group_name"] != "all").any())
-    for row in table[table["group_name"] != "all"].to_dict("records") if grouped else table.to_dict("records"):
-        middle = (str(row["group_name"]),) if grouped else ()
+def _looked(table: pd.DataFrame, grouped: bool) -> tuple[tuple[str, ...], Rows]:
+    rows: list[tuple[Cell, ...]] = []
+    for row in table.to_dict("records"):
+        group = (str(row["group_name"]),) if grouped else ()
         share = figure(row, "share", "percent", ("low", "high"))
-        rows.append(
-            (label_title(row["label"]), str(row["outcome"]), *middle, int(row["n"]), share, int(row["no_evidence"]))
-        )
-    columns = ("Label", "Verdict", *(("Skin tone",) if grouped else ()), "n", "Heat on the lower half", "No evidence")
-    return columns, tuple(rows), _reasons(table)
+        empty = int(row["no_evidence"])
+        rows.append((label_title(row["label"]), str(row["outcome"]), *group, int(row["n"]), share, empty))
+    group = ("Skin tone",) if grouped else ()
+    return ("Label", "Verdict", *group, "n", "Heat on the lower half", "Maps without any"), tuple(rows)
 
 
 def _probes(probes: Iterable["Probe"]) -> Table:
@@ -239,12 +245,12 @@ def _probes(probes: Iterable["Probe"]) -> Table:
         for probe in probes
     )  # fmt: skip
     columns = ("Predicted", "Faces of", "From", "n", "Groups", "AUC", "Shortcut")
-    return Table(columns, rows, "How well measurements predict", _INTERVALS, bars=(0.0, 1.0))
+    return Table(columns, rows, "How well measurements predict", _INTERVALS, bars=True)
 
 
 def _families(probes: Sequence["Probe"]) -> Table:
     families = list(dict.fromkeys(family for probe in probes for family in probe.families))
-    rows = tuple(
+    rows: Rows = tuple(
         (probe.scope, STAGES.get(probe.stage, probe.stage), probe.faces,
          *(_family(probe.families.get(family)) for family in families))
         for probe in probes
@@ -279,7 +285,7 @@ def _carriers(report: "ShortcutReport") -> Table:
 
 
 def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, report in reports.items():
         for gap in report.gaps.to_dict("records"):
             title, unit = METRICS.get(gap["metric"], (str(gap["metric"]), "ratio"))
@@ -289,7 +295,7 @@ def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
             rows.append((attribute_title(name), title, size, within, between, str(gap["verdict"])))
     columns = ("Groups by", "Metric", "Largest difference", "Within one dataset", "From lowest to highest", "Verdict")
     note = f"{_INTERVALS} n stands in the table of each attribute below."
-    return Table(columns, tuple(rows), "Gaps between groups", note, bars=axis(_first_figures(rows)))
+    return Table(columns, tuple(rows), "Gaps between groups", note, bars=True)
 
 
 def _group_tables(name: str, report: "GroupReport", every_gap: bool) -> list[Block]:
@@ -325,10 +331,6 @@ def attribute_title(name: str) -> str:
     from maskdet.bias.attributes import ATTRIBUTES
 
     return ATTRIBUTES[name].title if name in ATTRIBUTES else name
-
-
-def _first_figures(rows: Iterable[tuple[Cell, ...]]) -> list[Figure]:
-    return [cell for row in rows for cell in row if isinstance(cell, Figure)]
 
 
 def _reasons(table: pd.DataFrame) -> list[str]:
