@@ -1,0 +1,69 @@
+"""How results are kept: written and read again, and what is damaged is one sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from maskdet.bias.files import read_result, write_result
+from maskdet.errors import WorkspaceError
+
+TABLE = pd.DataFrame({"face_id": ["a", "b"], "logit": [1.5, -2.0]})
+ARRAYS = {"maps": np.arange(8, dtype=np.float16).reshape(2, 2, 2)}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "found.json"
+    write_result(path, {"run": "r", "options": {"seed": 1}}, TABLE, ARRAYS)
+    record, table, arrays = read_result(path, arrays=True)
+    assert record == {"run": "r", "options": {"seed": 1}}
+    pd.testing.assert_frame_equal(table, TABLE, check_dtype=False)
+    assert arrays["maps"].dtype == np.float16
+    assert (arrays["maps"] == ARRAYS["maps"]).all()
+    assert sorted(file.name for file in path.parent.iterdir()) == ["found.json", "found.npz", "found.parquet"]
+
+
+def test_a_table_alone_has_no_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    write_result(path, {}, TABLE)
+    assert read_result(path)[2] == {}
+    assert not path.with_suffix(".npz").exists()
+    with pytest.raises(WorkspaceError, match="no result of this kind"):
+        read_result(path, arrays=True)
+
+
+def test_parts_of_two_results_are_not_one(tmp_path: Path) -> None:
+    path, other = tmp_path / "found.json", tmp_path / "other.json"
+    write_result(path, {}, TABLE, ARRAYS)
+    write_result(other, {}, TABLE.assign(logit=0.0), ARRAYS)
+    path.with_suffix(".parquet").write_bytes(other.with_suffix(".parquet").read_bytes())
+    with pytest.raises(WorkspaceError, match=r"found\.parquet is damaged, or does not belong to found\.json"):
+        read_result(path, arrays=True)
+
+
+@pytest.mark.parametrize("name", ["found.json", "found.parquet", "found.npz"])
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'{"digests": 3}', b"\x00\xff"])
+def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, content: bytes | None) -> None:
+    path = tmp_path / "found.json"
+    write_result(path, {}, TABLE, ARRAYS)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(WorkspaceError, match=r"found"):
+        read_result(path, arrays=True)
+
+
+def test_arrays_that_are_none_though_their_digest_is_right(tmp_path: Path) -> None:
+    import hashlib
+
+    path = tmp_path / "found.json"
+    write_result(path, {}, TABLE, ARRAYS)
+    path.with_suffix(".npz").write_bytes(b"no archive")
+    stored = json.loads(path.read_text())
+    stored["digests"][".npz"] = hashlib.sha256(b"no archive").hexdigest()
+    path.write_text(json.dumps(stored))
+    with pytest.raises(WorkspaceError, match=r"found\.npz cannot be read"):
+        read_result(path, arrays=True)
