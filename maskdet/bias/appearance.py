@@ -31,7 +31,7 @@ from maskdet.workspace import Workspace, read_table, write_table
 
 FOLDER: Final = "appearance"
 #: Of what is measured here; files of another version are measured anew.
-VERSION: Final = 1
+VERSION: Final = 2
 #: How landmarks are looked for on a picture that is known to be one face: at two sizes and once with a border, and a
 #: lower score is believed than in a photo that may hold none.
 DETECTION: Final = DetectionOptions(score_threshold=0.4, sides=(96, 160), bordered_side=96)
@@ -85,7 +85,7 @@ def measure_appearance(
     """
     wanted = pd.Index(faces.table["face_id"] if face_ids is None else face_ids)
     table = faces.table.loc[faces.table["face_id"].isin(wanted), _NEEDED]
-    if len(missing := wanted.difference(table["face_id"])):
+    if len(missing := wanted.difference(pd.Index(table["face_id"]))):
         raise WorkspaceError(f"Face {missing[0]} is not in this workspace: scan its dataset again.")
     pending = []
     for shard, rows in table.groupby("shard", sort=True):

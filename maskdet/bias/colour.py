@@ -15,6 +15,8 @@ _SPREAD: Final = np.array((8.0, 5.0, 5.0))
 #: Pixels that are compared with one another; neighbours are alike, so more say little more.
 _MOST_PIXELS: Final = 300
 _STEPS: Final = 12
+#: Pixels within so many standard deviations of a colour are explained by it.
+_EXPLAINED: Final = 2.0
 
 
 def to_lab(pixels: npt.NDArray[np.uint8]) -> Lab:
@@ -51,29 +53,45 @@ def difference(first: Lab, second: Lab) -> float:
     return float(deltaE_ciede2000(first, second))
 
 
-def dominant_colour(lab: Lab, weights: Floats) -> Lab:
-    """The colour around which the most pixels lie: the highest mode of their density.
+def dominant_colours(lab: Lab, weights: Floats, most: int) -> Lab:
+    """The colours around which the most pixels lie: the highest modes of their density, the highest first.
 
-    A mean would mix skin with hair, or the cloth with its print. It is found by mean shift (Comaniciu and Meer,
-    IEEE PAMI 24, 2002) from the pixel in the densest place, with a Gaussian kernel.
+    A mean would mix skin with hair, or the cloth with its print. Each is found by mean shift (Comaniciu and Meer,
+    IEEE PAMI 24, 2002) with a Gaussian kernel, from the pixel in the densest place that none before it explains.
 
     Parameters
     ----------
     lab : array of shape (n, 3)
         At least one pixel.
     weights : array of shape (n,)
-        How much each pixel counts.
+        How much each pixel counts, above 0.
+    most : int
+        Colours at most, at least 1.
 
     Returns
     -------
-    array of shape (3,)
+    array of shape (1..most, 3)
     """
     chosen = np.unique(np.linspace(0, len(lab) - 1, _MOST_PIXELS).astype(np.int64))
     points, counts = lab[chosen] / _SPREAD, weights[chosen]
     squares = (points**2).sum(axis=1)
     apart = squares[:, None] + squares[None, :] - 2 * points @ points.T
-    place = points[int(np.argmax(np.exp(-apart / 2) @ counts))]
-    for _ in range(_STEPS):
-        near = np.exp(-((points - place) ** 2).sum(axis=1) / 2) * counts
-        place = near @ points / near.sum()
-    return np.asarray(place * _SPREAD)
+    density = np.exp(-apart / 2) @ counts
+    left = np.ones(len(points), dtype=bool)
+    modes: list[Floats] = []
+    while left.any() and len(modes) < most:
+        place = points[int(np.argmax(np.where(left, density, -1)))]
+        for _ in range(_STEPS):
+            near = np.exp(-((points - place) ** 2).sum(axis=1) / 2) * counts
+            place = near @ points / near.sum()
+        left &= ((points - place) ** 2).sum(axis=1) > _EXPLAINED**2
+        if modes and np.sqrt(((np.array(modes) - place) ** 2).sum(axis=1)).min() < 1:  # it ran to the same colour
+            break
+        modes.append(place)
+    return np.asarray(np.array(modes) * _SPREAD)
+
+
+def near(lab: Lab, colour: Lab, lightness: float, plane: float) -> npt.NDArray[np.bool_]:
+    """Which pixels lie no further from a colour than so much in L*, and in the plane of a* and b*."""
+    beside = np.hypot(lab[..., 1] - colour[1], lab[..., 2] - colour[2]) <= plane
+    return np.asarray(beside & (np.abs(lab[..., 0] - colour[0]) <= lightness))

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from maskdet.bias.colour import Lab, chroma, difference, dominant_colour, hue_angle, to_lab
-from maskdet.bias.regions import FaceGeometry, middle_of_mask
+from maskdet.bias.colour import Lab, chroma, difference, dominant_colours, hue_angle, near, to_lab
+from maskdet.bias.regions import FaceGeometry, background, middle_of_mask
 from maskdet.errors import MaskDetError
 from maskdet.photos import FACE_SIZE, RgbImage
 
@@ -44,12 +44,20 @@ class MaskColourOptions:
         Of the mask that must have that colour, else it is patterned.
     like_skin : float
         CIEDE2000 to the face's own skin below which the mask is skin-coloured.
+    least_like_skin : float
+        C* that a skin-coloured mask has at least: white is near to very light skin.
     white_above, black_below : float
         L* of a mask without colour.
+    dim_white : float
+        L* above which a mask without colour is white if nothing on the face is much lighter (`lightest`, a share of the
+        L* of the brightest fiftieth): dim light makes white cloth as dark as grey cloth.
+    lightest : float
     least_chroma : float
-        C* from which a mask of middling lightness has a colour; for one with white or blue hues, see `colour_name`.
+        C* from which a mask has a colour.
     least_blue : float
         The same for blue and green hues: surgical masks are often pale.
+    least_yellow : float
+        The same for yellow hues, as a share of L*: white cloth takes on the warm tint of the light.
     darkest_face : float
         L* that the brightest fiftieth of the face must reach.
     grey : float
@@ -63,14 +71,18 @@ class MaskColourOptions:
 
     least_side: int = 20
     least_pixels: int = 300
-    near_lightness: float = 22.0
+    near_lightness: float = 18.0
     near_colour: float = 11.0
-    least_share: float = 0.6
+    least_share: float = 0.65
     like_skin: float = 10.0
+    least_like_skin: float = 9.0
     white_above: float = 62.0
     black_below: float = 28.0
+    dim_white: float = 42.0
+    lightest: float = 0.85
     least_chroma: float = 12.0
     least_blue: float = 8.0
+    least_yellow: float = 0.19
     darkest_face: float = 30.0
     grey: float = 5.0
 
@@ -123,27 +135,28 @@ def measure_mask(
     """
     if source_side < options.least_side:
         return _not_measurable(TOO_SMALL)
-    whole = to_lab(face[::3, ::3]).reshape(-1, 3)
-    if np.percentile(whole[:, 0], 98) < options.darkest_face:
+    whole = to_lab(face[~background(geometry)][::7])  # enough for percentiles
+    brightest = float(np.percentile(whole[:, 0], 98))
+    if brightest < options.darkest_face:
         return _not_measurable(TOO_DARK)
     if np.percentile(chroma(whole), 95) < options.grey:
         return _not_measurable(GREY_PHOTO)
     lab = to_lab(face[middle_of_mask(geometry)])
     if len(lab) < options.least_pixels:
         return _not_measurable(TOO_LITTLE)
-    middle = dominant_colour(lab, np.ones(len(lab)))
-    near = np.hypot(*(lab[:, 1:] - middle[1:]).T) <= options.near_colour
-    near &= np.abs(lab[:, 0] - middle[0]) <= options.near_lightness
+    middle = dominant_colours(lab, np.ones(len(lab)), 1)[0]
+    cloth = near(lab, middle, options.near_lightness, options.near_colour)
     nan = float("nan")
-    if near.mean() < options.least_share:
+    if cloth.mean() < options.least_share:
         return MaskColour(nan, nan, nan, PATTERNED)
-    colour = np.median(lab[near], axis=0)
-    return MaskColour(
-        float(colour[0]), float(chroma(colour)), float(hue_angle(colour)), colour_name(colour, skin, options)
-    )
+    colour = np.median(lab[cloth], axis=0)
+    name = colour_name(colour, skin, brightest, options)
+    return MaskColour(float(colour[0]), float(chroma(colour)), float(hue_angle(colour)), name)
 
 
-def colour_name(lab: Lab, skin: Lab | None = None, options: MaskColourOptions = MaskColourOptions()) -> str:
+def colour_name(
+    lab: Lab, skin: Lab | None = None, brightest: float = 100.0, options: MaskColourOptions = MaskColourOptions()
+) -> str:
     """The name of a colour: one of `COLOURS`, but not "patterned".
 
     Parameters
@@ -151,16 +164,15 @@ def colour_name(lab: Lab, skin: Lab | None = None, options: MaskColourOptions = 
     lab : array of shape (3,)
     skin : array of shape (3,), or None
         What to call skin-coloured.
+    brightest : float
+        L* of the brightest things on the face.
     """
-    if skin is not None and difference(lab, skin) < options.like_skin:
-        return SKIN_COLOURED
     lightness, colour, hue = float(lab[0]), float(chroma(lab)), float(hue_angle(lab))
-    # White cloth takes on the warm tint of the light, rarely a blue or green one.
-    least = options.least_blue if 150 <= hue < 290 else options.least_chroma
-    if lightness < options.black_below:
-        least = options.least_chroma
-    if colour < least:
-        if lightness >= options.white_above:
+    if skin is not None and colour >= options.least_like_skin and difference(lab, skin) < options.like_skin:
+        return SKIN_COLOURED
+    if colour < _least_chroma(lightness, hue, options):
+        dim = lightness >= options.dim_white and lightness >= options.lightest * brightest
+        if dim or lightness >= options.white_above:
             return "white"
         return "black" if lightness < options.black_below else "grey"
     if hue < 45 or hue >= 315:
@@ -168,6 +180,13 @@ def colour_name(lab: Lab, skin: Lab | None = None, options: MaskColourOptions = 
     if hue < 105:
         return "yellow or brown"
     return "green" if hue < 190 else "blue"
+
+
+def _least_chroma(lightness: float, hue: float, options: MaskColourOptions) -> float:
+    """C* from which a colour of this lightness and hue is no longer white, grey or black."""
+    if 45 <= hue < 105:
+        return max(options.least_chroma, options.least_yellow * lightness)
+    return options.least_blue if 150 <= hue < 290 and lightness >= options.black_below else options.least_chroma
 
 
 def _not_measurable(reason: str) -> MaskColour:

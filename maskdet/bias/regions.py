@@ -28,7 +28,7 @@ BOX_COLUMNS: Final = ("box_left", "box_top", "box_right", "box_bottom")
 #: Bounds in coordinates of the face: from and to across (on both sides, so from 0 is one piece), from and to down.
 #: Brows lie at -0.2 to -0.4, most hairlines above -0.9; a worn mask begins at 0.3 on the nose and 0.45 on the cheeks.
 _FOREHEAD: Final = (0.0, 0.55, -0.85, -0.42)
-_BETWEEN_THE_EYES: Final = (0.0, 0.14, -0.32, 0.12)
+_BETWEEN_THE_EYES: Final = (0.0, 0.14, -0.28, 0.12)
 _UNDER_THE_EYES: Final = (0.2, 0.75, 0.18, 0.34)
 #: What of the lower face is mask on nearly every masked face, and neither neck nor edge.
 _MIDDLE_OF_MASK: Final = (0.0, 0.6, 0.62, 1.35)

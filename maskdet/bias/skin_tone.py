@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.bias.colour import Floats, Lab, chroma, dominant_colour, hue_angle, to_lab
-from maskdet.bias.regions import FaceGeometry, face_coordinates, upper_face
+from maskdet.bias.colour import Floats, Lab, chroma, dominant_colours, hue_angle, near, to_lab
+from maskdet.bias.regions import FaceGeometry, background, face_coordinates, upper_face
 from maskdet.errors import MaskDetError
 from maskdet.photos import FACE_SIZE, RgbImage
 
@@ -28,6 +28,7 @@ TONES: Final[dict[str, float]] = {
 
 #: Why a tone is not measurable, as it stands in the tables.
 TOO_SMALL: Final = "face too small"
+NOT_FOUND: Final = "no eyes, nose and mouth found"
 GREY: Final = "photo without colour"
 TOO_DARK: Final = "too dark"
 TOO_BRIGHT: Final = "too bright"
@@ -35,9 +36,10 @@ NO_SKIN: Final = "too little skin to be seen"
 CAST: Final = "strong colour cast"
 PARTS_DIFFER: Final = "forehead, nose and cheeks show no common colour"
 UNEVEN: Final = "light very uneven"
-REASONS: Final = (TOO_SMALL, GREY, TOO_DARK, TOO_BRIGHT, NO_SKIN, CAST, PARTS_DIFFER, UNEVEN)
+REASONS: Final = (TOO_SMALL, NOT_FOUND, GREY, TOO_DARK, TOO_BRIGHT, NO_SKIN, CAST, PARTS_DIFFER, UNEVEN)
 
 _FEW: Final = 50  # pixels below which a part of the face says nothing
+_CANDIDATES: Final = 4  # colours that may be skin: skin, hair, glasses or cap, mask
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class SkinOptions:
     ----------
     least_side : int
         Shorter side in px of the face in its photo: smaller ones are enlarged blurs in which skin and hair mix.
+    landmarks : bool
+        True to measure faces only whose landmarks were found: on others the usual place of the forehead is often hair,
+        a hood or a wall, and most of what was measured there was wrong (docs/skin_tone.md).
     pixel_hues, hues : (float, float)
         Degrees (-180..180) between which a pixel can be skin in some light, and between which the skin as a whole lies
         in a light that leaves its colour to be told. The first is wider, so that the median is not cut on one side.
@@ -69,7 +74,7 @@ class SkinOptions:
     most_clipped : float
         Share of the region that may be clipped.
     most_uneven : float
-        Difference in L* between left and right.
+        Difference in L* between left and right, or by which the forehead may be lighter than nose and cheeks.
     grey : float
         Chroma that a twentieth of the face must reach in a colour photo.
 
@@ -80,6 +85,7 @@ class SkinOptions:
     """
 
     least_side: int = 20
+    landmarks: bool = True
     pixel_hues: tuple[float, float] = (-30.0, 105.0)
     hues: tuple[float, float] = (10.0, 90.0)
     least_saturation: float = 0.09
@@ -190,7 +196,9 @@ def measure_skin(
     """
     if source_side < options.least_side:
         return _not_measurable(TOO_SMALL)
-    if reason := _light_reason(face, options):
+    if options.landmarks and not geometry.found:
+        return _not_measurable(NOT_FOUND)
+    if reason := _light_reason(face[~background(geometry)], options):
         return _not_measurable(reason)
     region = upper_face(geometry)
     pixels = face[region]
@@ -199,15 +207,13 @@ def measure_skin(
     if clipped.mean() > options.most_clipped:
         return _not_measurable(TOO_BRIGHT)
     lab = to_lab(pixels)
-    parts = _parts(down)
     plausible = could_be_skin(lab, options) & ~clipped
     if plausible.sum() < options.least_pixels:
         return _not_measurable(NO_SKIN, float(plausible.mean()))
-    middle = dominant_colour(lab[plausible], _evenly(parts)[plausible])
-    near = plausible & (np.hypot(*(lab[:, 1:] - middle[1:]).T) <= options.near_colour)
-    skin = near & (np.abs(lab[:, 0] - middle[0]) <= options.near_lightness)
+    colour, reason = _common_colour(lab, plausible, _parts(down), options)
+    skin = plausible & near(lab, colour, options.near_lightness, options.near_colour)
+    reason = reason or _skin_reason(lab, skin, plausible & near(lab, colour, 100, options.near_colour), across, options)
     share = float(skin.mean())
-    reason = _skin_reason(lab, skin, near, parts, across, options)
     if reason:
         return _not_measurable(reason, share)
     lightness, a, b = np.median(lab[skin], axis=0).tolist()
@@ -233,9 +239,12 @@ def _not_measurable(reason: str, share: float = float("nan")) -> SkinTone:
     return SkinTone(float("nan"), float("nan"), float("nan"), share, reason)
 
 
-def _light_reason(face: RgbImage, options: SkinOptions) -> str:
-    """Whether the photo has colour and light at all: judged on the whole face, as dark skin needs no dark photo."""
-    lab = to_lab(face[::3, ::3]).reshape(-1, 3)
+def _light_reason(face: npt.NDArray[np.uint8], options: SkinOptions) -> str:
+    """Whether there is light and colour at all, judged on all that is seen of the face: dark skin needs no dark photo.
+
+    Shape of the pixels: (n, 3).
+    """
+    lab = to_lab(face[::7])  # enough for percentiles
     if np.percentile(lab[:, 0], 98) < options.darkest_face:
         return TOO_DARK
     return GREY if np.percentile(chroma(lab), 95) < options.grey else ""
@@ -246,30 +255,42 @@ def _parts(down: Floats) -> npt.NDArray[np.int64]:
     return np.digitize(down, (-0.37, 0.15))
 
 
-def _evenly(parts: npt.NDArray[np.int64]) -> Floats:
-    """Weights by which each part counts as much as the others, so that hair on the forehead is outvoted by two."""
-    return np.asarray(1.0 / np.maximum(np.bincount(parts, minlength=3), 1)[parts])
+def _common_colour(
+    lab: Lab, plausible: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], options: SkinOptions
+) -> tuple[Lab, str]:
+    """Of the colours that are frequent, the one that most of two parts of the face have; and why it is not skin, or "".
+
+    Hair and hats cover the forehead, glasses the nose root, a mask that is worn high the cheeks: what lies on one of
+    them is no reason to take it for skin.
+    """
+    counts = np.bincount(parts, minlength=3)
+    each = 1.0 / np.maximum(counts, 1)  # every part counts as much as the others
+    colours = dominant_colours(lab[plausible], each[parts][plausible], _CANDIDATES)
+    members = [plausible & near(lab, colour, options.near_lightness, options.near_colour) for colour in colours]
+    shares = np.array([np.bincount(parts, weights=member, minlength=3) * each for member in members])
+    shares[:, counts < _FEW] = 0
+    agreed = np.sort(shares, axis=1)[:, 1]  # what the second best part still has of it
+    best = int(np.argmax(agreed))
+    if agreed[best] < options.part_share:
+        return colours[best], PARTS_DIFFER
+    # Dark glasses cover nose root and cheeks, and lie below a forehead that nothing covers.
+    forehead = int(np.argmax(shares[:, 0]))
+    lighter = colours[forehead, 0] - colours[best, 0] > options.most_uneven
+    return colours[best], PARTS_DIFFER if lighter and shares[forehead, 0] >= 0.5 else ""
 
 
 def _skin_reason(
-    lab: Lab,
-    skin: npt.NDArray[np.bool_],
-    near: npt.NDArray[np.bool_],
-    parts: npt.NDArray[np.int64],
-    across: Floats,
-    options: SkinOptions,
+    lab: Lab, skin: npt.NDArray[np.bool_], coloured: npt.NDArray[np.bool_], across: Floats, options: SkinOptions
 ) -> str:
+    """Why skin that was found has no tone, or ""; ``coloured`` has its colour in any light."""
     if skin.sum() < options.least_pixels or skin.mean() < options.least_share:
         return NO_SKIN
-    agreeing = [skin[parts == part].mean() >= options.part_share for part in range(3) if (parts == part).any()]
-    if sum(agreeing) < 2:
-        return PARTS_DIFFER
     middle = np.median(lab[skin], axis=0)
     if middle[0] < options.darkest:
         return TOO_DARK
     if not options.hues[0] <= signed_hue(middle) <= options.hues[1]:
         return CAST
-    sides = [lab[near & side, 0] for side in (across < -0.08, across > 0.08)]
+    sides = [lab[coloured & side, 0] for side in (across < -0.08, across > 0.08)]
     if min(map(len, sides)) < _FEW:  # one side is out of sight
         return ""
     # Hair that hangs into one side is most often darker than skin: the lighter quarter of each side is compared.
