@@ -32,7 +32,7 @@ from maskdet.card_sections import (
 )
 from maskdet.catalog import load_catalog
 from maskdet.compare import marks
-from maskdet.document import Document, Figure, KeyFigure, Section, in_words, to_html, to_markdown
+from maskdet.document import Document, Figure, KeyFigure, Section, to_html, to_markdown
 from maskdet.labels import CLASSES
 from maskdet.workspace import Workspace
 
@@ -44,7 +44,6 @@ CITATION: Final = (
     "After M. Mitchell, S. Wu, A. Zaldivar, P. Barnes, L. Vasserman, B. Hutchinson, E. Spitzer, I. D. Raji and "
     "T. Gebru: Model Cards for Model Reporting, FAT* 2019, pages 220 to 229."
 )
-_NEVER: Final = "Do not use it to decide about people, nor to watch them."
 _GAPS_SHOWN: Final = 3
 
 
@@ -120,7 +119,7 @@ def _lede(run: "Run") -> str:
         "A model that looks at a picture of one face and says whether the face wears a mask: a guess from pixels, not "
         f"a fact about a person. Of {faces:,} test faces that training did not see, it judged {wrong:,} wrong{share}. "
         "They are from the same sources as the training faces: on photos from elsewhere expect more errors. "
-        f"{_NEVER}"
+        "Do not use it to decide about people, nor to watch them."
     )
 
 
@@ -186,8 +185,8 @@ def _gaps(found: "RunFindings") -> KeyFigure:
 
 def _points(found: "RunFindings", data: "DataFindings", missing: list[str]) -> list[str]:
     points = [
-        f"{_NEVER} The study that it comes from warns of governments that might use such a model to ban religious "
-        "headwear (section 7).",
+        "The study that it comes from warns of governments that might abuse such a model to ban religious headwear "
+        "(section 7); to watch people with it is misuse too.",
     ]
     probes = data.shortcuts.probes if data.shortcuts is not None else ()
     strong = [probe for probe in probes if (probe.target, probe.verdict) == ("label", "strong")]
@@ -198,7 +197,7 @@ def _points(found: "RunFindings", data: "DataFindings", missing: list[str]) -> l
     if len(gaps) > _GAPS_SHOWN:
         points.append(f"{len(gaps) - _GAPS_SHOWN} more gaps between groups stand below.")
     if missing:
-        points.append(f"Not measured: {in_words(missing)}.")
+        points.append(f"Not measured: {'; '.join(missing)}. What measures it stands below.")
     return points
 
 

@@ -247,8 +247,8 @@ def _counts(predictions: pd.DataFrame) -> Table:
 def _history(history: pd.DataFrame) -> list[tuple[str, str]]:
     if "epoch" in history and len(history):
         kept = history[history["kept"] == 1] if "kept" in history else history.iloc[:0]
-        last = f"; kept is epoch {int(kept['epoch'].iloc[-1])}" if len(kept) else ""
-        return [("Epochs", f"{int(history['epoch'].max())}{last}")]
+        last = f", of which number {int(kept['epoch'].iloc[-1])} is kept" if len(kept) else ""
+        return [("Epochs trained", f"{int(history['epoch'].max())}{last}")]
     return [("Grid points searched", f"{len(history)}")] if len(history) else []
 
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-#: How a figure is written: a value in 0..1 to three digits, the same in percent, or a difference of logits.
-Unit = Literal["ratio", "percent", "logit"]
+#: How a figure is written: a value in 0..1 to three digits, the same in percent, a difference of shares in percentage
+#: points, or a change of logits.
+Unit = Literal["ratio", "percent", "points", "logit"]
+_SIGNS: Final = {"percent": " %", "points": " points"}
 _TEMPLATES: Final = Path(__file__).parent
 #: Ends of axes that bars begin and end at.
 _AXIS_ENDS: Final = (0.0, 0.5, 0.8, 0.9, 0.95)
@@ -51,10 +53,10 @@ class Figure:
     @property
     def text(self) -> str:
         """Such as ``0.988 (0.984–0.992)`` or ``1.2 % (0.8–1.6)``; "—" where it is not defined."""
-        if self.unit == "percent":
+        if self.unit in _SIGNS:
             value, low, high = (None if end is None else 100 * end for end in (self.value, self.low, self.high))
             number, bracket, rest = with_interval(value, low, high, 1).partition(" (")
-            return number if self.value is None else f"{number} %{bracket}{rest}"
+            return number if self.value is None else f"{number}{_SIGNS[self.unit]}{bracket}{rest}"
         return with_interval(self.value, self.low, self.high, digits=2 if self.unit == "logit" else 3)
 
 
@@ -194,7 +196,7 @@ class Document:
 def to_markdown(document: Document) -> str:
     """The document as Markdown (GitHub's, whose tables it uses), with nothing that a name could begin."""
     text = _environment(html=False).get_template("document.md.jinja").render(document=document)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE)).strip() + "\n"
 
 
 def to_html(document: Document) -> str:
@@ -210,7 +212,7 @@ def axis(figures: Iterable[Cell]) -> tuple[float, float]:
     shown = [cell for cell in figures if isinstance(cell, Figure)]
     values = [end for cell in shown for end in (cell.value, cell.low, cell.high) if end is not None]
     least, most = min(values, default=0.0), max(values, default=1.0)
-    if least < 0 or any(cell.unit == "logit" for cell in shown):
+    if least < 0 or any(cell.unit in ("logit", "points") for cell in shown):
         widest = _rounded_up(max(abs(least), abs(most)))
         return -widest, widest
     if most <= 0.5:
@@ -242,7 +244,14 @@ def _environment(html: bool) -> "Environment":
     )  # fmt: skip
     environment.filters |= {"shown": _shown, "number": _is_number}
     if html:
-        environment.filters |= {"said": _said, "bar": _bar, "heat": _heat, "end": _end}
+        environment.filters |= {
+            "said": _said,
+            "bar": _bar,
+            "heat": _heat,
+            "end": _end,
+            "value": _value,
+            "interval": _interval,
+        }
     else:
         environment.filters |= {"said": sentence, "plain": plain}
     return environment
@@ -280,11 +289,20 @@ def _bar(figure: Figure, ends: tuple[float, float]) -> Iterator[tuple[str, float
         yield "value", place(figure.value), 0
 
 
+def _value(figure: Figure | str) -> str:
+    return _shown(figure).partition(" (")[0] if isinstance(figure, Figure) else figure
+
+
+def _interval(figure: Figure | str) -> str:
+    """What stands in brackets behind a figure, "" if nothing."""
+    return _shown(figure).partition(" (")[2].rstrip(")") if isinstance(figure, Figure) else ""
+
+
 def _end(column: Sequence[Cell], value: float) -> str:
     """An end of an axis, in the unit of its figures."""
-    percent = any(isinstance(cell, Figure) and cell.unit == "percent" for cell in column)
-    number = f"{abs(100 * value if percent else value):g}"
-    return f"{'−' if value < 0 else ''}{number}{' %' if percent else ''}"
+    sign = next((_SIGNS[cell.unit] for cell in column if isinstance(cell, Figure) and cell.unit in _SIGNS), "")
+    number = f"{abs(100 * value if sign else value):g}"
+    return f"{'−' if value < 0 else ''}{number}{sign}"
 
 
 def _heat(figure: Figure, ends: tuple[float, float]) -> int:

@@ -12,11 +12,11 @@ import pandas as pd
 
 from maskdet import __version__
 from maskdet.bias.sections import (
-    METRICS,
     attention_blocks,
     attribute_title,
     counterfactual_blocks,
     cross_blocks,
+    difference_unit,
     figure,
     found_gaps,
     group_blocks,
@@ -159,7 +159,7 @@ def _side_by_side(runs: "Sequence[RunFindings]", names: dict[str, str]) -> list[
     }  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for name, metric in dict.fromkeys(key for gaps in known.values() for key in gaps):
-        title, unit = METRICS.get(metric, (metric, "ratio"))
+        title, unit = difference_unit(metric)
         gaps = [known[found.run.id].get((name, metric), {}) for found in runs]
         rows.append((attribute_title(name), title, *(figure(gap, "difference", unit) for gap in gaps)))
     columns = (

@@ -288,12 +288,11 @@ def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, report in reports.items():
         for gap in report.gaps.to_dict("records"):
-            title, unit = METRICS.get(gap["metric"], (str(gap["metric"]), "ratio"))
-            between = f"{gap['lowest']} to {gap['highest']}" if gap["lowest"] and gap["highest"] else "—"
-            size = figure(gap, "difference", unit)
-            within = figure(gap, "within", unit).text
-            rows.append((attribute_title(name), title, size, within, between, str(gap["verdict"])))
-    columns = ("Groups by", "Metric", "Largest difference", "Within one dataset", "From lowest to highest", "Verdict")
+            title, unit = difference_unit(gap["metric"])
+            size, within = figure(gap, "difference", unit), figure(gap, "within", unit)
+            ends = (str(gap["lowest"] or "—"), str(gap["highest"] or "—"))
+            rows.append((attribute_title(name), title, size, within, *ends, str(gap["verdict"])))
+    columns = ("Groups by", "Metric", "Largest difference", "Within datasets", "Lowest", "Highest", "Verdict")
     note = f"{_INTERVALS} n stands in the table of each attribute below."
     return Table(columns, tuple(rows), "Gaps between groups", note, bars=True)
 
@@ -313,7 +312,14 @@ def _group_tables(name: str, report: "GroupReport", every_gap: bool) -> list[Blo
     for verdict, start in () if every_gap else _OTHER_VERDICTS.items():
         others = [METRICS[metric][0] for metric in report.gaps.loc[report.gaps["verdict"] == verdict, "metric"]]
         sentences += [f"{start}: {', '.join(others)}."] if others else []
-    return [Table(columns, tuple(rows), f"By {title[:1].lower()}{title[1:]}", note), Points(tuple(sentences))]
+    table = Table(columns, tuple(rows), f"By {title[:1].lower()}{title[1:]}", note, bars=True)
+    return [table, Points(tuple(sentences))]
+
+
+def difference_unit(metric: str) -> tuple[str, Unit]:
+    """A metric's name for people, and how its differences are written."""
+    title, unit = METRICS[metric]
+    return title, "points" if unit == "percent" else unit
 
 
 def _left_out(title: str, report: "GroupReport") -> list[str]:
