@@ -23,6 +23,7 @@ page = st.navigation(
         st.Page("pages/augmentation.py", title="Augmentation", icon=":material/auto_fix_high:"),
         st.Page("pages/training.py", title="Training", icon=":material/model_training:"),
         st.Page("pages/results.py", title="Results", icon=":material/monitoring:"),
+        st.Page("pages/bias.py", title="Bias", icon=":material/balance:"),
         st.Page("pages/explain.py", title="Explain", icon=":material/face:"),
     ]
 )

@@ -1,0 +1,176 @@
+"""The view of attention: how much of the heat lies where a mask is, by group and by right or wrong."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from maskdet.bias.means import ALL
+from maskdet.labels import CLASSES
+from maskdet.runs import Run
+from ui.bias import TONE, choose_one, needs_run, offer_run
+from ui.bias_charts import NO_BAR, Guide, interval_chart
+from ui.bias_data import Lab, attention_of, attributes_of_run, groups_of
+from ui.bias_groups import attribute_title
+from ui.cached import csv_bytes, faces_of, jpeg, thumbnails
+from ui.charts import LABEL_TITLES
+from ui.errors_faces import here
+from ui.explain_charts import mean_map_chart
+from ui.text import plain
+
+if TYPE_CHECKING:
+    from maskdet.bias.attention import Attention
+
+_OUTCOMES: Final = {"all": "All", "right": "Verdict right", "wrong": "Verdict wrong"}
+_OUTCOME_COLOURS: Final = {"All": "#8A949A", "Verdict right": "#009E73", "Verdict wrong": "#D55E00"}
+_MAP_WIDTH: Final = 200
+_FACE_WIDTH: Final = 120
+_EVEN: Final = 0.5
+
+
+def show_attention(lab: Lab) -> None:
+    """Shares of heat by group and outcome, mean maps, and faces with the least and the most heat on the lower half."""
+    st.caption(
+        "A heatmap shows which places of a face spoke for the verdict. Heat all over the face puts half of it on the "
+        "lower half, where a mask is worn; a model that looks at masks puts more there."
+    )
+    if needs_run(lab):
+        return
+    label = st.segmented_control(
+        "Faces", list(CLASSES), default=CLASSES[0], required=True, format_func=LABEL_TITLES.__getitem__,
+        key="bias_heat_label", persist_state="session", label_visibility="collapsed",
+    )  # fmt: skip
+    for run in lab.pair:
+        found = attention_of(lab.workspace, run)
+        if len(lab.pair) > 1:
+            st.markdown(f"#### {plain(lab.labels[run.id])}")
+        if found is None:
+            offer_run(lab, run, "Where it looks", "attention", "Measure attention")
+        else:
+            _show_run(lab, run, found, label)
+
+
+def share_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Shares of heat on the lower half as rows of `interval_chart`: a line a group, a series an outcome."""
+    return pd.DataFrame(
+        {"row": table["group_name"].replace({ALL: "All faces"}), "series": table["outcome"].map(_OUTCOMES),
+         "value": table["share"], "low": table["low"], "high": table["high"], "n": table["n"] - table["no_evidence"]}
+    )  # fmt: skip
+
+
+def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
+    chart, maps = st.columns([3, 2], gap="large")
+    with chart:
+        groups = _choose_groups(lab, run)
+        table = _table(str(run.folder), found, groups)
+        mine = table[table["label"] == label]
+        st.plotly_chart(
+            interval_chart(share_rows(mine), _OUTCOME_COLOURS, title="share of the heat on the lower half",
+                           percent=True, guides=(Guide(_EVEN, "even heat"),)),
+            key=f"bias_attention_{run.id}", config=NO_BAR,
+            alt="Share of heat on the lower half of the face by group and outcome",
+        )  # fmt: skip
+        empty = int(mine.loc[(mine["group_name"] == ALL) & (mine["outcome"] == "all"), "no_evidence"].sum())
+        st.caption(
+            f"{plain(found.method)}{f' of layer {plain(found.layer)}' if found.layer else ''}, a random sample of at "
+            f"most {found.options.sample:,} test faces of each label; *wrong* takes further wrong faces in. Bars are "
+            "95 % intervals by bootstrap over groups of related faces, where there are enough; n on hover."
+            + (f" In {empty:,} faces nothing was found that spoke for the verdict." if empty else "")
+        )
+    with maps:
+        _show_maps(run, found, label)
+    _show_examples(lab, run, found, label)
+    with st.expander("All figures, with n and intervals"):
+        st.dataframe(
+            table, hide_index=True, key=f"bias_attention_table_{run.id}",
+            column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("float")},
+        )  # fmt: skip
+        st.download_button(
+            "Attention (CSV)", partial(csv_bytes, table), "attention.csv", "text/csv", icon=":material/download:",
+            on_click="ignore", key=f"bias_attention_csv_{run.id}",
+        )  # fmt: skip
+
+
+def _choose_groups(lab: Lab, run: Run) -> "pd.Series[Any] | None":
+    names = [name for name in attributes_of_run(lab.workspace, run).columns if name != "face_id"]
+    known = [name for name in names if groups_of(lab.workspace, run, name) is not None]
+    name = choose_one(
+        "Groups by", known, f"bias_heat_by_{run.id}", attribute_title, default=TONE if TONE in known else None
+    )
+    return None if name is None else groups_of(lab.workspace, run, name)
+
+
+@st.cache_data(show_spinner="Resampling the heatmaps", max_entries=32)
+def _table(folder: str, _found: "Attention", groups: "pd.Series[Any] | None") -> pd.DataFrame:
+    from maskdet.bias.attention import attention_by
+
+    return attention_by(_found, groups)
+
+
+def _show_maps(run: Run, found: "Attention", label: str) -> None:
+    from maskdet.bias.attention import mean_map, of_outcome
+
+    st.markdown(f"**Mean heatmaps, faces {LABEL_TITLES[label].lower()}**")
+    with st.container(horizontal=True, gap="medium"):
+        for outcome in ("right", "wrong"):
+            members = found.faces[of_outcome(found.faces, label, outcome)]
+            mean = mean_map(found, members["face_id"])
+            with st.container(width=_MAP_WIDTH, gap="xxsmall"):
+                evident = int(members["lower_half_share"].notna().sum())
+                st.markdown(f"{_OUTCOMES[outcome]}, n = {evident:,}")
+                if mean is None:
+                    st.caption("No face with evidence.")
+                    continue
+                st.plotly_chart(
+                    mean_map_chart(mean), key=f"bias_map_{run.id}_{outcome}", config=NO_BAR, width="content",
+                    alt=f"Mean heatmap of {evident} faces, {_OUTCOMES[outcome].lower()}",
+                )  # fmt: skip
+    st.caption("Dark is cold; below the dashed line is the lower half. Each map is scaled to its own hottest place.")
+
+
+def _show_examples(lab: Lab, run: Run, found: "Attention", label: str) -> None:
+    from maskdet.bias.attention import examples
+
+    chosen = examples(found, None, 6)
+    chosen = chosen[chosen["label"] == label]
+    if chosen.empty:
+        return
+    known = here(lab.workspace, chosen["face_id"])
+    with st.expander("Examples: the faces with the least and the most heat on the lower half"):
+        if not known.all():
+            st.info(
+                "The photos of these faces are not all on this computer; scan their datasets to see them here.",
+                icon=":material/image_not_supported:",
+            )
+            st.dataframe(chosen[["end", "face_id", "wrong", "lower_half_share"]], hide_index=True, height="content",
+                         key=f"bias_examples_{run.id}")  # fmt: skip
+            return
+        for end, title in (("lowest", "Least heat on the lower half"), ("highest", "Most heat on the lower half")):
+            st.markdown(f"**{title}**")
+            _show_faces(lab, found, chosen[chosen["end"] == end])
+
+
+def _show_faces(lab: Lab, found: "Attention", rows: pd.DataFrame) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    from maskdet.attribution import overlay
+    from maskdet.attribution.heatmap import Heatmap
+
+    table = faces_of(lab.workspace).table
+    positions = pd.Index(table["face_id"]).get_indexer(pd.Index(rows["face_id"]))
+    at = pd.Index(found.faces["face_id"]).get_indexer(pd.Index(rows["face_id"]))
+    with st.container(horizontal=True, gap="small"):
+        images = thumbnails(lab.workspace, table.take(positions))
+        for row, place, data in zip(rows.itertuples(), at, images, strict=True):
+            pixels = np.asarray(Image.open(BytesIO(data)).convert("RGB"))
+            label = CLASSES[int(found.faces["logit"].iloc[place] > 0)]  # its verdict, whose evidence the map shows
+            heat = Heatmap(found.maps[place].astype(np.float32), label, found.layer, found.method)
+            with st.container(width=_FACE_WIDTH, gap="xxsmall"):
+                st.image(
+                    jpeg(Image.fromarray(overlay(pixels, heat))), width="stretch", alt="Heatmap over a face",
+                    caption=f"{row.lower_half_share:.0%} on the lower half{', judged wrongly' if row.wrong else ''}",
+                )  # fmt: skip

@@ -1,0 +1,301 @@
+"""Charts of the Bias page, as Plotly figures from tables of the core.
+
+Names of datasets and groups come from users: they are shortened and without any meaning as HTML.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from maskdet.labels import CLASSES
+from ui.charts import LABEL_COLOURS, LABEL_TITLES
+from ui.results_charts import GREY, SYMBOLS
+
+NO_BAR: Final = {"displayModeBar": False}
+#: A mask colour is drawn as what it is; those that are nearly the page's own get a rim.
+MASK_PAINTS: Final = {
+    "white": "#F4F4F0", "light": "#E3E3DE", "grey": "#9A9A9A", "gray": "#9A9A9A", "black": "#222222", "blue": "#3B7DD8",
+    "light blue": "#8EC4EE", "green": "#3E9B5B", "cyan": "#4CB8C4", "turquoise": "#4CB8C4", "red": "#C8372D",
+    "pink": "#E797B5", "purple": "#7B5EA7", "yellow": "#E5C846", "orange": "#E08A2E", "brown": "#8A5A36",
+    "skin": "#D9A988", "skin-coloured": "#D9A988", "beige": "#D9C2A3",
+}  # fmt: skip
+_MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
+_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+_WIDTH: Final = 26  # characters of a line's name
+_MOST_POINTS: Final = 2500
+_LINE: Final = 19  # px that one series of a line takes
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A dotted line at a value, with what it stands for."""
+
+    at: float
+    text: str
+
+
+def interval_chart(
+    rows: pd.DataFrame,
+    colours: Mapping[str, str],
+    *,
+    title: str,
+    span: tuple[float, float] | None = None,
+    guides: Sequence[Guide] = (),
+    percent: bool = False,
+) -> go.Figure:
+    """Dots with their intervals: a line a row, beside each other the series that it is measured for.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns row and series (names), value, low, high and n; rows stand in the order in which they come first.
+        Without value, a dot is left out; without low and high, its bar.
+    colours : dict
+        Of each series, in the order of the legend.
+    title : str
+        Of the axis of values.
+    percent : bool
+        Values are shares, shown in percent.
+    """
+    figure = go.Figure()
+    lines = list(dict.fromkeys(rows["row"]))
+    known = rows.dropna(subset=["value"])
+    series = [name for name in colours if (rows["series"] == name).any()]
+    figures = ".1%" if percent else ".3f"
+    for number, name in enumerate(series):
+        mine = known[known["series"] == name]
+        offset = 0.62 * ((number + 0.5) / len(series) - 0.5)
+        # A bar has the colour of its trace, which is asked for a trace without points too, for its legend.
+        figure.add_scatter(
+            x=mine["value"], y=[lines.index(line) + offset for line in mine["row"]], mode="markers",
+            name=_name(name), showlegend=len(series) > 1,
+            marker={"size": 10, "color": colours[name], "symbol": SYMBOLS[number % len(SYMBOLS)]},
+            error_x=_bars(mine),
+            customdata=np.column_stack([_text(mine["row"]), _intervals(mine, percent), mine["n"].map("{:,.0f}".format)])
+            if len(mine) else None,
+            hovertemplate=f"%{{customdata[0]}}, {_name(name)}: %{{x:{figures}}}%{{customdata[1]}}, "
+            "n = %{customdata[2]}<extra></extra>",
+        )  # fmt: skip
+    for guide in guides:
+        figure.add_vline(
+            x=guide.at, line={"dash": "dot", "width": 1.5, "color": GREY},
+            annotation={"text": escape(guide.text), "font": {"size": 11, "color": GREY}, "yanchor": "bottom"},
+            annotation_position="top",
+        )  # fmt: skip
+    top = (34 if len(series) > 1 else 8) + (18 if guides else 0)
+    height = 52 + top + sum(_height(line, len(series)) for line in lines)
+    figure.update_layout(
+        margin=_MARGIN | {"t": top}, height=height, dragmode=False,
+        legend=_LEGEND | {"y": 1 + (22 if guides else 4) / max(1, height - 52 - top)},
+    )  # fmt: skip
+    figure.update_yaxes(
+        tickvals=list(range(len(lines))), ticktext=[_wrapped(line) for line in lines], fixedrange=True,
+        range=[len(lines) - 0.4, -0.6], showgrid=False, zeroline=False,
+    )  # fmt: skip
+    figure.update_xaxes(
+        title=title, fixedrange=True, range=span or _span(known, guides), zeroline=False, showgrid=True,
+        tickformat=".1~%" if percent else None,
+    )  # fmt: skip
+    return figure
+
+
+def cross_heatmap(rows: pd.DataFrame, trains: Sequence[str], tests: Sequence[str]) -> go.Figure:
+    """Macro F1 by what was trained on (down) and tested on (across); n and interval on hover.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns train, test, macro_f1, low, high, faces, reason, at most one row a pair.
+    trains, tests : sequences of str
+        The order of both axes.
+    """
+    pairs = {(row.train, row.test): row for row in rows.itertuples()}
+    values = [[_value(pairs.get((train, test))) for test in tests] for train in trains]
+    hover = [[_about_pair(train, test, pairs.get((train, test))) for test in tests] for train in trains]
+    shown = [["–" if np.isnan(value) else f"{value:.2f}" for value in line] for line in values]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values, x=list(range(len(tests))), y=list(range(len(trains))), colorscale="Blues", zmin=0.3, zmax=1,
+            text=shown, texttemplate="%{text}", textfont={"size": 14}, customdata=hover, xgap=2, ygap=2,
+            hovertemplate="%{customdata}<extra></extra>", showscale=False, hoverongaps=False,
+        )
+    )  # fmt: skip
+    figure.update_layout(margin=_MARGIN, height=96 + 46 * len(trains), dragmode=False)
+    figure.update_xaxes(
+        title="tested on", tickvals=list(range(len(tests))), ticktext=[_wrapped(test, 12) for test in tests],
+        fixedrange=True, showgrid=False, zeroline=False, side="top",
+    )  # fmt: skip
+    figure.update_yaxes(
+        title="trained on", tickvals=list(range(len(trains))), ticktext=[_wrapped(train, 18) for train in trains],
+        fixedrange=True, showgrid=False, zeroline=False, autorange="reversed",
+    )  # fmt: skip
+    return figure
+
+
+def tone_scatter(tones: pd.DataFrame, light: float, yellow: float, seed: int = 0) -> go.Figure:
+    """Apparent skin of faces: lightness over hue, with the four quadrants and the share of faces in each.
+
+    Parameters
+    ----------
+    tones : DataFrame
+        Columns label, skin_hue (degrees) and skin_lightness (L*), all known. Of many faces, a random sample is drawn;
+        the shares are of all.
+    light, yellow : float
+        From where on a face is light, and yellow rather than red.
+    """
+    figure = go.Figure()
+    drawn = tones if len(tones) <= _MOST_POINTS else tones.sample(_MOST_POINTS, random_state=seed)
+    for label in CLASSES:
+        mine = drawn[drawn["label"] == label]
+        figure.add_scatter(
+            x=mine["skin_hue"], y=mine["skin_lightness"], mode="markers", name=LABEL_TITLES[label],
+            marker={"size": 5, "opacity": 0.45, "color": LABEL_COLOURS[label],
+                    "symbol": "circle" if label == CLASSES[0] else "diamond"},
+            hovertemplate="hue %{x:.0f}°, L* %{y:.0f}<extra></extra>",
+        )  # fmt: skip
+    line = {"dash": "dot", "width": 1.5, "color": GREY}
+    figure.add_vline(x=yellow, line=line)
+    figure.add_hline(y=light, line=line)
+    is_light, is_yellow = tones["skin_lightness"] >= light, tones["skin_hue"] >= yellow
+    for words, inside, x, y in (
+        ("light, red", is_light & ~is_yellow, 0.01, 0.99), ("light, yellow", is_light & is_yellow, 0.99, 0.99),
+        ("dark, red", ~is_light & ~is_yellow, 0.01, 0.01), ("dark, yellow", ~is_light & is_yellow, 0.99, 0.01),
+    ):  # fmt: skip
+        figure.add_annotation(
+            x=x, y=y, xref="paper", yref="paper", showarrow=False, text=f"<b>{words}: {inside.mean():.0%}</b>",
+            xanchor="left" if x < 0.5 else "right", yanchor="top" if y > 0.5 else "bottom",
+        )  # fmt: skip
+    figure.update_layout(margin=_MARGIN | {"t": 36}, height=380, legend=_LEGEND, dragmode=False)
+    figure.update_xaxes(title="hue, in degrees: red on the left, yellow on the right", fixedrange=True, zeroline=False,
+                        range=_quantiles(tones["skin_hue"], yellow))  # fmt: skip
+    figure.update_yaxes(title="lightness L*", fixedrange=True, zeroline=False,
+                        range=_quantiles(tones["skin_lightness"], light))  # fmt: skip
+    return figure
+
+
+def spread_chart(values: pd.DataFrame, title: str) -> go.Figure:
+    """Boxes of a value by row and label: quartiles, whiskers from the 5th to the 95th percentile.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Columns row, label and value, all known.
+    """
+    figure = go.Figure()
+    rows = list(dict.fromkeys(values["row"]))
+    for label in CLASSES:
+        mine = values[values["label"] == label].groupby("row", sort=False)["value"]
+        points = mine.quantile([0.05, 0.25, 0.5, 0.75, 0.95]).unstack() if len(mine) else pd.DataFrame()
+        counts = mine.size()
+        names = [row for row in rows if row in points.index]
+        figure.add_box(
+            y=[f"{_wrapped(row, 20)}" for row in names], orientation="h", name=LABEL_TITLES[label],
+            lowerfence=points.loc[names, 0.05] if names else None, q1=points.loc[names, 0.25] if names else None,
+            median=points.loc[names, 0.5] if names else None, q3=points.loc[names, 0.75] if names else None,
+            upperfence=points.loc[names, 0.95] if names else None, marker_color=LABEL_COLOURS[label],
+            line={"width": 1.5}, hoverinfo="x+name", customdata=[int(counts[row]) for row in names],
+        )  # fmt: skip
+    figure.update_layout(
+        boxmode="group", margin=_MARGIN | {"t": 36}, height=110 + 58 * len(rows), legend=_LEGEND, dragmode=False,
+        boxgroupgap=0.25,
+    )  # fmt: skip
+    figure.update_xaxes(title=title, fixedrange=True, zeroline=False)
+    figure.update_yaxes(fixedrange=True, autorange="reversed", showgrid=False)
+    return figure
+
+
+def mask_colour_chart(counts: pd.DataFrame) -> go.Figure:
+    """Share of mask colours by dataset, as bars of the colours themselves.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Columns row, colour and faces.
+    """
+    figure = go.Figure()
+    rows = list(dict.fromkeys(counts["row"]))
+    total = counts.groupby("row")["faces"].sum()
+    for colour in list(dict.fromkeys(counts["colour"])):
+        mine = counts[counts["colour"] == colour].set_index("row")["faces"].reindex(rows, fill_value=0)
+        figure.add_bar(
+            x=mine / total.reindex(rows), y=[f"{_wrapped(row, 20)}" for row in rows], orientation="h",
+            name=_name(colour), customdata=np.column_stack([mine, total.reindex(rows)]),
+            marker={"color": MASK_PAINTS.get(colour, GREY), "line": {"color": GREY, "width": 1}},
+            hovertemplate=f"{_name(colour)}: %{{x:.1%}}, %{{customdata[0]:,}} of %{{customdata[1]:,}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        barmode="stack", margin=_MARGIN | {"t": 36}, height=120 + 34 * len(rows), dragmode=False,
+        legend=_LEGEND | {"traceorder": "normal"},
+    )  # fmt: skip
+    figure.update_xaxes(title="share of the faces whose mask colour was measured", tickformat=".0%", fixedrange=True,
+                        range=[0, 1])  # fmt: skip
+    figure.update_yaxes(fixedrange=True, autorange="reversed", showgrid=False)
+    return figure
+
+
+def _wrapped(name: str, width: int = _WIDTH) -> str:
+    """A name on at most two lines of a chart, without any meaning as HTML."""
+    lines = textwrap.wrap(str(name), width, max_lines=2, placeholder="…") or ["–"]
+    return "<br>".join(escape(line, quote=False) for line in lines)
+
+
+def _name(name: str) -> str:
+    return escape(textwrap.shorten(str(name), 40, placeholder="…"), quote=False) or "–"
+
+
+def _text(names: "pd.Series[str]") -> list[str]:
+    return [_name(name) for name in names]
+
+
+def _height(line: str, series: int) -> int:
+    return max(30 if "<br>" not in _wrapped(line) else 40, _LINE * series + 8)
+
+
+def _intervals(rows: pd.DataFrame, percent: bool) -> list[str]:
+    form = "{:.1%}".format if percent else "{:.3f}".format
+    return [
+        ", no interval" if pd.isna(low) or pd.isna(high) else f" ({form(low)} to {form(high)})"
+        for low, high in zip(rows["low"], rows["high"], strict=True)
+    ]
+
+
+def _bars(rows: pd.DataFrame) -> dict[str, Any]:
+    value, low, high = (pd.to_numeric(rows[name]).astype(float) for name in ("value", "low", "high"))
+    return {
+        "type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low,
+        "thickness": 2, "width": 4,
+    }  # fmt: skip
+
+
+def _span(rows: pd.DataFrame, guides: Sequence[Guide]) -> list[float] | None:
+    values = rows[["value", "low", "high"]].apply(pd.to_numeric).stack().dropna().tolist() + [g.at for g in guides]
+    if not values:
+        return None
+    margin = 0.06 * max(0.02, max(values) - min(values))
+    return [min(values) - margin, max(values) + margin]
+
+
+def _quantiles(values: "pd.Series[float]", line: float) -> list[float]:
+    """A range that holds nearly all values, and the line."""
+    low, high = (float(values.quantile(q)) for q in (0.005, 0.995))
+    low, high = min(low, line - 5), max(high, line + 5)
+    return [low - 3, high + 3]
+
+
+def _value(pair: Any) -> float:
+    return float("nan") if pair is None or pd.isna(pair.macro_f1) else float(pair.macro_f1)
+
+
+def _about_pair(train: str, test: str, pair: Any) -> str:
+    names = f"trained on {_name(train)}, tested on {_name(test)}"
+    if np.isnan(_value(pair)):
+        return f"{names}: {_name(getattr(pair, 'reason', '') or 'not measured')}"
+    known = not (pd.isna(pair.low) or pd.isna(pair.high))
+    between = f"({pair.low:.3f} to {pair.high:.3f})" if known else "(no interval)"
+    return f"{names}: macro F1 {pair.macro_f1:.3f} {between}, n = {pair.faces:,}"

@@ -1,0 +1,218 @@
+"""The view of groups: for whom a model is right, by any attribute, of one run or two."""
+
+from functools import partial
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from maskdet.bias.attributes import ATTRIBUTES
+from maskdet.bias.groups import METRICS, GroupOptions, GroupReport
+from maskdet.reports import with_interval
+from maskdet.runs import Run
+from ui.bias import choose_one, needs_run
+from ui.bias_charts import NO_BAR, interval_chart
+from ui.bias_data import Lab, reports_of
+from ui.bias_group_faces import show_group_faces
+from ui.bias_upload import choose_upload
+from ui.cached import csv_bytes
+from ui.charts import LABEL_TITLES
+from ui.text import plain, sentence
+
+Reports = dict[str, GroupReport]
+#: What each metric is, for a reader who does not know it.
+METRIC_TITLES: Final = {
+    "accuracy": "Accuracy", "macro_f1": "Macro F1", "false_mask_rate": "Unmasked judged masked",
+    "false_no_mask_rate": "Masked judged unmasked",
+}  # fmt: skip
+METRIC_HELP: Final = (
+    "**Accuracy**: share of right verdicts. **Macro F1**: mean of the F1 of both labels. **Unmasked judged masked** "
+    "(false mask rate) and **masked judged unmasked** (false no-mask rate): shares of wrong verdicts, so that less is "
+    "better."
+)
+#: For a rate, n is of the faces of its label.
+_COUNTED: Final = {"false_mask_rate": "without_mask", "false_no_mask_rate": "with_mask"}
+_VERDICTS: Final = {"gap": ":red-badge[gap]", "no gap found": ":green-badge[no gap found]",
+                    "too few to say": ":gray-badge[too few to say]"}  # fmt: skip
+_ORDER: Final = list(_VERDICTS)
+
+
+def show_groups(lab: Lab) -> None:
+    """Verdicts over all attributes, one attribute in a chart and within datasets, and the faces of a group."""
+    if needs_run(lab):
+        return
+    options = _choose_options(lab)
+    reports = {run.id: reports_of(lab.workspace, run, options) for run in lab.pair}
+    names = list(dict.fromkeys(name for mine in reports.values() for name in mine))
+    if not names:
+        st.info("No attribute tells these faces apart: too little is known of them.")
+        return
+    _show_overview(lab, reports)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        attribute = choose_one("Groups by", names, "bias_attribute", attribute_title)
+        metric = st.segmented_control(
+            "Metric", list(METRICS), default="accuracy", required=True, format_func=METRIC_TITLES.__getitem__,
+            key="bias_metric", persist_state="session", help=METRIC_HELP, wrap=True,
+        )  # fmt: skip
+    known = [(run, reports[run.id][attribute]) for run in lab.pair if attribute in reports[run.id]]
+    _show_attribute(lab, known, attribute, metric)
+    _show_within(lab, known, metric)
+    show_group_faces(lab, attribute)
+
+
+def attribute_title(name: str) -> str:
+    """An attribute for people; that of an uploaded column is its name."""
+    return ATTRIBUTES[name].title if name in ATTRIBUTES else name
+
+
+def overview(reports: Reports) -> pd.DataFrame:
+    """Every gap that was looked for, as text: gaps first, then those that were not found, the larger ones before."""
+    rows = [
+        {
+            "Groups by": attribute_title(name), "Metric": METRIC_TITLES[gap["metric"]], "Verdict": gap["verdict"],
+            "Largest difference": _figure(gap, "difference"), "Within datasets": _figure(gap, "within"),
+            "Lowest": gap["lowest"] or "—", "Highest": gap["highest"] or "—", "n": report.faces,
+            "p": gap["p_adjusted"], "order": _ORDER.index(gap["verdict"]), "size": gap["difference"],
+        }
+        for name, report in reports.items()
+        for gap in report.gaps.to_dict("records")
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).sort_values(["order", "size"], ascending=[True, False], kind="stable", ignore_index=True)
+    return table.drop(columns=["order", "size"])
+
+
+def group_rows(report: GroupReport, metric: str, series: str) -> pd.DataFrame:
+    """A metric of each group as rows of `interval_chart`; n counts the faces that the metric is of."""
+    groups = report.groups
+    return pd.DataFrame(
+        {"row": groups["group"].astype(str), "series": series, "value": groups[metric], "low": groups[f"{metric}_low"],
+         "high": groups[f"{metric}_high"], "n": groups[_COUNTED.get(metric, "n")]}
+    )  # fmt: skip
+
+
+def within_table(report: GroupReport, metric: str) -> pd.DataFrame:
+    """A metric by dataset (down) and group (across) as text, with interval and n."""
+    rows = report.by_dataset
+    cells = [
+        "—" if pd.isna(row[metric]) else f"{_value(row, metric)}, n = {row[_COUNTED.get(metric, 'n')]:,}"
+        for row in rows.to_dict("records")
+    ]
+    table = rows.assign(cell=cells).pivot_table(index="dataset", columns="group", values="cell", aggfunc="first")
+    order = [group for group in report.groups["group"] if group in table.columns]
+    return table[order].fillna("no face").reset_index().rename(columns={"dataset": "Dataset"})
+
+
+def _choose_options(lab: Lab) -> GroupOptions:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        fewest = st.number_input(
+            "Too few to say below", 2, 1000, GroupOptions().fewest, 10, key="bias_fewest", persist_state="session",
+            width=190, help="Groups with fewer faces get no figure: it would be chance.",
+        )  # fmt: skip
+        choose_upload(lab)
+    return GroupOptions(fewest=int(fewest))
+
+
+def _show_overview(lab: Lab, reports: dict[str, Reports]) -> None:
+    st.markdown("##### Where are gaps?")
+    for run in lab.pair:
+        table = overview(reports[run.id])
+        gaps = int((table["Verdict"] == "gap").sum())
+        few = int((table["Verdict"] == "too few to say").sum())
+        st.markdown(
+            f"**{plain(lab.labels[run.id])}**: {gaps} gap{'' if gaps == 1 else 's'} of {len(table)} looked for"
+            + (f"; {few} with too few faces to say." if few else ".")
+        )
+        st.dataframe(
+            table, hide_index=True, height=246, key=f"bias_overview_{run.id}",
+            column_config={
+                "n": st.column_config.NumberColumn(format="localized", help="Faces whose group is known."),
+                "p": st.column_config.NumberColumn(format="%.3f", help="After Holm's correction for all of these."),
+                "Within datasets": st.column_config.TextColumn(
+                    help="The same two groups compared within each dataset, and averaged: what is left of the "
+                    "difference where the source is held fixed."
+                ),
+            },
+        )  # fmt: skip
+    st.caption(
+        "The largest difference between two groups, with its 95 % interval (bootstrap over groups of related faces). "
+        "It counts as a gap where chance hardly explains it (permutation test with labels and datasets held fixed, "
+        "corrected for all that was looked for). *No gap found* does not say that there is none."
+    )
+
+
+def _show_attribute(lab: Lab, known: list[tuple[Run, GroupReport]], attribute: str, metric: str) -> None:
+    if attribute in ATTRIBUTES:
+        st.caption(ATTRIBUTES[attribute].explanation)
+    rows = pd.concat([group_rows(report, metric, lab.labels[run.id]) for run, report in known], ignore_index=True)
+    share = metric != "macro_f1"
+    st.plotly_chart(
+        interval_chart(rows, lab.colours, title=f"{METRIC_TITLES[metric].lower()}, 95 % intervals", percent=share),
+        key="bias_group_chart", config=NO_BAR, alt=f"{METRIC_TITLES[metric]} by group",
+    )  # fmt: skip
+    for run, report in known:
+        gap = report.gap(metric)
+        name = f"**{plain(lab.labels[run.id])}** " if len(known) > 1 else ""
+        st.markdown(f"{_VERDICTS[gap['verdict']]} {name}{sentence(gap['sentence'])}")
+    few = [
+        f"{plain(row['group'])} ({sentence(row['reason'])})"
+        for row in known[0][1].groups.to_dict("records")
+        if isinstance(row["reason"], str) and row["reason"]
+    ]
+    if few:
+        st.caption(f"Not shown, or without interval: {'; '.join(few)}.")
+    unknown = [
+        f"{row.faces:,} of {row.of:,} faces {LABEL_TITLES[row.label].lower()}"
+        for row in known[0][1].left_out.itertuples()
+        if row.faces
+    ]
+    if unknown:
+        st.caption(f"In no group, since it is not known of them: {' and '.join(unknown)}.")
+    _show_figures(lab, known)
+
+
+def _show_figures(lab: Lab, known: list[tuple[Run, GroupReport]]) -> None:
+    table = pd.concat([report.groups.assign(run=lab.labels[run.id]) for run, report in known], ignore_index=True)
+    table = table[["run", *table.columns.drop("run")]]
+    with st.expander("All figures of these groups"):
+        st.dataframe(table, hide_index=True, column_config=_digits(table))
+        st.download_button(
+            "Groups (CSV)", partial(csv_bytes, table), "groups.csv", "text/csv", icon=":material/download:",
+            on_click="ignore", key="bias_groups_csv",
+        )  # fmt: skip
+
+
+def _show_within(lab: Lab, known: list[tuple[Run, GroupReport]], metric: str) -> None:
+    if not any(report.controlled for _, report in known):
+        return
+    with st.expander("Within each dataset", expanded=False):
+        st.caption(
+            f"{METRIC_TITLES[metric]} of the groups within one source: a difference that is gone here was one between "
+            "datasets."
+        )
+        for run, report in known:
+            if len(known) > 1:
+                st.markdown(f"**{plain(lab.labels[run.id])}**")
+            st.dataframe(within_table(report, metric), hide_index=True, height="content", key=f"bias_within_{run.id}")
+
+
+def _figure(gap: dict[str, object], name: str) -> str:
+    scale, digits = (1, 3) if gap["metric"] == "macro_f1" else (100, 1)
+    values = [None if pd.isna(gap[key]) else scale * gap[key] for key in (name, f"{name}_low", f"{name}_high")]
+    text = with_interval(*values, digits=digits)
+    return text if scale == 1 or text == "—" else _with_unit(text, "points")
+
+
+def _value(row: dict[str, object], metric: str) -> str:
+    scale, digits = (1, 3) if metric == "macro_f1" else (100, 1)
+    values = [None if pd.isna(row[key]) else scale * row[key] for key in (metric, f"{metric}_low", f"{metric}_high")]
+    text = with_interval(*values, digits=digits)
+    return text if scale == 1 else _with_unit(text, "%")
+
+
+def _with_unit(text: str, unit: str) -> str:
+    return text.replace(" (", f" {unit} (", 1) if " (" in text else f"{text} {unit}"
+
+
+def _digits(table: pd.DataFrame) -> dict[str, object]:
+    numbers = [name for name in table.columns if pd.api.types.is_float_dtype(table[name])]
+    return {name: st.column_config.NumberColumn(format="%.4f") for name in numbers}
