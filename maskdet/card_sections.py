@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from maskdet.attribution.analysis import load_analysis
 from maskdet.bias.sections import figure, label_title
 from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
 from maskdet.catalog import Dataset, lookup
@@ -180,6 +179,8 @@ def reliability_blocks(run: "Run") -> tuple[Block, ...]:
 
 def grad_cam_blocks(run: "Run") -> tuple[Block, ...]:
     """The study's Grad-CAM analysis, where it was made."""
+    from maskdet.attribution.analysis import load_analysis
+
     analysis = load_analysis(run)
     if analysis is None:
         return ()

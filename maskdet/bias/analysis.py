@@ -199,6 +199,7 @@ def run_findings(
         judge_all(predictions, attributes, options or GroupOptions()),
         load_counterfactuals(flipped) if flipped else None,
         load_attention(looked) if looked else None,
+        attributes,
     )
 
 

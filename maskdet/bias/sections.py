@@ -179,13 +179,16 @@ def attention_blocks(found: "RunFindings") -> tuple[Block, ...]:
     if found.attention is None:
         command = f"python -m maskdet bias {found.run.id} --part attention"
         return (NotMeasured("where the model looks, by group and by right or wrong", command),)
+    from maskdet.attribution import METHODS
     from maskdet.bias.attention import attention_by
 
     attention = found.attention
+    title = METHODS[attention.method].title if attention.method in METHODS else attention.method
     layer = f", layer {attention.layer}" if attention.layer else ""
     text = Text(
-        f"The share of the heat that lies on the lower half of the face, where a mask is ({attention.method}{layer}). "
-        "A heatmap shows what weighed in the model's choice; it does not prove that it was chosen for a good reason."
+        f"The share of the heat ({title}{layer}) that lies on the lower half of the picture, where even heat gives "
+        "50 %, and on the lower face by its landmarks, where a mask is. A heatmap shows what weighed in the model's "
+        "choice; it does not prove that it was chosen for a good reason."
     )
     return text, *_by_all_and_tone(
         found, lambda groups: attention_by(attention, groups), _looked, "Heat on the lower face"
@@ -231,11 +234,14 @@ def _looked(table: pd.DataFrame, grouped: bool) -> tuple[tuple[str, ...], Rows]:
     rows: list[tuple[Cell, ...]] = []
     for row in table.to_dict("records"):
         group = (str(row["group_name"]),) if grouped else ()
-        share = figure(row, "share", "percent", ("low", "high"))
-        empty = int(row["no_evidence"])
-        rows.append((label_title(row["label"]), str(row["outcome"]), *group, int(row["n"]), share, empty))
+        half = figure(row, "share", "percent", ("low", "high"))
+        face = figure(row, "lower_face_share", "percent", ("lower_face_low", "lower_face_high"))
+        even = Figure(row["lower_face_area"], unit="percent").text
+        first = (label_title(row["label"]), str(row["outcome"]), *group, int(row["n"]))
+        rows.append((*first, half, face, even, int(row["no_evidence"])))
     group = ("Skin tone",) if grouped else ()
-    return ("Label", "Verdict", *group, "n", "Heat on the lower half", "Maps without any"), tuple(rows)
+    heat = ("On the lower half", "On the lower face", "Even heat there", "Maps without any")
+    return ("Label", "Verdict", *group, "n", *heat), tuple(rows)
 
 
 def _probes(probes: Iterable["Probe"]) -> Table:
