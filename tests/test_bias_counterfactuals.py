@@ -110,6 +110,14 @@ def test_figures_by_hand() -> None:
     assert set(table["reason"]) == {""}
 
 
+def test_a_drawn_mask_has_nothing_to_turn_where_one_was_seen_already() -> None:
+    before = np.concatenate([np.full(40, -2.0), np.full(4, -1.0), np.full(36, 2.0)])
+    table = flips(found_of(before, before, np.full(80, -3.0))).set_index(["transformation", "label"])
+    drawn = table.loc[("mask-white", WITHOUT_MASK)]
+    assert (drawn["n"], drawn["flipped"], drawn["change"]) == (36, 1, -5)
+    assert table.loc[("brighten", WITHOUT_MASK), "n"] == 40
+
+
 def test_groups_and_too_few() -> None:
     found = by_hand()
     groups = pd.Series("light", index=found.faces["face_id"])

@@ -25,7 +25,7 @@ from maskdet.bootstrap import Values
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, batches, stored_images
-from maskdet.labels import CLASSES
+from maskdet.labels import CLASSES, WITH_MASK
 from maskdet.models.base import Logits
 from maskdet.photos import RgbImage
 from maskdet.progress import Progress, part_of, silent
@@ -178,6 +178,8 @@ def judge_changes(
 def flips(found: Counterfactuals, groups: "pd.Series[Any] | None" = None, fewest: int = FEWEST) -> pd.DataFrame:
     """How often a change turns the verdict, and how far it moves the logit.
 
+    Where a mask is drawn on, so that the verdict should turn, faces that were judged with mask already don't count.
+
     Parameters
     ----------
     groups : Series, optional
@@ -317,6 +319,9 @@ def _judged(
 def _outcomes(found: Counterfactuals, inside: Flags, names: Sequence[str]) -> Outcomes:
     before = found.faces.loc[inside, "logit"].to_numpy(dtype=np.float64)[:, None]
     after = found.faces.loc[inside, list(names)].to_numpy(dtype=np.float64)
+    wanted = np.array([TRANSFORMATIONS[name].expected == WITH_MASK for name in names], dtype=np.bool_)
+    # Where a face is judged with mask already, a mask that is drawn on has nothing to turn.
+    after = np.where((before <= 0) & wanted, np.nan, after)
     flipped = np.where(np.isnan(after), np.nan, (after > 0) != (before > 0))
     return flipped, after - before
 
