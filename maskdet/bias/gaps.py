@@ -8,11 +8,10 @@ that are large enough, of the metric less its mean over the permutations, which 
 of it.
 
 Verdicts on related faces go wrong together, which leaves a group less of a say than its number of faces. So each
-group's spread over the permutations is widened by the square root of its design effect, 1 + (m - 1) r, with m the number of
-faces in the cluster of a face, on average, and r the correlation of errors within clusters (Kish 1965; for shares Rao &
-Scott 1992).
-Exchanging whole clusters with the same make-up instead would need no such estimate, but a photo of eight faces mostly
-has no other of its make-up to be exchanged with, and a gap in such photos would never be found.
+group's spread over the permutations is widened by the square root of its design effect, 1 + (m - 1) r, with m the
+number of faces in a face's cluster, on average, and r the correlation of errors within clusters (Kish 1965; for shares
+Rao & Scott 1992). Exchanging whole clusters with the same make-up would need no such estimate, but a photo of eight
+faces mostly has no other of its make-up to be exchanged with, and a gap in such photos would never be found.
 """
 
 from dataclasses import dataclass
