@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from maskdet.bias.attention import Attention
 
 _OUTCOMES: Final = {"all": "All", "right": "Verdict right", "wrong": "Verdict wrong"}
-_OUTCOME_COLOURS: Final = {"All": "#8A949A", "Verdict right": "#009E73", "Verdict wrong": "#D55E00"}
+_OUTCOME_COLOURS: Final = {"Verdict right": "#009E73", "Verdict wrong": "#D55E00"}
 _MAP_WIDTH: Final = 200
 _FACE_WIDTH: Final = 120
 _EVEN: Final = 0.5
@@ -54,6 +54,7 @@ def show_attention(lab: Lab) -> None:
 
 def share_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Shares of heat on the lower half as rows of `interval_chart`: a line a group, a series an outcome."""
+    table = table[table["outcome"] != "all"]
     return pd.DataFrame(
         {"row": table["group_name"].replace({ALL: "All faces"}), "series": table["outcome"].map(_OUTCOMES),
          "value": table["share"], "low": table["low"], "high": table["high"], "n": table["n"] - table["no_evidence"]}

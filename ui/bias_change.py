@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 import streamlit as st
 
+from maskdet.document import in_words
 from maskdet.labels import CLASSES
 from maskdet.reports import with_interval
 from maskdet.runs import Run
@@ -86,6 +87,37 @@ def claim_sentences(found: Sequence["Counterfactuals"], labels: dict[str, str]) 
     return said
 
 
+def claim_answer(found: Sequence["Counterfactuals"], runs: Sequence[Run], labels: dict[str, str]) -> str:
+    """Whether light patches pull the transfer CNNs more than the other runs, in a sentence; "" without both."""
+    from maskdet.bias.counterfactuals import contrast
+
+    pulls = {}
+    for one in found:
+        if {LIGHT, DARK} <= set(one.options.chosen):
+            rows = contrast(one, LIGHT, DARK)
+            rows = rows[(rows["group_name"] == "all") & rows["change_sd_low"].notna()]
+            if len(rows):
+                pulls[one.run] = rows.iloc[0]
+    transfer = [run.id for run in runs if run.model_name == "cnn-transfer" and run.id in pulls]
+    others = [run.id for run in runs if run.model_name != "cnn-transfer" and run.id in pulls]
+    if not transfer or not others:
+        return ""
+    more = [name for name in others if pulls[transfer[0]]["change_sd_high"] < pulls[name]["change_sd_low"]]
+    less = [name for name in others if pulls[transfer[0]]["change_sd_low"] > pulls[name]["change_sd_high"]]
+    same = [name for name in others if name not in more and name not in less]
+    said = [
+        f"{words} {in_words([plain(labels[name]) for name in names])}"
+        for names, words in ((more, "more than"), (same, "about as much as"), (less, "less than"))
+        if names
+    ]
+    verdict = (
+        "This supports the study's suspicion"
+        if more and not same and not less
+        else ("This does not set the transfer CNN apart as the study suspects")
+    )
+    return f"Light patches, against dark ones, pull {plain(labels[transfer[0]])} {in_words(said)}. **{verdict}.**"
+
+
 def _claim(shares: pd.DataFrame, row: "pd.Series[float]") -> str:
     """What light and dark patches do; ``row`` is their difference, whose change below 0 is towards with mask."""
     light, dark = (_share(shares.loc[name]) for name in (LIGHT, DARK))
@@ -119,6 +151,9 @@ def _show_claim(lab: Lab, found: Found) -> None:
             "light patch that is no mask pulls more towards *with mask* than a dark one of the same shape does."
         )
         st.markdown("\n".join(f"- {one}" for one in said))
+        answer = claim_answer([found[run.id] for run in lab.runs if run.id in found], lab.runs, lab.labels)
+        if answer:
+            st.markdown(answer)
 
 
 def _show_charts(lab: Lab, found: Found) -> None:
@@ -145,7 +180,7 @@ def _show_charts(lab: Lab, found: Found) -> None:
             )  # fmt: skip
         with change:
             st.plotly_chart(
-                interval_chart(change_rows(mine, lab.labels), lab.colours, title=f"change of the logit, in {_SPREAD}",
+                interval_chart(change_rows(mine, lab.labels), lab.colours, title="mean change of the logit, in SDs",
                                guides=(Guide(0.0, "no change"),)),
                 key=f"bias_changes_{expected}", config=NO_BAR, alt=f"Mean change of the logit. {title}",
             )  # fmt: skip
@@ -153,7 +188,7 @@ def _show_charts(lab: Lab, found: Found) -> None:
     st.caption(
         f"A random sample of at most {options.sample:,} test faces of each label, the same for each run. Bars are 95 % "
         "intervals by bootstrap over groups of related faces; n on hover and in the table. Runs have logits of "
-        "different scales, so that the change is given in standard deviations of each run's own."
+        "different scales, so that the change is given in standard deviations (SDs) of each run's own."
     )
     with st.expander("What is done to a face"):
         for name in dict.fromkeys(table["transformation"]):

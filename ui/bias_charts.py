@@ -27,7 +27,7 @@ MASK_PAINTS: Final = {
 }  # fmt: skip
 _MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
 _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-_WIDTH: Final = 26  # characters of a line's name
+_WIDTH: Final = 30  # characters of a line's name
 _MOST_POINTS: Final = 2500
 _LINE: Final = 19  # px that one series of a line takes
 
@@ -95,7 +95,7 @@ def interval_chart(
         legend=_LEGEND | {"y": 1 + (22 if guides else 4) / max(1, height - 52 - top)},
     )  # fmt: skip
     figure.update_yaxes(
-        tickvals=list(range(len(lines))), ticktext=[_wrapped(line) for line in lines], fixedrange=True,
+        tickvals=list(range(len(lines))), ticktext=[_with_count(line, rows) for line in lines], fixedrange=True,
         range=[len(lines) - 0.4, -0.6], showgrid=False, zeroline=False,
     )  # fmt: skip
     figure.update_xaxes(
@@ -245,6 +245,14 @@ def _wrapped(name: str, width: int = _WIDTH) -> str:
     return "<br>".join(escape(line, quote=False) for line in lines)
 
 
+def _with_count(name: str, rows: pd.DataFrame) -> str:
+    """A line's name with its number of faces below, or the range of those of its series."""
+    counts = rows.loc[rows["row"] == name, "n"].astype(int)
+    low, high = counts.min(), counts.max()
+    said = f"n = {low:,}" if low == high else f"n = {low:,} to {high:,}"
+    return f"{_wrapped(name)}<br><span style='font-size:10px;color:{GREY}'>{said}</span>"
+
+
 def _name(name: str) -> str:
     return escape(textwrap.shorten(str(name), 40, placeholder="…"), quote=False) or "–"
 
@@ -254,7 +262,7 @@ def _text(names: "pd.Series[str]") -> list[str]:
 
 
 def _height(line: str, series: int) -> int:
-    return max(30 if "<br>" not in _wrapped(line) else 40, _LINE * series + 8)
+    return max(40 if "<br>" not in _wrapped(line) else 58, _LINE * series + 8)
 
 
 def _intervals(rows: pd.DataFrame, percent: bool) -> list[str]:
