@@ -1,5 +1,7 @@
 """Balancing: weights worked out by hand, draws, what a record says, and a planted imbalance that is undone."""
 
+import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from factories import Cut, cut_after, scanned_and_split, use_small_networks
+from PIL import Image
 
+import maskdet.runs
 from maskdet.balance import (
     BALANCE_FILE,
     CAP,
@@ -18,8 +23,15 @@ from maskdet.balance import (
     save_balanced,
     weights,
 )
+from maskdet.compare import marks, short_labels
 from maskdet.errors import MaskDetError, RunError, WorkspaceError
-from maskdet.workspace import write_table
+from maskdet.images import ArrayImages
+from maskdet.models import Model, feeding
+from maskdet.photos import FACE_SIZE, RgbImage
+from maskdet.runs import Run, unfinished_runs
+from maskdet.train import resume, train
+from maskdet.training_data import Plan, training_data
+from maskdet.workspace import Workspace, write_table
 
 MASK, NONE = "with_mask", "without_mask"
 
@@ -225,3 +237,160 @@ def test_counts_of_many_draws_are_those_of_the_record() -> None:
     )
     for row in found.cells.itertuples():
         assert abs(drawn[f"{row.group}{row.label}"] - row.counted) <= 1
+
+
+# --- trainings -------------------------------------------------------------------------------------------------------
+
+SVM = {"components": 8, "C": [0.1, 1.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
+NETWORK = {"epochs": 2, "batch_size": 16, "precision": "float32", "augmentation": {"plan": "on-the-fly"}}
+#: Of the test faces that show what a model learned, of each label and brightness.
+EACH = 60
+
+
+def draw(label: str, dark: bool, count: int, seed: int, size: int = 48) -> RgbImage:
+    """Blotches, dark or bright as a whole; the lower half is a little darker than the upper with a mask, mostly."""
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((count, size, size, 3), np.uint8)
+    for number in range(count):
+        cells = (rng.integers(-40, 40, (5, 5, 3)) + (95 if dark else 160)).astype(np.uint8)
+        face = np.asarray(Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)
+        darker = rng.normal(14 if label == MASK else -14, 10)
+        face[size // 2 :] -= darker
+        face[: size // 2] += darker  # of the brightness it says nothing
+        drawn[number] = np.clip(face, 0, 255)
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def planted_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace where dark faces are mostly with mask and bright ones mostly without; not to be changed."""
+    folder = tmp_path_factory.mktemp("planted")
+    for number, (label, dark, count) in enumerate(
+        [(MASK, True, 210), (MASK, False, 30), (NONE, True, 30), (NONE, False, 210)]
+    ):
+        (folder / "data/tiny" / label).mkdir(parents=True, exist_ok=True)
+        for i, face in enumerate(draw(label, dark, count, seed=number)):
+            Image.fromarray(face).save(folder / "data/tiny" / label / f"{number}-{i:03d}.png")
+    scanned_and_split(Workspace(folder / "home"), folder / "data")
+    return folder / "home"
+
+
+@pytest.fixture
+def planted(workspace: Workspace, planted_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workspace:
+    """`planted_home`, in a workspace that may be changed; networks are small and no run ships."""
+    use_small_networks(monkeypatch)
+    monkeypatch.setattr(maskdet.runs, "BUNDLED", tmp_path / "bundled")
+    shutil.copytree(planted_home, workspace.home)
+    return workspace
+
+
+def gap(model: Model) -> float:
+    """How much more often a model is right where brightness goes with the label than where it goes against it."""
+    right = {}
+    for number, (label, dark) in enumerate([(MASK, True), (NONE, False), (MASK, False), (NONE, True)]):
+        logits = model.predict_logit(ArrayImages(draw(label, dark, EACH, seed=10 + number, size=FACE_SIZE)))
+        right[label, dark] = ((logits > 0) == (label == NONE)).mean()
+    with_it, against_it = (right[MASK, dark] + right[NONE, not dark] for dark in (True, False))
+    return float(with_it - against_it) / 2
+
+
+def logits(run: Run) -> np.ndarray:
+    return run.predictions.sort_values("face_id")["logit"].to_numpy()
+
+
+def test_a_planted_imbalance_is_undone(planted: Workspace) -> None:
+    plain = train(planted, "svm", SVM)
+    fair = train(planted, "svm", SVM, balance="brightness")
+    assert gap(plain.load_model()) > 0.2
+    assert abs(gap(fair.load_model())) < gap(plain.load_model()) / 2
+
+
+def test_the_run_says_how_it_was_balanced_and_each_face_stands_in_it_once(planted: Workspace) -> None:
+    run = train(planted, "svm", SVM, balance="brightness", balance_target="equal", limit=120)
+    balance = run.record["balance"]
+    assert (balance["attribute"], balance["target"], balance["cap"]) == ("brightness", "equal", CAP)
+    cells = pd.DataFrame(balance["cells"])
+    assert len(cells) == 2 * 4  # four bins of as many training faces
+    assert cells["faces"].sum() == run.record["data"]["faces"]["train"] == 120
+    assert cells["counted"].sum() == pytest.approx(120, abs=0.5)
+    assert cells.loc[cells["weight"] < CAP, "counted"].max() < cells["faces"].max()
+    assert not run.predictions["face_id"].duplicated().any()
+    assert run.predictions["split"].value_counts().to_dict() == {"train": 120, "validation": 40, "test": 40}
+    kept = load_balanced(run.folder, "brightness", "equal")
+    assert set(kept.faces["face_id"]) == set(run.predictions.loc[run.predictions["split"] == "train", "face_id"])
+    assert marks(run)[1:] == ["Its training faces were balanced by brightness (equal)."]
+    assert short_labels([run])[run.id] == "SVM"
+
+
+def test_validation_and_test_faces_do_not_weigh(planted: Workspace) -> None:
+    data = training_data(planted, Plan("cnn", balance="brightness", limit=60))
+    assert data.fit.train.weights is not None
+    assert data.fit.train.weights.mean() == pytest.approx(1)
+    assert len(data.fit.train) == len(set(data.fit.train.face_ids)) == 60
+    assert [data.images[name].weights for name in ("validation", "test")] == [None, None]
+    assert training_data(planted, Plan("cnn")).fit.train.weights is None
+
+
+def test_a_network_is_shown_each_cell_as_often_as_it_counts(
+    planted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[int, str]] = []
+
+    def draw_copy(image: np.ndarray, copy: str, *, face_id: str, epoch: int, **_about: Any) -> np.ndarray:
+        shown.append((epoch, face_id))
+        return image
+
+    monkeypatch.setattr(feeding, "draw_copy", draw_copy)
+    run = train(planted, "cnn", NETWORK, balance="brightness", limit=96)
+    faces = load_balanced(run.folder, "brightness", "independent").faces.set_index("face_id")
+    for epoch in range(2):
+        drawn = [face_id for at, face_id in shown if at == epoch]
+        assert len(drawn) == len(set(drawn)) == 96  # what comes again, comes under a name of its own
+        cells = faces.loc[[face_id.split("|")[0] for face_id in drawn]].groupby(["group", "label"]).size()
+        for cell in run.record["balance"]["cells"]:
+            assert abs(cells[cell["group"], cell["label"]] - cell["counted"]) < 2
+    first, second = ({face_id for at, face_id in shown if at == epoch} for epoch in range(2))
+    assert first != second
+
+
+def test_a_balanced_training_goes_on_as_it_began(planted: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was measured since."""
+    whole = train(planted, "svm", SVM, balance="brightness", limit=100)
+    with monkeypatch.context() as patch:
+        patch.setattr("maskdet.train.FolderCheckpoint", cut_after(1))
+        with pytest.raises(Cut):
+            train(planted, "svm", SVM, balance="brightness", limit=100)
+    (cut,) = unfinished_runs(planted)
+    assert (cut.plan["balance"], cut.plan["balance_target"]) == ("brightness", "independent")
+    with monkeypatch.context() as patch:
+        patch.setattr("maskdet.balance.attributes_of", lambda *_: pytest.fail("measured again"))
+        resumed = resume(planted, cut.id)
+    np.testing.assert_allclose(logits(resumed), logits(whole), rtol=1e-5, atol=1e-5)
+    assert resumed.record["balance"] == whole.record["balance"]
+
+
+def test_a_resumed_training_must_be_of_the_faces_that_were_weighed(
+    planted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("maskdet.train.FolderCheckpoint", cut_after(1))
+        with pytest.raises(Cut):
+            train(planted, "svm", SVM, balance="brightness", limit=100)
+    (cut,) = unfinished_runs(planted)
+    faces = load_balanced(cut.folder, "brightness", "independent").faces
+    write_table(cut.folder / BALANCE_FILE, faces.iloc[1:])
+    with pytest.raises(RunError, match="balanced for other faces than it names"):
+        resume(planted, cut.id)
+
+
+def test_plans_of_balancing(planted: Workspace) -> None:
+    assert Plan.of({"model": "svm", "seed": 3}) == Plan("svm", seed=3)  # as versions before 0.3 kept it
+    plan = Plan("svm", balance="size", balance_target="equal")
+    assert Plan.of(json.loads(json.dumps(plan.__dict__))) == plan
+    with pytest.raises(MaskDetError, match="There is no attribute 'age' to balance by; there are: dataset, source"):
+        Plan("svm", balance="age")
+    with pytest.raises(MaskDetError, match="must be one of independent, equal, not 'fair'"):
+        Plan("svm", balance="size", balance_target="fair")  # type: ignore[arg-type]
+    with pytest.raises(MaskDetError, match="Apparent skin tone is known of no training face: measure it with"):
+        train(planted, "svm", SVM, balance="skin_tone")
+    assert not planted.path("runs").exists()

@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from maskdet.augment import METHODS, AugmentOptions, augment, random_variant
 from maskdet.errors import MaskDetError
 from maskdet.images import ArrayImages
 from maskdet.models.base import LabelledImages
-from maskdet.models.feeding import Batch, drawn_ahead, epoch_batches, epoch_data, steps_per_epoch
+from maskdet.models.feeding import Batch, drawn_ahead, drawn_copies, epoch_batches, epoch_data, steps_per_epoch
 
 TRAIN = labelled(48, seed=1)
 NONE = AugmentOptions(plan="none")
@@ -111,6 +112,49 @@ def test_study_plan_shows_each_face_and_its_copies_but_leaves_2_1_alone() -> Non
 
     assert Counter(shown(0)) == Counter(shown(1)) == expected  # the copies are the same in every epoch,
     assert shown(0) != shown(1)  # in another order
+
+
+def weighed(values: np.ndarray) -> LabelledImages:
+    return replace(TRAIN, weights=values.astype(np.float64))
+
+
+def test_faces_that_weigh_more_come_more_often() -> None:
+    """24 faces of weight 1.5 and 24 of 0.5, in each epoch others; as many images in all."""
+    heavy = TRAIN.labels == 1
+    train = weighed(np.where(heavy, 1.5, 0.5))
+    epochs = [drawn_copies(train, AugmentOptions(), 3, epoch) for epoch in range(2)]
+    for copies in epochs:
+        assert len(copies) == 48
+        count = np.bincount([position for position, _, _ in copies], minlength=48)
+        assert abs(count[heavy].sum() - 36) <= 1
+        assert set(count[heavy]) == {1, 2}
+        assert set(count[~heavy]) == {0, 1}
+        assert Counter(copies).most_common(1)[0][1] == 1  # the second time a face comes, it says so
+    assert epochs[0] != epochs[1]
+    assert drawn_copies(train, AugmentOptions(), 3, 1) == epochs[1]
+    assert steps_per_epoch(train, AugmentOptions(), 20) == len(list(epoch_batches(train, AugmentOptions(), 20, 3, 0)))
+
+
+def test_a_face_that_comes_twice_comes_in_two_variants() -> None:
+    train = weighed(np.where(np.arange(48) == 0, 5.0, 43 / 47))
+    batches = list(epoch_batches(train, AugmentOptions(probability=1), 20, 3, 0))
+    images = np.concatenate([images for images, _, _ in batches])
+    assert len({image.tobytes() for image in images}) == len(images) == 48
+    without = list(epoch_batches(train, NONE, 20, 3, 0))
+    assert len({image.tobytes() for images, _, _ in without for image in images}) <= 44
+
+
+def test_of_the_study_plan_copies_are_drawn_by_the_weight_of_their_face() -> None:
+    data = replace(weighed(np.where(np.arange(48) < 24, 1.5, 0.5)), datasets=("a", "2.1") * 24)
+    copies = drawn_copies(data, STUDY, 3, 0)
+    assert len(copies) == 24 * 6 + 24
+    assert abs(sum(position < 24 for position, _, _ in copies) - 126) <= 1
+
+
+def test_equal_weights_show_what_no_weights_show() -> None:
+    weighing = list(epoch_batches(weighed(np.ones(48)), AugmentOptions(), 20, 3, 0))
+    for one, other in zip(weighing, epoch_batches(TRAIN, AugmentOptions(), 20, 3, 0), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
 
 
 def test_replicas_share_a_batch() -> None:

@@ -72,7 +72,7 @@ def reset_balance() -> None:
 def preview(balanced: Balanced) -> pd.DataFrame:
     """A row a group: for each label the training faces and what they count as, and the share without mask."""
     cells = balanced.cells
-    wide = cells.pivot(index="group", columns="label", values=["faces", "counted"])
+    wide = cells.pivot(index="group", columns="label", values=["faces", "counted"]).loc[cells["group"].unique()]
     table = pd.DataFrame({balanced.title: [str(group) or "not known" for group in wide.index]})
     for label in CLASSES:
         words = label.replace("_", " ")

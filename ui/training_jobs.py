@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.errors import MaskDetError
 from maskdet.jobs import Job, cancel, launch, list_jobs, remove_job
 from maskdet.models import MODELS
@@ -305,5 +306,6 @@ def _details(command: Sequence[str]) -> str:
         if not part.startswith("--"):  # the value of the option before it
             words[-1] += f" {part}"
         elif name not in ("pool", "dry-run"):
+            value = ATTRIBUTES[value].title.lower() if name == "balance" and value in ATTRIBUTES else value
             words.append(f"{_OPTION_TITLES.get(name, name.replace('-', ' '))} {value.replace('=', ' ')}".strip())
     return plain(", ".join(words))
