@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskdet.bias.colour import Floats, Lab, chroma, dominant_colours, hue_angle, near, to_lab
-from maskdet.bias.regions import FaceGeometry, background, face_coordinates, upper_face
+from maskdet.bias.regions import FaceGeometry, face_coordinates, upper_face
 from maskdet.errors import MaskDetError
 from maskdet.photos import FACE_SIZE, RgbImage
 
@@ -39,6 +39,7 @@ UNEVEN: Final = "light very uneven"
 REASONS: Final = (TOO_SMALL, NOT_FOUND, GREY, TOO_DARK, TOO_BRIGHT, NO_SKIN, CAST, PARTS_DIFFER, UNEVEN)
 
 _FEW: Final = 50  # pixels below which a part of the face says nothing
+_CHEEKS: Final = 2
 _CANDIDATES: Final = 4  # colours that may be skin: skin, hair, glasses or cap, mask
 
 
@@ -60,7 +61,8 @@ class SkinOptions:
         C*/L* and C* of a pixel that can be skin. The ratio stays the same when light goes down, so that dark skin and
         shadow are not asked for more colour than light skin.
     clipped : int
-        From this value of one of R, G and B on, 0..255, a pixel's colour is lost.
+        From this value of two of R, G and B on, 0..255, a pixel's colour is lost; of one alone, the red of light skin
+        most often, it is a little off.
     near_lightness, near_colour : float
         How far in L*, and in the plane of a* and b*, skin lies from the dominant colour.
     least_share, least_pixels : float, int
@@ -69,14 +71,14 @@ class SkinOptions:
         A part of the face in which so much is skin agrees; two of forehead, nose root and cheeks must.
     darkest : float
         L* of the skin below which 8 bits hold no colour.
-    darkest_face : float
-        L* that the brightest fiftieth of the face must reach.
+    darkest_photo : float
+        L* that the brightest fiftieth of the picture must reach.
     most_clipped : float
         Share of the region that may be clipped.
     most_uneven : float
         Difference in L* between left and right, or by which the forehead may be lighter than nose and cheeks.
     grey : float
-        Chroma that a twentieth of the face must reach in a colour photo.
+        Chroma that a twentieth of the picture must reach in a colour photo.
 
     Raises
     ------
@@ -97,7 +99,7 @@ class SkinOptions:
     least_pixels: int = 100
     part_share: float = 0.25
     darkest: float = 10.0
-    darkest_face: float = 30.0
+    darkest_photo: float = 30.0
     most_clipped: float = 0.5
     most_uneven: float = 25.0
     grey: float = 5.0
@@ -118,7 +120,8 @@ class SkinTone:
     Attributes
     ----------
     lightness, a, b : float
-        The median skin pixel in CIELAB; NaN where it is not measurable.
+        The median skin pixel of forehead and nose root in CIELAB, or with the cheeks where these show too little; NaN
+        where it is not measurable.
     share : float
         Share 0..1 of the upper face that counts as skin; NaN where that was not looked for.
     reason : str
@@ -198,25 +201,29 @@ def measure_skin(
         return _not_measurable(TOO_SMALL)
     if options.landmarks and not geometry.found:
         return _not_measurable(NOT_FOUND)
-    if reason := _light_reason(face[~background(geometry)], options):
+    if reason := _light_reason(face, options):
         return _not_measurable(reason)
     region = upper_face(geometry)
     pixels = face[region]
     across, down = (values[region] for values in face_coordinates(geometry))
-    clipped = (pixels >= options.clipped).any(axis=1)
+    clipped = (pixels >= options.clipped).sum(axis=1) > 1
     if clipped.mean() > options.most_clipped:
         return _not_measurable(TOO_BRIGHT)
     lab = to_lab(pixels)
     plausible = could_be_skin(lab, options) & ~clipped
     if plausible.sum() < options.least_pixels:
         return _not_measurable(NO_SKIN, float(plausible.mean()))
-    colour, reason = _common_colour(lab, plausible, _parts(down), options)
+    parts = _parts(down)
+    colour, reason = _common_colour(lab, plausible, parts, options)
     skin = plausible & near(lab, colour, options.near_lightness, options.near_colour)
     reason = reason or _skin_reason(lab, skin, plausible & near(lab, colour, 100, options.near_colour), across, options)
     share = float(skin.mean())
     if reason:
         return _not_measurable(reason, share)
-    lightness, a, b = np.median(lab[skin], axis=0).tolist()
+    # A mask may hide the cheeks, which are lit otherwise than the forehead: where that shows enough, it alone counts,
+    # with a mask and without.
+    upper = skin & (parts < _CHEEKS)
+    lightness, a, b = np.median(lab[upper if upper.sum() >= options.least_pixels else skin], axis=0).tolist()
     return SkinTone(lightness, a, b, share)
 
 
@@ -239,19 +246,16 @@ def _not_measurable(reason: str, share: float = float("nan")) -> SkinTone:
     return SkinTone(float("nan"), float("nan"), float("nan"), share, reason)
 
 
-def _light_reason(face: npt.NDArray[np.uint8], options: SkinOptions) -> str:
-    """Whether there is light and colour at all, judged on all that is seen of the face: dark skin needs no dark photo.
-
-    Shape of the pixels: (n, 3).
-    """
-    lab = to_lab(face[::7])  # enough for percentiles
-    if np.percentile(lab[:, 0], 98) < options.darkest_face:
+def _light_reason(face: RgbImage, options: SkinOptions) -> str:
+    """Whether the photo has light and colour at all, judged on all of the picture: dark skin needs no dark photo."""
+    lab = to_lab(face[::3, ::3]).reshape(-1, 3)  # enough for percentiles
+    if np.percentile(lab[:, 0], 98) < options.darkest_photo:
         return TOO_DARK
     return GREY if np.percentile(chroma(lab), 95) < options.grey else ""
 
 
 def _parts(down: Floats) -> npt.NDArray[np.int64]:
-    """Of each pixel of the upper face: 0 forehead, 1 nose root, 2 cheeks."""
+    """Of each pixel of the upper face: 0 forehead, 1 nose root, 2 `_CHEEKS`."""
     return np.digitize(down, (-0.37, 0.15))
 
 
