@@ -4,8 +4,8 @@ The test asks whether verdicts go wrong without regard to the attribute. The wro
 among the faces of the same label and dataset (a permutation test in strata, as the exact test of Cochran, Mantel and
 Haenszel), so labels and sources that are harder than others don't look like a gap. Where an attribute only tells
 datasets apart, they are dealt among all faces of the label. The statistic is the largest less the least over the groups
-that are large enough, of the metric less its mean over the permutations, which is what labels and datasets alone make
-of it.
+that are large enough, of the metric less what it is if the verdicts are dealt evenly: what labels and datasets alone
+make of it.
 
 Verdicts on related faces go wrong together, which leaves a group less of a say than its number of faces. So each
 group's spread over the permutations is widened by the square root of its design effect, 1 + (m - 1) r, with m the
@@ -116,9 +116,10 @@ def permutation_test(judged: Judged, options: GroupOptions) -> dict[str, float]:
     large = {metric: np.flatnonzero(enough(metric, judged.faces, options.fewest)) for metric in METRICS}
     if all(len(groups) < 2 for groups in large.values()):
         return dict.fromkeys(METRICS, _NAN)
-    values = metric_values(judged.faces[None], _dealt_anew(judged, options))
+    dealt, expected = _dealt_anew(judged, options)
+    values, centre = metric_values(judged.faces[None], dealt), metric_values(judged.faces, expected)
     return {
-        metric: _p_value(values[metric][:, groups], np.sqrt(design_effects(metric, judged)[groups]))
+        metric: _p_value((values[metric] - centre[metric])[:, groups], np.sqrt(design_effects(metric, judged)[groups]))
         for metric, groups in large.items()
     }
 
@@ -152,30 +153,33 @@ def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return adjusted
 
 
-def _p_value(values: Values, spread: Values) -> float:
+def _p_value(departures: Values, spread: Values) -> float:
     """Share of the permutations whose gap is at least that of the first row, shape (1 + permutations, groups)."""
-    if values.shape[1] < 2:
+    if departures.shape[1] < 2:
         return _NAN
-    centred = values - values.mean(axis=0)
-    ranges = np.ptp(centred * spread, axis=1)
-    ranges[0] = np.ptp(centred[0])
+    ranges = np.ptp(departures * spread, axis=1)
+    ranges[0] = np.ptp(departures[0])
     return float((ranges >= ranges[0] - 1e-9).mean())
 
 
-def _dealt_anew(judged: Judged, options: GroupOptions) -> Values:
-    """Misjudged faces of each group and label, shape (1 + permutations, groups, 2); the first row is as observed."""
+def _dealt_anew(judged: Judged, options: GroupOptions) -> tuple[Values, Values]:
+    """Misjudged faces of each group and label: as observed and then of each permutation, and to be expected.
+
+    Shapes (1 + permutations, groups, 2) and (groups, 2).
+    """
     rng = np.random.default_rng(options.seed)
     faces, wrong = judged.faces_by_dataset, judged.wrong_by_dataset
     dealt = np.zeros((1 + options.permutations, len(judged.names), 2))
     dealt[0] = wrong.sum(axis=0)
     if tells_datasets_apart(judged):
         faces, wrong = faces.sum(axis=0, keepdims=True), wrong.sum(axis=0, keepdims=True)
-    for dataset, label in np.ndindex(len(faces), 2):
-        errors = int(wrong[dataset, :, label].sum())
+    errors, of = wrong.sum(axis=1), faces.sum(axis=1)
+    for dataset, label in np.ndindex(errors.shape):
         dealt[1:, :, label] += rng.multivariate_hypergeometric(
-            faces[dataset, :, label], errors, size=options.permutations, method="marginals"
+            faces[dataset, :, label], int(errors[dataset, label]), size=options.permutations, method="marginals"
         )
-    return dealt
+    expected = (faces * (errors / np.maximum(of, 1))[:, None, :]).sum(axis=0)
+    return dealt, expected
 
 
 def _pairs(values: Values, cluster: Counts) -> float:

@@ -21,6 +21,7 @@ import pandas as pd
 from maskdet.bias.attributes import group_of
 from maskdet.bias.gap_sentences import gap_sentence, verdict_of
 from maskdet.bias.gaps import gap_row, holm, permutation_test, tells_datasets_apart
+from maskdet.bias.group_comparison import Comparison, compare_groups
 from maskdet.bias.group_metrics import METRICS, Resamples, enough, frame, group_row, resample
 from maskdet.bias.judged import GroupOptions, Judged, group_names, judged_of
 from maskdet.errors import MaskDetError, WorkspaceError
@@ -195,6 +196,9 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
     WorkspaceError
         If the file is missing or damaged.
     """
+    stored = read_json(path)
+    if not isinstance(stored, list):
+        raise WorkspaceError(f"{path} holds no metrics by group.")
     try:
         reports = [
             GroupReport(
@@ -204,7 +208,7 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
                 controlled=bool(entry["controlled"]),
                 **{name: _table(entry[name]) for name in _TABLES},
             )
-            for entry in read_json(path)
+            for entry in stored
         ]
     except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
         raise WorkspaceError(f"{path} holds no metrics by group ({error}).") from error
@@ -311,4 +315,14 @@ def _empty(attribute: str, options: GroupOptions, left_out: pd.DataFrame) -> Gro
     return _decided(report, [float("nan")] * len(METRICS), together=1)
 
 
-__all__ = ["METRICS", "GroupOptions", "GroupReport", "judge_all", "judge_groups", "load_groups", "save_groups"]
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "GroupOptions",
+    "GroupReport",
+    "compare_groups",
+    "judge_all",
+    "judge_groups",
+    "load_groups",
+    "save_groups",
+]

@@ -1,0 +1,105 @@
+"""Gaps: the permutation test against exact p-values, the design effect and Holm's correction by hand, false alarms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from judged_faces import Cells, faces_of
+from scipy.stats import fisher_exact
+
+from maskdet.bias.gap_sentences import chance, verdict_of
+from maskdet.bias.gaps import design_effects, holm, permutation_test
+from maskdet.bias.judged import GroupOptions, Judged, judged_of
+
+MANY = GroupOptions(fewest=10, permutations=20_000)
+
+
+def judged(cells: Cells, related: int = 1) -> Judged:
+    return judged_of(*faces_of(cells, related), "x")
+
+
+@pytest.mark.parametrize(("dark", "light"), [(13, 5), (20, 5), (6, 0), (9, 9)])
+def test_two_groups_are_fishers_exact_test(dark: int, light: int) -> None:
+    cells: Cells = {("a", "dark", "without_mask"): (100, dark), ("a", "light", "without_mask"): (100, light)}
+    exact = fisher_exact([[dark, 100 - dark], [light, 100 - light]]).pvalue
+    assert permutation_test(judged(cells), MANY)["false_mask_rate"] == pytest.approx(exact, abs=0.006)
+
+
+def test_labels_are_held_fixed() -> None:
+    """One group is of the harder label only, the other of the easier: accuracy differs, but not for the group."""
+    cells: Cells = {
+        ("a", "p", "without_mask"): (100, 30), ("a", "p", "with_mask"): (20, 1),
+        ("a", "q", "without_mask"): (20, 6), ("a", "q", "with_mask"): (100, 5),
+    }  # fmt: skip
+    assert permutation_test(judged(cells), MANY)["accuracy"] > 0.5
+
+
+def test_without_an_error_there_is_nothing_to_explain() -> None:
+    cells: Cells = {("a", "p", "with_mask"): (50, 0), ("a", "q", "with_mask"): (50, 0)}
+    p_values = permutation_test(judged(cells), MANY)
+    assert p_values["false_no_mask_rate"] == 1
+    assert np.isnan(p_values["false_mask_rate"])
+
+
+def test_the_design_effect_by_hand() -> None:
+    """Five faces a cluster, all right or all wrong: a correlation of nearly 1, so 1 + (5 - 1)."""
+    cells: Cells = {("a", "p", "with_mask"): (500, 50), ("a", "q", "with_mask"): (500, 50)}
+    assert design_effects("accuracy", judged(cells, related=5)) == pytest.approx([5, 5])
+    assert design_effects("accuracy", judged(cells)).tolist() == [1, 1]
+
+
+def test_the_design_effect_counts_related_faces_of_one_group_and_label() -> None:
+    """Two clusters: faces 1, 1 wrong, and 0, 0 wrong, a share of 1/2: each pair's product is (1/2)^2, correlation 1."""
+    predictions, groups = faces_of({("a", "p", "with_mask"): (4, 2), ("a", "q", "with_mask"): (4, 2)})
+    alone = predictions.assign(group=[0, 0, 1, 1, 2, 3, 4, 5])
+    # Pairs in clusters: (1/2)(1/2) and (-1/2)(-1/2), of at most 1/4 each. Group p: 2 of its 4 faces in each cluster.
+    assert design_effects("accuracy", judged_of(alone, groups, "x")).tolist() == [2, 1]
+    against = predictions.assign(group=[0, 1, 0, 1, 2, 3, 4, 5])  # a right with a wrong one: below 0 counts as 0
+    assert design_effects("accuracy", judged_of(against, groups, "x")).tolist() == [1, 1]
+
+
+def test_clustered_errors_are_less_of_a_proof() -> None:
+    cells: Cells = {("a", "p", "with_mask"): (200, 30), ("a", "q", "with_mask"): (200, 10)}
+    alone, together = (permutation_test(judged(cells, related), MANY)["accuracy"] for related in (1, 10))
+    assert alone < 0.01 < 0.1 < together
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.01, 0.02, 0.03, 0.5 times 4, 3, 2, 1, never falling.
+    adjusted = holm(np.array([0.02, 0.5, np.nan, 0.01, 0.03]))
+    assert adjusted[[3, 0, 4, 1]] == pytest.approx([0.04, 0.06, 0.06, 0.5])
+    assert np.isnan(adjusted[2])
+    assert holm(np.array([0.6, 0.7])).tolist() == [1, 1]
+    assert holm(np.array([])).tolist() == []
+
+
+def test_verdicts() -> None:
+    assert [verdict_of(p) for p in (0.01, 0.05, 0.5, np.nan)] == [
+        "gap", "no gap found", "no gap found", "too few to say"
+    ]  # fmt: skip
+    assert [chance(p) for p in (0.0004, 0.002, 0.0412, 1.0)] == ["p < 0.001", "p = 0.002", "p = 0.04", "p = 1.00"]
+
+
+def test_false_alarms_stay_at_the_level() -> None:
+    """Errors that know nothing of the group, in photos whose verdicts go wrong together and datasets of two rates."""
+    rng = np.random.default_rng(0)
+    photo = np.repeat(np.arange(300), 4)
+    dataset = np.where(photo < 150, "easy", "hard")
+    label = np.where(rng.random(len(photo)) < 0.5, "with_mask", "without_mask")
+    alarms, options = 0, GroupOptions(fewest=10, permutations=200)
+    for _ in range(200):
+        group = rng.choice(["p", "q", "r"], 300, p=[0.6, 0.3, 0.1])[photo]  # all faces of a photo in one group
+        luck = np.where(rng.random(len(photo)) < 0.7, rng.random(300)[photo], rng.random(len(photo)))
+        wrong = luck < np.where(dataset == "hard", 0.10, 0.03)
+        actual = (label == "without_mask").astype(np.int64)
+        codes = [pd.factorize(values, sort=True) for values in (group, dataset)]
+        faces = Judged(
+            tuple(codes[0][1]),
+            tuple(codes[1][1]),
+            codes[0][0],
+            codes[1][0],
+            photo,
+            actual,
+            np.where(wrong, 1 - actual, actual),
+        )
+        alarms += permutation_test(faces, options)["accuracy"] < 0.05
+    assert alarms <= 20  # 10 are to be expected; more than 18 come by chance once in 200 times
