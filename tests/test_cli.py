@@ -157,6 +157,20 @@ def test_train_hands_the_augmentation_on(shell: Shell, monkeypatch: pytest.Monke
     assert seen == [{}, {"augmentation": study}, {"epochs": 2, "augmentation": strength}]
 
 
+def test_train_hands_the_balancing_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def train(workspace: Any, model: str, options: Any, *, balance: Any, balance_target: Any, **_more: Any) -> None:
+        seen.append((balance, balance_target))
+        raise MaskDetError("seen")
+
+    monkeypatch.setattr("maskdet.train.train", train)
+    shell("train", "svm")
+    shell("train", "svm", "--balance", "size")
+    shell("train", "svm", "--balance", "skin_tone", "--balance-target", "equal")
+    assert seen == [(None, "independent"), ("size", "independent"), ("skin_tone", "equal")]
+
+
 def test_the_bundled_model_predicts_and_explains_with_the_same_numbers(shell: Shell, tmp_path: Path) -> None:
     look = FaceLook.random(np.random.default_rng(1), mask=False)
     Image.fromarray(draw_face(replace(look, scale=0.5, shift=(0, 0)), (400, 300))).save(tmp_path / "face.png")
@@ -247,6 +261,8 @@ def _status_and_error(result: tuple[int, str, str]) -> tuple[int, str]:
         (["augment-sizes", "--method", "blur"], "no augmentation method 'blur'"),
         (["train", "svm"], "scan DIR"),
         (["train", "resnet"], "no model 'resnet'"),
+        (["train", "svm", "--balance", "age"], "no attribute 'age' to balance by; there are: dataset, "),
+        (["train", "svm", "--balance", "size", "--balance-target", "fair"], "one of independent, equal, not 'fair'"),
         (["evaluate", "nothing"], "no run 'nothing'"),
         (["predict", "{tmp}/missing"], "There is no file or folder"),
         (["predict", "{tmp}/empty"], "No photos in"),
