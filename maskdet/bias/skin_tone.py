@@ -216,7 +216,7 @@ def measure_skin(
     parts = _parts(down)
     colour, reason = _common_colour(lab, plausible, parts, options)
     skin = plausible & near(lab, colour, options.near_lightness, options.near_colour)
-    reason = reason or _skin_reason(lab, skin, plausible & near(lab, colour, 100, options.near_colour), across, options)
+    reason = reason or _skin_reason(lab, skin, plausible & _in_any_light(lab, colour, options), across, options)
     share = float(skin.mean())
     if reason:
         return _not_measurable(reason, share)
@@ -281,6 +281,12 @@ def _common_colour(
     forehead = int(np.argmax(shares[:, 0]))
     lighter = colours[forehead, 0] - colours[best, 0] > options.most_uneven
     return colours[best], PARTS_DIFFER if lighter and shares[forehead, 0] >= 0.5 else ""
+
+
+def _in_any_light(lab: Lab, colour: Lab, options: SkinOptions) -> npt.NDArray[np.bool_]:
+    """Which pixels would have this colour in the light that makes them as light: a* and b* go down with L*."""
+    lit = colour[0] / np.maximum(lab[:, :1], 1)
+    return np.asarray(np.hypot(*(lab[:, 1:] * lit - colour[1:]).T) <= options.near_colour)
 
 
 def _skin_reason(
