@@ -195,7 +195,7 @@ def macro_f1_difference(
     """
     columns = ["face_id", "label", "logit", "group"]
     both = first[columns].merge(second[columns], on=["face_id", "label"], suffixes=("_1", "_2"))
-    groups = _joined_groups(both)
+    groups = joined_groups(both)
     actual = actual_of(both)
     count = len(np.unique(groups))
     if len(np.unique(actual)) < 2:
@@ -220,7 +220,7 @@ def _all_figures(actual: Counts, logit: Values, probability: Values) -> Measure:
     in_bin = np.eye(BINS)[bin_of(probability)]
     excess = in_bin * (actual - probability)[:, None]  # a bin's sum of it is faces x (share - mean probability)
     squared = (actual - probability) ** 2
-    auc = _auc(actual, logit)
+    auc = weighted_auc(actual, logit)
 
     def measure(weights: Values) -> dict[str, Values]:
         faces = weights.sum(axis=1)
@@ -255,18 +255,24 @@ def _confusions(actual: Counts, predicted: npt.NDArray[Any], weights: Values) ->
     return cells.reshape(-1, 2, 2)
 
 
-def _auc(actual: Counts, logit: Values) -> Callable[[Values], Values]:
-    """Area under the ROC curve: how often a face without mask has the higher logit of a pair, ties counting half."""
-    order = np.argsort(logit, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(logit[order]) > 0][: len(order)])
-    positive = actual[order] == 1
+def weighted_auc(actual: Counts, logit: Values) -> Callable[[Values], Values]:
+    """Area under the ROC curve as a function of how often each face counts, shape (resamples, faces) -> (resamples,).
+
+    It is how often a face of class 1 has the higher logit of a pair, ties counting half; NaN where a class is missing.
+    """
+    from scipy.sparse import csr_array
+
+    levels, at = np.unique(logit, return_inverse=True)
+    rows = [np.flatnonzero((actual == 1) == positive) for positive in (True, False)]
+    # Which faces have each logit, of class 1 and of the others: one product counts them for all resamples.
+    ups_of, downs_of = (
+        csr_array((np.ones(len(row)), (at[row], row)), shape=(len(levels), len(actual))) for row in rows
+    )
 
     def measure(weights: Values) -> Values:
-        if not len(order):
+        if not len(levels):
             return np.full(len(weights), np.nan)
-        ordered = weights[:, order]
-        ups = np.add.reduceat(ordered * positive, starts, axis=1)  # one column a distinct logit
-        downs = np.add.reduceat(ordered * ~positive, starts, axis=1)
+        ups, downs = (np.asarray(each @ weights.T).T for each in (ups_of, downs_of))
         below = np.cumsum(downs, axis=1) - downs
         return _defined((ups * (below + downs / 2)).sum(axis=1), ups.sum(axis=1) * downs.sum(axis=1))
 
@@ -339,8 +345,8 @@ def _ratio(part: Values, whole: npt.NDArray[Any]) -> Values:
     return ratio
 
 
-def _joined_groups(both: pd.DataFrame) -> Counts:
-    """Groups of faces that either of two tables relates."""
+def joined_groups(both: pd.DataFrame) -> Counts:
+    """Groups of faces that either of two tables relates: columns group_1 and group_2 become one, shape (faces,)."""
     count = len(both)
     one, other = (pd.factorize(both[name])[0] for name in ("group_1", "group_2"))
     first = count + one
@@ -357,7 +363,9 @@ __all__ = [
     "at_threshold",
     "confusion_matrix",
     "evaluate_predictions",
+    "joined_groups",
     "macro_f1_difference",
     "resampled_confusions",
     "scores",
+    "weighted_auc",
 ]
