@@ -9,16 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from maskdet import __version__
-from maskdet.bias.sections import (
-    attention_blocks,
-    counterfactual_blocks,
-    cross_blocks,
-    found_gaps,
-    group_blocks,
-    label_title,
-    shortcut_blocks,
-    tone_blocks,
-)
+from maskdet.bias.cells import label_title
+from maskdet.bias.data_sections import cross_blocks, shortcut_blocks, tone_blocks
+from maskdet.bias.run_sections import attention_blocks, counterfactual_blocks, found_gaps, group_blocks
 from maskdet.card_sections import (
     data_blocks,
     grad_cam_blocks,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from maskdet.bias.sections import figure, label_title
+from maskdet.bias.cells import INTERVALS, figure, label_title
 from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
 from maskdet.catalog import Dataset, lookup
 from maskdet.compare import LEFT_OUT, RETRAINED, WATCHED, Judged, other_sources, own_faces
@@ -20,7 +20,6 @@ from maskdet.published import STUDY, STUDY_NOTE
 if TYPE_CHECKING:
     from maskdet.runs import Run
 
-_INTERVALS: Final = "In brackets: 95 % intervals, by bootstrap of whole groups of related faces."
 _HOW: Final = {
     LEFT_OUT: "left out of its training",
     WATCHED: "not trained on, but watched to choose the epoch",
@@ -136,7 +135,7 @@ def metrics_blocks(run: "Run") -> tuple[Block, ...]:
     return (
         Text(
             "None of the test faces chose anything. A face counts as without mask where its logit is above 0, and that "
-            f"is the positive class. {_INTERVALS}"
+            f"is the positive class. {INTERVALS}"
         ),
         *((Points(said),) if said else ()),
         Table(("Metric", "Value"), overall, f"Both labels, {n}", _study_note(run)),
@@ -172,7 +171,7 @@ def reliability_blocks(run: "Run") -> tuple[Block, ...]:
             "validation faces."
         ),
         Facts(facts),
-        Table(("Test faces", "n", "Share"), rows, note=_INTERVALS, bars=True),
+        Table(("Test faces", "n", "Share"), rows, note=INTERVALS, bars=True),
         *_unlike(reliability.record),
     )
 
@@ -194,7 +193,7 @@ def grad_cam_blocks(run: "Run") -> tuple[Block, ...]:
         "share of the heat on the lower half of the face, where even heat gives 50 %."
     )
     columns = ("Label", "Verdict", "n", "Heat on the lower half", "Maps without any")
-    return Text(text), Table(columns, rows, "The study's Grad-CAM analysis", _INTERVALS, bars=True)
+    return Text(text), Table(columns, rows, "The study's Grad-CAM analysis", INTERVALS, bars=True)
 
 
 def limits_blocks(run: "Run") -> tuple[Block, ...]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: How a figure is written: a value in 0..1 to three digits, the same in percent, a difference of shares in percentage
 #: points, or a change of logits.
 Unit = Literal["ratio", "percent", "points", "logit"]
+_DIGITS: Final = {"ratio": 3, "percent": 1, "points": 1, "logit": 2}
 _SIGNS: Final = {"percent": " %", "points": " points"}
 _TEMPLATES: Final = Path(__file__).parent
 #: Ends of axes that bars begin and end at.
@@ -38,12 +39,15 @@ class Figure:
     ----------
     value, low, high : float or None
         The value and the interval's ends; None where not defined. NaN counts as None.
+    n : int or None
+        Of how many faces, where no column says so.
     """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     unit: Unit = "ratio"
+    n: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("value", "low", "high"):
@@ -52,12 +56,25 @@ class Figure:
 
     @property
     def text(self) -> str:
-        """Such as ``0.988 (0.984–0.992)`` or ``1.2 % (0.8–1.6)``; "—" where it is not defined."""
-        if self.unit in _SIGNS:
-            value, low, high = (None if end is None else 100 * end for end in (self.value, self.low, self.high))
-            number, bracket, rest = with_interval(value, low, high, 1).partition(" (")
-            return number if self.value is None else f"{number}{_SIGNS[self.unit]}{bracket}{rest}"
-        return with_interval(self.value, self.low, self.high, digits=2 if self.unit == "logit" else 3)
+        """Such as ``0.988 (0.984–0.992)``, ``1.2 % (0.8–1.6, n = 90)`` or ``0.9 (n = 8)``; "—" where not defined."""
+        return f"{self.value_text} ({self.about})" if self.about else self.value_text
+
+    @property
+    def value_text(self) -> str:
+        """The value alone."""
+        return self._parts[0]
+
+    @property
+    def about(self) -> str:
+        """The interval and the number of faces, "" if there is neither."""
+        return ", ".join(filter(None, [self._parts[1], "" if self.n is None else f"n = {self.n:,}"]))
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        scale, sign = (100, _SIGNS[self.unit]) if self.unit in _SIGNS else (1, "")
+        value, low, high = (None if end is None else scale * end for end in (self.value, self.low, self.high))
+        number, _, interval = with_interval(value, low, high, _DIGITS[self.unit]).partition(" (")
+        return number if value is None else f"{number}{sign}", interval.rstrip(")")
 
 
 Cell = str | int | Figure
@@ -249,8 +266,6 @@ def _environment(html: bool) -> "Environment":
             "bar": _bar,
             "heat": _heat,
             "end": _end,
-            "value": _value,
-            "interval": _interval,
         }
     else:
         environment.filters |= {"said": sentence, "plain": plain}
@@ -287,15 +302,6 @@ def _bar(figure: Figure, ends: tuple[float, float]) -> Iterator[tuple[str, float
         yield "interval", place(figure.low), round(place(figure.high) - place(figure.low), 2)
     if figure.value is not None:
         yield "value", place(figure.value), 0
-
-
-def _value(figure: Figure | str) -> str:
-    return _shown(figure).partition(" (")[0] if isinstance(figure, Figure) else figure
-
-
-def _interval(figure: Figure | str) -> str:
-    """What stands in brackets behind a figure, "" if nothing."""
-    return _shown(figure).partition(" (")[2].rstrip(")") if isinstance(figure, Figure) else ""
 
 
 def _end(column: Sequence[Cell], value: float) -> str:

@@ -35,9 +35,9 @@ def test_what_was_found_of_the_data_stands_in_it() -> None:
     for said in (
         "Of the data abc; 2026-11-25 04:05 UTC", written_findings.STRONG, written_findings.NONE,
         "0.900 (0.870–0.930)",  # the probe of dataset a
-        "0.870 (0.840–0.900)",  # of its size alone
+        "0.840–0.900",  # of its size alone
         "sqrt_size", "0.200 (± 0.010)", "a/0001.png", "0.991",
-        "0.610 (0.550–0.670)", "b (n = 50 to 300)", "25.0 % (19.0–31.0)",
+        "0.550–0.670, n = 300", "25.0 % (19.0–31.0)",
     ):  # fmt: skip
         assert said in page.text
     assert figure(written_findings.data(), [], "Strongest shortcut: a").about.endswith("n = 1,006")

@@ -92,11 +92,12 @@ def test_what_was_found_stands_in_it(workspace: Workspace, run: Run) -> None:
     found = written_findings.run(run)
     text, page = both(card_from(workspace, written_findings.data(), found))
     for said in (
-        written_findings.STRONG, "0.610 (0.550–0.670)", "25.0 % (19.0–31.0)", "Apparent skin tone",
+        written_findings.STRONG, "0.550–0.670, n = 300", "25.0 % (19.0–31.0)", "Apparent skin tone",
         "In no group, since apparent skin tone is not known: 1 of 20 with mask (5.0%).", "Darker",
     ):  # fmt: skip
         assert said in page
-    assert "| Dataset | Accuracy |" in text
+    assert "| a | 0.950 (0.900–0.990, n = 40) | 0.610 (0.550–0.670, n = 300) | — |" in text  # trained on a
+    assert re.search(r"\| Dataset \| 40 \| .* points .* \| no gap found \|", text)
     assert "| Darker | a fault | with mask | 20 |" in text
     assert "| with mask | all | 20 | 7" in text  # of the heat
     assert "Too few to say: 8 faces." in page  # why a cell of the matrix is empty

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from maskdet import __version__
-from maskdet.bias.sections import (
+from maskdet.bias.cells import figure
+from maskdet.bias.data_sections import cross_blocks, shortcut_blocks, tone_blocks
+from maskdet.bias.run_sections import (
     attention_blocks,
     attribute_title,
     counterfactual_blocks,
-    cross_blocks,
     difference_unit,
-    figure,
     found_gaps,
     group_blocks,
-    shortcut_blocks,
-    tone_blocks,
 )
 from maskdet.compare import marks, short_labels
 from maskdet.document import Block, Cell, Document, Figure, KeyFigure, Section, Table, Text, in_words, to_html
@@ -107,10 +105,11 @@ def _run_sections(found: "RunFindings", name: str, number: int) -> list[Section]
         f"Run {found.run.id}, on its {len(faces):,} test faces in {faces['group'].nunique():,} groups of related ones; "
         f"trained on the data {found.run.fingerprint}."
     )
+    groups = (text, *group_blocks(found, every_gap=True))
     return [
-        Section(f"groups-{number}", f"{name}: groups", (text, *group_blocks(found, every_gap=True))),
-        Section(f"counterfactuals-{number}", f"{name}: what flips a verdict", counterfactual_blocks(found)),
-        Section(f"attention-{number}", f"{name}: where it looks", attention_blocks(found)),
+        Section(f"groups-{number}", f"{name}: groups", groups),
+        Section(f"counterfactuals-{number}", f"{name}: what flips it", counterfactual_blocks(found, by_tone=True)),
+        Section(f"attention-{number}", f"{name}: where it looks", attention_blocks(found, by_tone=True)),
     ]
 
 
@@ -138,8 +137,9 @@ def _figures(data: "DataFindings | None", runs: "Sequence[RunFindings]", names: 
 def _points(data: "DataFindings | None", runs: "Sequence[RunFindings]", names: dict[str, str]) -> list[str]:
     points = []
     if data is not None and data.shortcuts is not None:
-        strong = [probe for probe in data.shortcuts.probes if probe.target == "label" and probe.verdict == "strong"]
-        points += [probe.sentence for probe in strong] or ["No strong shortcut to the label was found in the data."]
+        labels = [probe for probe in data.shortcuts.probes if (probe.target, probe.stage) == ("label", "photo")]
+        strong = [probe.sentence for probe in labels if probe.verdict == "strong"]
+        points += strong or ["No strong shortcut to the label was found in the data."]
     for found in runs:
         gaps = found_gaps(found)
         points += [f"{names[found.run.id]}: {gap}" for gap in gaps[:_POINTS_SHOWN]]

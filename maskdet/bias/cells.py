@@ -1,0 +1,36 @@
+"""Figures of the bias lab as cells of a document's tables."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+
+from maskdet.document import Figure, Unit
+
+INTERVALS: Final = "In brackets: 95 % intervals, by bootstrap of whole groups of related faces."
+APPEARANCE_COMMAND: Final = "python -m maskdet bias data --part appearance"
+_LABELS: Final = {"with_mask": "with mask", "without_mask": "without mask"}
+
+
+def figure(
+    row: Mapping[Any, Any],
+    name: str,
+    unit: Unit = "ratio",
+    ends: tuple[str, str] | None = None,
+    n: int | None = None,
+) -> Figure:
+    """A value of a row and its interval, by default in ``NAME_low`` and ``NAME_high``."""
+    low, high = ends or (f"{name}_low", f"{name}_high")
+    return Figure(row.get(name), row.get(low), row.get(high), unit, n)
+
+
+def label_title(label: object) -> str:
+    """A label for people."""
+    return _LABELS.get(str(label), str(label))
+
+
+def reasons_of(table: pd.DataFrame) -> list[str]:
+    """Why figures of a table have no interval, or are none: each reason once, as a sentence."""
+    if "reason" not in table:
+        return []
+    return list(dict.fromkeys(f"{str(reason).rstrip('.')}." for reason in table["reason"].fillna("") if reason))
