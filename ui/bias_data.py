@@ -153,6 +153,8 @@ def known_faces(lab: "Lab") -> pd.DataFrame | None:
 
     Only faces of which tone or mask colour was looked for.
     """
+    if not lab.fingerprint:
+        return None
     known = _attributes(lab.workspace, lab.fingerprint, _attribute_stamp(lab.workspace, lab.fingerprint))
     if known is None:
         return None

@@ -99,7 +99,8 @@ def _show_left_out(left_out: pd.DataFrame) -> None:
         table = left_out[left_out["dataset"] == _ALL].set_index("label")[names].T
         table = table[table.sum(axis=1) > 0].rename(columns=LABEL_TITLES).rename_axis("Why").reset_index()
         st.dataframe(table, hide_index=True, height="content")
-    for reason in dict.fromkeys(str(why) for why in left_out["interval_reason"].fillna("") if why):
+    few = left_out["interval_reason"].fillna("") if "interval_reason" in left_out else []
+    for reason in dict.fromkeys(str(why) for why in few if why):
         st.caption(sentence(reason))
     st.download_button(
         "Not measurable (CSV)", partial(csv_bytes, left_out), "not-measurable.csv", "text/csv",
