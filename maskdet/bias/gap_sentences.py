@@ -51,10 +51,10 @@ def gap_sentence(
 
 
 def chance(p_value: float) -> str:
-    """A p-value in short, such as ``p = 0.03``."""
+    """A p-value in short, such as ``p = 0.031``; never rounded up to the level."""
     if p_value < 0.001:
         return "p < 0.001"
-    return f"p = {p_value:.3f}" if p_value < 0.01 else f"p = {p_value:.2f}"
+    return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
 
 
 def points(metric: str, value: float) -> str:

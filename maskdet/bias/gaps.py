@@ -72,7 +72,7 @@ def gap_row(
             "difference": _NAN, "difference_low": _NAN, "difference_high": _NAN, "ratio": _NAN, "lowest": "",
             "highest": "", "p_value": _NAN, "within": _NAN, "within_low": _NAN, "within_high": _NAN, "within_faces": 0,
         }  # fmt: skip
-    found = frame(judged, large, [metric])
+    found = frame(judged, tuple(large.tolist()))
     values = found.by_group[metric]
     lowest, highest = int(values.idxmin()), int(values.idxmax())
     if lowest == highest:  # all the same: name two

@@ -5,9 +5,9 @@ one, and faces of one photo are alike, so its intervals are too narrow. Here who
 (`maskdet.bootstrap.bootstrap`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -101,27 +101,26 @@ def resample(judged: Judged, options: GroupOptions) -> Resamples:
     return Resamples(faces=counts.sum(axis=-1), wrong=counts[..., 1])
 
 
-def frame(
-    judged: Judged, keep: npt.NDArray[np.intp], metrics: Sequence[str] = tuple(METRICS), *, by_dataset: bool = False
-) -> Any:
+@lru_cache(maxsize=4)
+def frame(judged: Judged, groups: tuple[int, ...], *, by_dataset: bool = False) -> Any:
     """A `fairlearn.metrics.MetricFrame` of the faces of some groups (indices), with the dataset as control or not.
 
     It gets a row for each dataset, group, label and verdict with the number of such faces as its weight, which gives
-    the same figures as a row a face, in a small part of the time.
+    the same figures as a row a face, in a small part of the time. The latest are kept: most metrics need the same one.
     """
     from fairlearn.metrics import MetricFrame
 
     right = judged.faces_by_dataset - judged.wrong_by_dataset
-    counts = np.stack([right, judged.wrong_by_dataset], axis=-1)[:, keep]
+    counts = np.stack([right, judged.wrong_by_dataset], axis=-1)[:, list(groups)]
     dataset, group, actual, wrong = np.nonzero(counts)
     weights = {"sample_weight": counts[dataset, group, actual, wrong]}
     return MetricFrame(
-        metrics={metric: _metric_function(metric) for metric in metrics},
+        metrics={metric: _metric_function(metric) for metric in METRICS},
         y_true=actual,
         y_pred=np.where(wrong == 1, 1 - actual, actual),
-        sensitive_features=pd.Series(np.asarray(keep)[group], name="group"),
+        sensitive_features=pd.Series(np.asarray(groups)[group], name="group"),
         control_features=pd.Series(dataset, name="dataset") if by_dataset else None,
-        sample_params=dict.fromkeys(metrics, weights),
+        sample_params=dict.fromkeys(METRICS, weights),
     )
 
 

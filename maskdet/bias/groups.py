@@ -269,9 +269,8 @@ def _values(judged: Judged, large: npt.NDArray[np.bool_], *, by_dataset: bool = 
     """The metrics of each group that is large enough, or of each dataset and such a group."""
     if not large.any():
         return {}
-    found: dict[Any, dict[str, float]] = frame(judged, np.flatnonzero(large), by_dataset=by_dataset).by_group.to_dict(
-        "index"
-    )
+    groups = tuple(np.flatnonzero(large).tolist())
+    found: dict[Any, dict[str, float]] = frame(judged, groups, by_dataset=by_dataset).by_group.to_dict("index")
     return found
 
 
