@@ -104,8 +104,14 @@ def default_runs(runs: Sequence[Run]) -> list[Run]:
     for model in [*MODELS, *sorted({run.model_name for run in runs} - set(MODELS))]:
         mine = [run for run in runs if run.model_name == model and _is_main(run)]
         if mine:
-            chosen.append(max(mine, key=lambda r: (r.is_bundled, r.record.get("limit") is None, r.record["created"])))
+            chosen.append(max(mine, key=_precedence))
     return chosen
+
+
+def _precedence(run: Run) -> tuple[bool, bool, bool, str]:
+    """Bundled runs first, then whole ones, as they are before anything is done about the data; then the newest."""
+    record = run.record
+    return run.is_bundled, record.get("limit") is None, not record.get("balance"), str(record["created"])
 
 
 def own_faces(run: Run) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from maskdet.compare import (
     short_labels,
     table_3,
 )
+from maskdet.differences import options_table
 from maskdet.errors import WorkspaceError
 from maskdet.published import STUDY, STUDY_TEST_FACES
 from maskdet.runs import Run
@@ -95,6 +96,19 @@ def test_marks(tmp_path: Path) -> None:
     ]
     assert "1,234" in marks(synthetic)[1]
     assert "pre-training pool" in marks(write_run(tmp_path, "base", data={"pool": "pre-training"}))[0]
+
+
+def test_a_balanced_run_says_so_and_is_not_the_first_choice(tmp_path: Path, bundled: Path) -> None:
+    plain = write_run(tmp_path, "plain", "svm", created="2026-01-01T00:00:00Z")
+    run = write_run(tmp_path, "fair", "svm", created="2026-02-01T00:00:00Z")
+    fair = Run(run.folder, run.record | {"balance": {"attribute": "skin_tone", "target": "equal"}})
+    assert marks(fair) == ["Its training faces were balanced by skin tone (equal)."]
+    assert short_labels([plain, fair]) == {"plain": "SVM", "fair": "SVM by skin tone"}
+    assert default_runs([plain, fair]) == [plain]
+    table = options_table({"plain": plain, "fair": fair})
+    assert table.loc[table["option"] == "balance", ["plain", "fair"]].to_numpy().tolist() == [
+        ["none", "skin_tone, equal"]
+    ]  # fmt: skip
 
 
 def test_own_faces_are_the_test_faces_of_two_labels(tmp_path: Path) -> None:

@@ -229,6 +229,16 @@ def test_fit_logistic() -> None:
     assert bias + kernel @ means == pytest.approx(plain.intercept_[0], abs=1e-3)
 
 
+def test_a_row_of_weight_two_is_two_rows() -> None:
+    rng = np.random.default_rng(3)
+    features, labels = rng.normal(size=(40, 3)).astype(np.float32), rng.integers(0, 2, 40)
+    twice = np.repeat(np.arange(40), np.where(np.arange(40) < 10, 2, 1))
+    kernel, bias = fit_logistic(features, labels, np.where(np.arange(40) < 10, 2.0, 1.0))
+    expected, expected_bias = fit_logistic(features[twice], labels[twice])
+    np.testing.assert_allclose([*kernel, bias], [*expected, expected_bias], rtol=1e-3, atol=1e-4)
+    assert np.abs(kernel - fit_logistic(features, labels)[0]).max() > 0.01
+
+
 def test_a_feature_that_never_varies_is_no_division_by_zero() -> None:
     features = np.array([[0, 1], [1, 1], [0.2, 1], [0.9, 1]], np.float32)
     kernel, bias = fit_logistic(features, np.array([0, 1, 0, 1]))

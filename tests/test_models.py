@@ -356,6 +356,10 @@ def test_labelled_images_are_checked() -> None:
         LabelledImages(images, three, three, ids[:1], ids)
     with pytest.raises(ValueError, match="3 images have 0 datasets"):
         LabelledImages(images, three, three, ids, ())
+    with pytest.raises(ValueError, match="3 images have 2 weights"):
+        LabelledImages(images, three, three, ids, ids, np.ones(2))
+    with pytest.raises(ValueError, match="weights must be above 0"):
+        LabelledImages(images, three, three, ids, ids, np.array([1.0, 0.0, 2.0]))
 
 
 @pytest.mark.parametrize(("present", "missing"), [(0, "without_mask"), (1, "with_mask")])

@@ -1,5 +1,6 @@
 """PCA and SVM: the grid, what is chosen of it, the logit's scale, going on, and how it is stored."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED
@@ -93,6 +94,27 @@ def test_folds_follow_from_the_seed_and_part_no_group(scored: list[Any], monkeyp
             assert not set(groups[rest]) & set(groups[held])
     assert all((a[1] == b[1]).all() for a, b in zip(dealt[0], dealt[1], strict=True))
     assert any(set(a[1]) != set(b[1]) for a, b in zip(dealt[0], dealt[2], strict=True))
+
+
+def test_faces_that_weigh_next_to_nothing_neither_teach_nor_choose() -> None:
+    """Eight faces of 24 whose labels are wrong: in the fit, and in the macro F1 of the folds."""
+    wrong = np.arange(24) < 8
+    labels = np.where(wrong, 1 - DATA.train.labels, DATA.train.labels)
+    scores, shares = {}, {}
+    for name, weights in (("alike", None), ("weighed", np.where(wrong, 1e-3, 1.5))):
+        model = Svm(options(kernel=("linear",)))
+        history = model.fit(FitData(replace(DATA.train, labels=labels, weights=weights), VALIDATION), seed=5)
+        scores[name] = max(float(entry["f1_macro"]) for entry in history)
+        shares[name] = ((model.predict_logit(TEST.images) > 0) == TEST.labels).mean()
+    assert scores["weighed"] > 0.99 > 0.8 > scores["alike"]
+    assert shares["weighed"] == 1
+
+
+def test_equal_weights_are_as_none(fitted: tuple[Svm, list[dict[str, Any]]]) -> None:
+    model = Svm(options())
+    history = model.fit(FitData(replace(DATA.train, weights=np.ones(24)), VALIDATION), seed=5)
+    assert [entry["f1_macro"] for entry in history] == pytest.approx([entry["f1_macro"] for entry in fitted[1]])
+    np.testing.assert_allclose(model.predict_logit(TEST.images), fitted[0].predict_logit(TEST.images), rtol=1e-4)
 
 
 def test_no_more_components_than_there_are_faces() -> None:
