@@ -12,7 +12,7 @@ from maskdet.catalog import Dataset, lookup
 from maskdet.compare import LEFT_OUT, RETRAINED, WATCHED, Judged, other_sources, own_faces
 from maskdet.curves import actual_of
 from maskdet.differences import flattened, spoken
-from maskdet.document import Block, Cell, Facts, Figure, NotMeasured, Points, Table, Text
+from maskdet.document import Block, Cell, Facts, Figure, NotMeasured, Points, Table, Text, without_empty
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL, FIGURE_TITLES
 from maskdet.published import STUDY, STUDY_NOTE
@@ -280,7 +280,7 @@ def _by_label(metrics: Mapping[str, Any]) -> Table:
         for label in CLASSES
     )  # fmt: skip
     columns = ("Label", "n", "Precision", "Recall", "F1")
-    return Table(columns, rows, "By label", bars=True)
+    return Table(columns, rows, "By label", bars=True, one_axis=True)
 
 
 def _by_dataset(metrics: Mapping[str, Any]) -> Table:
@@ -289,7 +289,7 @@ def _by_dataset(metrics: Mapping[str, Any]) -> Table:
         for name, of in metrics["datasets"].items()
     )
     columns = ("Dataset", "n", "Macro F1", "Accuracy", "Remark")
-    return Table(columns, rows, "By dataset", bars=True)
+    return Table(*without_empty(columns, rows), "By dataset", bars=True, one_axis=True)
 
 
 def _left_out(run: "Run") -> tuple[Block, ...]:

@@ -78,6 +78,7 @@ class Figure:
 
 
 Cell = str | int | Figure
+Rows = tuple[tuple[Cell, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class Table:
     Attributes
     ----------
     bars : bool
-        HTML draws each figure and its interval on an axis, one for each column.
+        HTML draws each figure and its interval on an axis.
+    one_axis : bool
+        All columns share an axis, so that their bars compare; else each has its own.
     heat : (float, float) or None
         The values between which HTML colours the cells of figures.
     note : str
@@ -95,18 +98,22 @@ class Table:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: Rows
     title: str = ""
     note: str = ""
     bars: bool = False
+    one_axis: bool = False
     heat: tuple[float, float] | None = None
     kind: Literal["table"] = "table"
 
     @property
     def axes(self) -> tuple[tuple[float, float] | None, ...]:
         """The axis of each column's bars; None where it has none."""
-        cells = [[row[place] for row in self.rows] for place in range(len(self.columns))]
-        return tuple(axis(column) if self.bars and _measured(column) else None for column in cells)
+        columns = [[row[place] for row in self.rows] for place in range(len(self.columns))]
+        shared = [cell for column in columns for cell in column]
+        return tuple(
+            axis(shared if self.one_axis else column) if self.bars and _measured(column) else None for column in columns
+        )
 
 
 @dataclass(frozen=True)
@@ -235,6 +242,13 @@ def axis(figures: Iterable[Cell]) -> tuple[float, float]:
     if most <= 0.5:
         return 0.0, _rounded_up(most)
     return max(end for end in _AXIS_ENDS if end <= least or end == 0), max(1.0, most)
+
+
+def without_empty(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> tuple[tuple[str, ...], Rows]:
+    """Columns and rows without a last column, of remarks, in which nothing stands."""
+    if any(row[-1] for row in rows):
+        return tuple(columns), tuple(rows)
+    return tuple(columns[:-1]), tuple(row[:-1] for row in rows)
 
 
 def in_words(fractions: Sequence[str]) -> str:

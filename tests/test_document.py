@@ -19,6 +19,7 @@ from maskdet.document import (
     in_words,
     to_html,
     to_markdown,
+    without_empty,
 )
 
 EVIL = "<script>alert(1)</script>![x](https://e.vil/x.png)|`b`\n# c"
@@ -88,6 +89,13 @@ def test_each_column_has_its_own_axis() -> None:
     assert Table(("A", "n", "F1", "Share"), rows, bars=True).axes == (None, None, (0.95, 1.0), (0.0, 0.02))
     assert Table(("A", "n", "F1", "Share"), rows).axes == (None,) * 4
     assert Table(("A",), (), bars=True).axes == (None,)
+    two = ((Figure(0.97), Figure(0.62)), (Figure(0.99), Figure(0.9)))
+    assert Table(("A", "B"), two, bars=True, one_axis=True).axes == ((0.5, 1.0), (0.5, 1.0))
+
+
+def test_a_column_of_no_remarks_is_left_out() -> None:
+    assert without_empty(("A", "Remark"), [("a", ""), ("b", "")]) == (("A",), (("a",), ("b",)))
+    assert without_empty(("A", "Remark"), [("a", ""), ("b", "c")]) == (("A", "Remark"), (("a", ""), ("b", "c")))
 
 
 def test_names_as_one_text() -> None:

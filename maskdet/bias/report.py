@@ -170,7 +170,7 @@ def _side_by_side(runs: "Sequence[RunFindings]", names: dict[str, str]) -> list[
         "The largest difference of a metric between two groups of an attribute, each run on its own test faces; with "
         "95 % intervals. Runs of other data have other faces in their groups."
     )
-    return [text, Table(columns, tuple(rows), bars=True)]
+    return [text, Table(columns, tuple(rows), bars=True, one_axis=True)]
 
 
 def _data_tables(data: "DataFindings") -> dict[str, pd.DataFrame]:

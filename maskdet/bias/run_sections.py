@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from maskdet.bias.cells import APPEARANCE_COMMAND, INTERVALS, figure, label_title, reasons_of
-from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, in_words
+from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, in_words, without_empty
 
 if TYPE_CHECKING:
     from maskdet.bias.findings import RunFindings
@@ -56,10 +56,10 @@ def group_blocks(found: "RunFindings", every_gap: bool = False) -> tuple[Block, 
 
 
 def found_gaps(found: "RunFindings") -> list[str]:
-    """The sentences of gaps that were found."""
+    """The gaps that were found, each in a sentence that begins with the attribute."""
     return [
-        str(sentence)
-        for report in found.groups.values()
+        f"By {_lower(attribute_title(name))}: {sentence}"
+        for name, report in found.groups.items()
         for sentence in report.gaps.loc[report.gaps["verdict"] == "gap", "sentence"]
     ]
 
@@ -183,7 +183,7 @@ def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
         rows.append((attribute_title(name), report.faces, *sizes, _verdict(report)))
     columns = ("Groups by", "n", *(title for title, _ in METRICS.values()), "Verdict")
     note = f"Largest difference of each metric between two groups that are large enough. {INTERVALS}"
-    return Table(columns, tuple(rows), "Largest differences between groups", note, bars=True)
+    return Table(columns, tuple(rows), "Largest differences between groups", note, bars=True, one_axis=True)
 
 
 def _verdict(report: "GroupReport") -> str:
@@ -210,7 +210,7 @@ def _group_tables(name: str, report: "GroupReport", every_gap: bool) -> list[Blo
     for verdict, start in () if every_gap else _OTHER_VERDICTS.items():
         others = [METRICS[metric][0] for metric in report.gaps.loc[report.gaps["verdict"] == verdict, "metric"]]
         sentences += [f"{start}: {', '.join(others)}."] if others else []
-    table = Table(columns, tuple(rows), f"By {title[:1].lower()}{title[1:]}", note, bars=True)
+    table = Table(*without_empty(columns, rows), f"By {_lower(title)}", note, bars=True)
     return [table, Points(tuple(sentences))]
 
 
@@ -227,7 +227,11 @@ def _left_out(title: str, report: "GroupReport") -> list[str]:
         for row in report.left_out.to_dict("records")
         if row["faces"] and row["of"]
     ]
-    return [f"In no group, since {title[:1].lower()}{title[1:]} is not known: {in_words(parts)}."] if parts else []
+    return [f"In no group, since {_lower(title)} is not known: {in_words(parts)}."] if parts else []
+
+
+def _lower(title: str) -> str:
+    return f"{title[:1].lower()}{title[1:]}"
 
 
 def attribute_title(name: str) -> str:
