@@ -115,7 +115,12 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
             "number",
             "degrees",
         ),
-        Attribute("mask_colour", "Mask colour", "Colour of the lower face of masked faces.", "category"),
+        Attribute(
+            "mask_colour",
+            "Mask colour",
+            "Colour of the lower face of faces labelled with mask: of a hand or a visor where one is in front of it.",
+            "category",
+        ),
         Attribute(
             "shortcut",
             "Shortcut",
