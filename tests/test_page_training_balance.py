@@ -57,7 +57,7 @@ def test_balancing_is_previewed_and_goes_into_the_command_and_back(
     assert "The label no longer depends on the group; each group and each label counts as much as before." in captions
     assert "Mean luma of the face" in captions
     table = app.dataframe[0].value
-    counts = table[[name for name in table if name.startswith("faces")]].to_numpy()
+    counts = table[["with mask", "without mask"]].to_numpy()
     assert len(table) == 4
     assert counts.sum() == 59
     press(app, "training_start")
@@ -85,13 +85,13 @@ def test_the_preview_has_a_row_a_group() -> None:
     part = pd.DataFrame({"face_id": [str(number) for number in range(21)], "label": labels})
     found = balance_groups(part, pd.Series(groups, part["face_id"]), "brightness", "independent")
     assert preview(found).to_dict("records") == [
-        {"Brightness": "bright", "faces with mask": 4, "count as with mask": 6,
-         "faces without mask": 8, "count as without mask": 6, "without mask, before": "67%",
-         "without mask, balanced": "50%"},
-        {"Brightness": "dark", "faces with mask": 6, "count as with mask": 4, "faces without mask": 2,
-         "count as without mask": 4, "without mask, before": "25%", "without mask, balanced": "50%"},
-        {"Brightness": "not known", "faces with mask": 1, "count as with mask": 1, "faces without mask": 0,
-         "count as without mask": 0, "without mask, before": "0%", "without mask, balanced": "0%"},
+        {"Brightness": "bright", "with mask": 4, "with mask, balanced": 6,
+         "without mask": 8, "without mask, balanced": 6, "share": "67%",
+         "share, balanced": "50%"},
+        {"Brightness": "dark", "with mask": 6, "with mask, balanced": 4, "without mask": 2,
+         "without mask, balanced": 4, "share": "25%", "share, balanced": "50%"},
+        {"Brightness": "not known", "with mask": 1, "with mask, balanced": 1, "without mask": 0,
+         "without mask, balanced": 0, "share": "0%", "share, balanced": "0%"},
     ]  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def show_balance(workspace: Workspace, choice: Choice) -> str:
     if balanced is not None:
         with st.expander(f"Training faces by {balanced.title.lower()}, and how they count", key="training_balanced"):
             st.dataframe(preview(balanced), hide_index=True, key="training_balanced_table")
+            st.caption("Balanced: what the faces count as. Shares are of faces without mask.")
             for sentence in balanced.notes:
                 st.caption(plain(sentence))
     return ""
@@ -76,11 +77,11 @@ def preview(balanced: Balanced) -> pd.DataFrame:
     table = pd.DataFrame({balanced.title: [str(group) or "not known" for group in wide.index]})
     for label in CLASSES:
         words = label.replace("_", " ")
-        table[f"faces {words}"] = wide["faces"][label].to_numpy(int)
-        table[f"count as {words}"] = wide["counted"][label].round().to_numpy(int)
-    for name, values in (("before", "faces"), ("balanced", "counted")):
+        table[words] = wide["faces"][label].to_numpy(int)
+        table[f"{words}, balanced"] = wide["counted"][label].round().to_numpy(int)
+    for name, values in (("share", "faces"), ("share, balanced", "counted")):
         share = wide[values][CLASSES[1]] / wide[values].sum(axis=1)
-        table[f"without mask, {name}"] = [f"{value:.0%}" for value in share]
+        table[name] = [f"{value:.0%}" for value in share]
     return table
 
 
