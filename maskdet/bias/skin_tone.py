@@ -40,6 +40,7 @@ REASONS: Final = (TOO_SMALL, NOT_FOUND, GREY, TOO_DARK, TOO_BRIGHT, NO_SKIN, CAS
 
 _FEW: Final = 50  # pixels below which a part of the face says nothing
 _CHEEKS: Final = 2
+_SURELY_COLOURED: Final = 0.15  # C*/L* above which cloth is seldom white in a warm light
 _CANDIDATES: Final = 4  # colours that may be skin: skin, hair, glasses or cap, mask
 
 
@@ -76,7 +77,10 @@ class SkinOptions:
     most_clipped : float
         Share of the region that may be clipped.
     most_uneven : float
-        Difference in L* between left and right, or by which the forehead may be lighter than nose and cheeks.
+        Difference in L* between left and right.
+    most_lighter, lighter_share : float
+        Where so much of a part of the face has another colour that skin may have, lighter by more than this in L*, the
+        darker one may be that of hair or glasses, and neither is taken.
     grey : float
         Chroma that a twentieth of the picture must reach in a colour photo.
 
@@ -102,6 +106,8 @@ class SkinOptions:
     darkest_photo: float = 30.0
     most_clipped: float = 0.5
     most_uneven: float = 25.0
+    most_lighter: float = 20.0
+    lighter_share: float = 0.4
     grey: float = 5.0
 
     def __post_init__(self) -> None:
@@ -214,9 +220,11 @@ def measure_skin(
     if plausible.sum() < options.least_pixels:
         return _not_measurable(NO_SKIN, float(plausible.mean()))
     parts = _parts(down)
-    colour, reason = _common_colour(lab, plausible, parts, options)
+    colour, agreed, doubtful = _common_colour(lab, plausible, parts, options)
     skin = plausible & near(lab, colour, options.near_lightness, options.near_colour)
+    reason = "" if agreed else PARTS_DIFFER
     reason = reason or _skin_reason(lab, skin, plausible & _in_any_light(lab, colour, options), across, options)
+    reason = reason or (PARTS_DIFFER if doubtful else "")  # after the light: shadow on one side is doubtful too
     share = float(skin.mean())
     if reason:
         return _not_measurable(reason, share)
@@ -261,8 +269,11 @@ def _parts(down: Floats) -> npt.NDArray[np.int64]:
 
 def _common_colour(
     lab: Lab, plausible: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], options: SkinOptions
-) -> tuple[Lab, str]:
-    """Of the colours that are frequent, the one that most of two parts of the face have; and why it is not skin, or "".
+) -> tuple[Lab, bool, bool]:
+    """Of the colours that are frequent, the one that most of two parts of the face have.
+
+    Also whether enough of both has it, and whether it is doubtful that it is skin: hair, brows and dark glasses may be
+    on two parts too, and lie beside skin that is much lighter. White cloth is no such sign.
 
     Hair and hats cover the forehead, glasses the nose root, a mask that is worn high the cheeks: what lies on one of
     them is no reason to take it for skin.
@@ -275,12 +286,10 @@ def _common_colour(
     shares[:, counts < _FEW] = 0
     agreed = np.sort(shares, axis=1)[:, 1]  # what the second best part still has of it
     best = int(np.argmax(agreed))
-    if agreed[best] < options.part_share:
-        return colours[best], PARTS_DIFFER
-    # Dark glasses cover nose root and cheeks, and lie below a forehead that nothing covers.
-    forehead = int(np.argmax(shares[:, 0]))
-    lighter = colours[forehead, 0] - colours[best, 0] > options.most_uneven
-    return colours[best], PARTS_DIFFER if lighter and shares[forehead, 0] >= 0.5 else ""
+    lighter = colours[:, 0] - colours[best, 0] > options.most_lighter
+    lighter &= chroma(colours) >= _SURELY_COLOURED * colours[:, 0]
+    doubtful = lighter.any() and shares[lighter].max() >= options.lighter_share
+    return colours[best], bool(agreed[best] >= options.part_share), bool(doubtful)
 
 
 def _in_any_light(lab: Lab, colour: Lab, options: SkinOptions) -> npt.NDArray[np.bool_]:
