@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from maskdet import __version__
 from maskdet.bias.cells import label_title
 from maskdet.bias.data_sections import cross_blocks, shortcut_blocks, tone_blocks
-from maskdet.bias.run_sections import attention_blocks, counterfactual_blocks, found_gaps, group_blocks
+from maskdet.bias.run_sections import attention_blocks, counterfactual_blocks, found_gaps, group_blocks, worst_flip
 from maskdet.card_sections import (
     data_blocks,
     grad_cam_blocks,
@@ -79,7 +79,7 @@ def card_from(workspace: Workspace, data: "DataFindings", found: "RunFindings") 
         lede=_lede(run),
         warnings=tuple(marks(run)),
         figures=tuple(_figures(found, data)),
-        points=tuple(_points(found, data, [block.what for block in missing])),
+        points=tuple(_points(found, data, [block.what for block in missing if block.command])),
         sections=sections,
         footer=CITATION,
     )
@@ -181,17 +181,28 @@ def _points(found: "RunFindings", data: "DataFindings", missing: list[str]) -> l
         "The study that it comes from warns of governments that might abuse such a model to ban religious headwear "
         "(section 7); to watch people with it is misuse too.",
     ]
-    probes = data.shortcuts.probes if data.shortcuts is not None else ()
-    strong = [probe for probe in probes if (probe.target, probe.verdict) == ("label", "strong")]
-    if strong:
-        points.append(max(strong, key=lambda probe: probe.auc or 0).sentence)
+    points += _shortcut(found.run, data)
     gaps = found_gaps(found)
     points += gaps[:_GAPS_SHOWN]
     if len(gaps) > _GAPS_SHOWN:
         points.append(f"{len(gaps) - _GAPS_SHOWN} more gaps between groups stand below.")
+    points += filter(None, [worst_flip(found)])
     if missing:
         points.append(f"Not measured: {'; '.join(missing)}. What measures it stands below.")
     return points
+
+
+def _shortcut(run: "Run", data: "DataFindings") -> list[str]:
+    """The strongest shortcut in the photos of the run's data: of all its datasets together, else of one of them."""
+    probes = data.shortcuts.probes if data.shortcuts is not None else ()
+    scopes = [*(["pooled"] if run.pool == "main" else []), *run.record["data"]["datasets"]]
+    strong = [
+        probe
+        for probe in probes
+        if (probe.target, probe.stage, probe.verdict) == ("label", "photo", "strong") and probe.scope in scopes
+    ]
+    strong.sort(key=lambda probe: (probe.scope != "pooled", -(probe.auc or 0)))
+    return [probe.sentence for probe in strong[:1]]
 
 
 def _wrong(metrics: dict[str, Any]) -> int:

@@ -40,7 +40,7 @@ def test_what_was_found_of_the_data_stands_in_it() -> None:
         "0.550–0.670, n = 300", "25.0 % (19.0–31.0)",
     ):  # fmt: skip
         assert said in page.text
-    assert figure(written_findings.data(), [], "Strongest shortcut: a").about.endswith("n = 1,006")
+    assert figure(written_findings.data(), [], "Strongest shortcut: dataset a").about.endswith("n = 1,006")
     assert "Groups" not in [section.title for section in report_of(written_findings.data(), [], WHEN).sections]
 
 

@@ -110,6 +110,20 @@ def test_the_surest_shortcut_and_gaps_stand_first(workspace: Workspace, run: Run
     points = card_from(workspace, DataFindings("abc", 9, report), found).points
     assert written_findings.STRONG in points
     assert "Brightness predicts it." not in points
+    pooled = written_findings.shortcuts()  # its run was trained on both datasets together
+    assert "Pooled." in card_from(workspace, DataFindings("abc", 9, pooled), found).points
+    elsewhere = written_findings.shortcuts(written_findings.probe("c"))
+    assert written_findings.STRONG not in card_from(workspace, DataFindings("abc", 9, elsewhere), found).points
+
+
+def test_what_turns_verdicts_and_should_not_is_told_on_the_first_screen(workspace: Workspace) -> None:
+    run = write_run(workspace, "cnn-5", table=predictions(240))
+    points = card_from(workspace, NOTHING, written_findings.run(run)).points
+    told = [point for point in points if "“Darker” flips 50.0 % (" in point]
+    assert len(told) == 1
+    assert told[0].endswith("n = 40) of the faces with mask that were tried.")
+    few = write_run(workspace, "cnn-6", table=predictions(120))  # 20 faces: too few for an interval
+    assert not [point for point in card_from(workspace, NOTHING, written_findings.run(few)).points if "flips" in point]
 
 
 def test_a_gap_is_told_on_the_first_screen(workspace: Workspace) -> None:

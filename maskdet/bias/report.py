@@ -121,7 +121,8 @@ def _figures(data: "DataFindings | None", runs: "Sequence[RunFindings]", names: 
     if known:
         first = max(known, key=lambda probe: probe.auc or 0)
         about = f"AUC of the label from measurements alone, without masks; 0.5 is chance; n = {first.faces:,}"
-        shown.append(KeyFigure(f"Strongest shortcut: {first.scope}", Figure(first.auc, first.low, first.high), about))
+        where = "all datasets" if first.scope == "pooled" else f"dataset {first.scope}"
+        shown.append(KeyFigure(f"Strongest shortcut: {where}", Figure(first.auc, first.low, first.high), about))
     for found in runs:
         said = [verdict for report in found.groups.values() for verdict in report.gaps["verdict"]]
         gaps = sum(verdict == "gap" for verdict in said)

@@ -64,6 +64,25 @@ def found_gaps(found: "RunFindings") -> list[str]:
     ]
 
 
+def worst_flip(found: "RunFindings") -> str:
+    """The change that turns most verdicts though it should turn none, as a sentence; "" if none surely does."""
+    if found.counterfactuals is None:
+        return ""
+    from maskdet.bias.counterfactuals import flips
+
+    rows = [
+        row
+        for row in flips(found.counterfactuals).to_dict("records")
+        if _change(row["transformation"])[1] == _EXPECTED["same"] and row["low"] > 0
+    ]
+    if not rows:
+        return ""
+    row = max(rows, key=lambda row: float(row["flipped"]))
+    share = figure(row, "flipped", "percent", ("low", "high"), int(row["n"])).text
+    title, label = _change(row["transformation"])[0], label_title(row["label"])
+    return f"What is no mask turns verdicts: “{title}” flips {share} of the faces {label} that were tried."
+
+
 def counterfactual_blocks(found: "RunFindings", by_tone: bool = False) -> tuple[Block, ...]:
     """How many verdicts flip if a face is changed; by apparent skin tone too, where that is asked for and known."""
     if found.counterfactuals is None:
@@ -189,7 +208,7 @@ def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
 def _verdict(report: "GroupReport") -> str:
     """What is said of an attribute, all its metrics together."""
     said = dict(zip(report.gaps["metric"], report.gaps["verdict"], strict=True))
-    gaps = [METRICS[metric][0].lower() for metric in METRICS if said.get(metric) == "gap"]
+    gaps = [_lower(METRICS[metric][0]) for metric in METRICS if said.get(metric) == "gap"]
     if gaps:
         return f"gap: {', '.join(gaps)}"
     return "no gap found" if "no gap found" in said.values() else "too few to say"
