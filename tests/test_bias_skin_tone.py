@@ -184,6 +184,12 @@ def test_small_faces_and_those_without_landmarks_are_not_measured():
     assert measure_skin(face(), FaceGeometry.usual(), options=SkinOptions(landmarks=False)).reason == ""
 
 
+def test_a_forehead_outside_the_picture_shows_no_skin():
+    landmarks = GEOMETRY.landmarks - np.array((0, 200), np.float32)
+    above = replace(GEOMETRY, landmarks=landmarks, box=(15.0, -195.0, 135.0, -55.0))
+    assert measure_skin(face(), above).reason == NO_SKIN
+
+
 def test_one_side_out_of_sight_is_not_uneven():
     left_only = replace(
         GEOMETRY, landmarks=GEOMETRY.landmarks - np.array((62, 0), np.float32), box=(-47.0, 5.0, 73.0, 145.0)

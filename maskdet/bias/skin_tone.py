@@ -211,6 +211,8 @@ def measure_skin(
         return _not_measurable(reason)
     region = upper_face(geometry)
     pixels = face[region]
+    if len(pixels) < options.least_pixels:  # forehead and cheeks lie outside the picture
+        return _not_measurable(NO_SKIN)
     across, down = (values[region] for values in face_coordinates(geometry))
     clipped = (pixels >= options.clipped).sum(axis=1) > 1
     if clipped.mean() > options.most_clipped:
