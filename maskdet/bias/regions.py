@@ -91,7 +91,7 @@ class FaceGeometry:
 def upper_face(geometry: FaceGeometry) -> Region:
     """Forehead between brows and hairline, the root of the nose, and cheeks from under the eyes to where masks begin.
 
-    Shape (150, 150). Hair, glasses and shadow may lie on it: see `maskdet.bias.skin_tone.skin_pixels`.
+    Shape (150, 150). Hair, glasses and shadow may lie on it: see `maskdet.bias.skin_tone`.
     """
     across, down = face_coordinates(geometry)
     parts = (_FOREHEAD, _BETWEEN_THE_EYES, _UNDER_THE_EYES)
