@@ -31,9 +31,9 @@ def verdict_sentence(
     name = FAMILIES[best] if stage == "photo" else f"what is left of {FAMILIES[best]}"
     verb = "predicts" if target == "label" else "tells"
     said = _capital(f"{where}{name} alone {verb} {told} with AUC {alone}: {_meaning(target, best, stage)}.")
-    if target == "label" and stage == "photo" and best not in BLIND:
-        blind = max(families[name]["auc"] for name in BLIND if name in families)
-        said += f" Size and aspect ratio, which no mask changes, reach {blind:.2f} alone."
+    blind = [float(families[name]["auc"]) for name in BLIND if name in families]
+    if target == "label" and stage == "photo" and best not in BLIND and blind:
+        said += f" Size and aspect ratio, which no mask changes, reach {max(blind):.2f} at most."
     return f"{said} All measurements together reach {auc.value:.2f}." if auc.value > values["auc"] + 0.005 else said
 
 
