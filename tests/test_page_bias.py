@@ -170,8 +170,8 @@ def test_the_answer_comes_first(home: Workspace, monkeypatch: pytest.MonkeyPatch
     tone = ["dark" if n // 3 % 4 < 2 else "light" for n in range(300)]  # half of the dark ones are judged wrongly
     save_attributes(own_path(home, "abc", ATTRIBUTES), pd.DataFrame({"face_id": faces, "skin_tone": tone}))
     choose(fine(app.run()), "results_runs", ["svm-1"])
-    assert app.markdown[1].value.startswith("**SVM.** ")
-    assert "of group dark" in app.markdown[1].value
+    assert app.markdown[1].value.startswith("**SVM, by apparent skin tone.** ")
+    assert "Of group dark, 48.0%" in app.markdown[1].value
     assert "that chance hardly explains" in app.markdown[1].value
 
 
@@ -310,7 +310,7 @@ def test_the_card_and_its_files(home: Workspace, monkeypatch: pytest.MonkeyPatch
     runs = two_runs(home)
     measured(home, runs)
     app = visit(home, monkeypatch, "Model card")
-    assert any(text.value.startswith("# Model card: CNN") for text in app.markdown)
+    assert any(text.value.startswith("#### Model card: CNN") for text in app.markdown)
     labels = [button.label for button in app.get("download_button")]
     assert labels == ["Card (Markdown)", "Card (HTML)", "Bias report of data and runs (HTML)"]
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import streamlit as st
 
+from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.bias.groups import GroupOptions
 from maskdet.jobs import list_jobs
 from maskdet.runs import Run
@@ -105,6 +106,11 @@ def choose_one(
     )  # fmt: skip
 
 
+def attribute_title(name: str) -> str:
+    """An attribute for people; that of an uploaded column is its name."""
+    return ATTRIBUTES[name].title if name in ATTRIBUTES else name
+
+
 def needs_run(lab: Lab) -> bool:
     """True, and a sentence with a way on, where no run is chosen that a view could show."""
     if lab.focus is not None:
@@ -164,13 +170,14 @@ def _of_run(lab: Lab) -> str:
     reports = reports_of(lab.workspace, lab.focus, GroupOptions())
     if not reports:
         return ""
-    looked_for = [row for report in reports.values() for row in report.gaps.itertuples()]
-    rows = [row for row in looked_for if row.verdict == "gap"]
-    name = plain(lab.labels[lab.focus.id])
-    if rows:
-        more = f" ({len(rows)} gaps of {len(looked_for)} looked for; the largest is named.)" if len(rows) > 1 else ""
-        return f"**{name}.** {sentence(max(rows, key=lambda row: abs(row.difference)).sentence)}{more}"
-    return f"**{name}.** None of the {len(looked_for)} gaps between groups that were looked for is more than chance."
+    looked_for = [(name, row) for name, report in reports.items() for row in report.gaps.itertuples()]
+    gaps = [(name, row) for name, row in looked_for if row.verdict == "gap"]
+    run = plain(lab.labels[lab.focus.id])
+    if not gaps:
+        return f"**{run}.** None of the {len(looked_for)} gaps between groups that were looked for is more than chance."
+    name, row = max(gaps, key=lambda gap: abs(gap[1].difference))
+    more = f" It is the largest of {len(gaps)} gaps; {len(looked_for)} were looked for." if len(gaps) > 1 else ""
+    return f"**{run}, by {plain(attribute_title(name).lower())}.** {sentence(row.sentence)}{more}"
 
 
 def _start_button(workspace: Workspace, command: list[str], title: str) -> None:

@@ -10,10 +10,9 @@ import streamlit as st
 from maskdet.bias.means import ALL
 from maskdet.labels import CLASSES
 from maskdet.runs import Run
-from ui.bias import TONE, choose_one, needs_run, offer_run
+from ui.bias import TONE, attribute_title, choose_one, needs_run, offer_run
 from ui.bias_charts import NO_BAR, Guide, interval_chart
 from ui.bias_data import Lab, attention_of, attributes_of_run, groups_of
-from ui.bias_groups import attribute_title
 from ui.cached import csv_bytes, faces_of, jpeg, thumbnails
 from ui.charts import LABEL_TITLES
 from ui.errors_faces import here
@@ -77,7 +76,7 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
         st.caption(
             f"{plain(found.method)}{f' of layer {plain(found.layer)}' if found.layer else ''}, a random sample of at "
             f"most {found.options.sample:,} test faces of each label; *wrong* takes further wrong faces in. Bars are "
-            "95 % intervals by bootstrap over groups of related faces, where there are enough; n on hover."
+            "95 % intervals by bootstrap over groups of related faces, where there are enough."
             + (f" In {empty:,} faces nothing was found that spoke for the verdict." if empty else "")
         )
     with maps:

@@ -1,8 +1,9 @@
 """The view of the model card, and the whole report to take along."""
 
+import re
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -10,6 +11,11 @@ from maskdet.runs import Run
 from ui.bias import needs_run
 from ui.bias_data import Lab, data_of, findings_of
 from ui.text import code, plain
+
+#: In px; a card is some ten screens long.
+_CARD_HEIGHT: Final = 760
+#: The card's headings are the page's lesser ones.
+_HEADING: Final = re.compile(r"^#{1,3} ", re.MULTILINE)
 
 if TYPE_CHECKING:
     from maskdet.card import ModelCard
@@ -30,8 +36,8 @@ def show_card(lab: Lab) -> None:
         st.warning(f"Not measured, and said so in the card: {missing}.", icon=":material/straighten:")
     from maskdet.document import to_markdown
 
-    with st.container(border=True, key="bias_card"):
-        st.markdown(to_markdown(card))
+    with st.container(border=True, key="bias_card", height=_CARD_HEIGHT):
+        st.markdown(_HEADING.sub(r"###\g<0>", to_markdown(card)))
 
 
 def _card(lab: Lab, run: Run) -> "ModelCard":

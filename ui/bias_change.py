@@ -187,7 +187,7 @@ def _show_charts(lab: Lab, found: Found) -> None:
     options = next(iter(found.values())).options
     st.caption(
         f"A random sample of at most {options.sample:,} test faces of each label, the same for each run. Bars are 95 % "
-        "intervals by bootstrap over groups of related faces; n on hover and in the table. Runs have logits of "
+        "intervals by bootstrap over groups of related faces. Runs have logits of "
         "different scales, so that the change is given in standard deviations (SDs) of each run's own."
     )
     with st.expander("What is done to a face"):

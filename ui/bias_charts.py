@@ -29,6 +29,7 @@ _MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
 _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _WIDTH: Final = 30  # characters of a line's name
 _MOST_POINTS: Final = 2500
+_DARK_ABOVE: Final = 0.68  # of the heatmap's scale: cells on which white is read best
 _LINE: Final = 19  # px that one series of a line takes
 
 
@@ -48,6 +49,7 @@ def interval_chart(
     span: tuple[float, float] | None = None,
     guides: Sequence[Guide] = (),
     percent: bool = False,
+    counts: bool = True,
 ) -> go.Figure:
     """Dots with their intervals: a line a row, beside each other the series that it is measured for.
 
@@ -62,6 +64,8 @@ def interval_chart(
         Of the axis of values.
     percent : bool
         Values are shares, shown in percent.
+    counts : bool
+        Show n below each line's name.
     """
     figure = go.Figure()
     lines = list(dict.fromkeys(rows["row"]))
@@ -95,7 +99,8 @@ def interval_chart(
         legend=_LEGEND | {"y": 1 + (22 if guides else 4) / max(1, height - 52 - top)},
     )  # fmt: skip
     figure.update_yaxes(
-        tickvals=list(range(len(lines))), ticktext=[_with_count(line, rows) for line in lines], fixedrange=True,
+        tickvals=list(range(len(lines))), fixedrange=True,
+        ticktext=[_with_count(line, rows) if counts else _wrapped(line) for line in lines],
         range=[len(lines) - 0.4, -0.6], showgrid=False, zeroline=False,
     )  # fmt: skip
     figure.update_xaxes(
@@ -105,7 +110,9 @@ def interval_chart(
     return figure
 
 
-def cross_heatmap(rows: pd.DataFrame, trains: Sequence[str], tests: Sequence[str]) -> go.Figure:
+def cross_heatmap(
+    rows: pd.DataFrame, trains: Sequence[str], tests: Sequence[str], down: str = "trained on"
+) -> go.Figure:
     """Macro F1 by what was trained on (down) and tested on (across); n and interval on hover.
 
     Parameters
@@ -114,25 +121,33 @@ def cross_heatmap(rows: pd.DataFrame, trains: Sequence[str], tests: Sequence[str
         Columns train, test, macro_f1, low, high, faces, reason, at most one row a pair.
     trains, tests : sequences of str
         The order of both axes.
+    down : str
+        What the rows are.
     """
     pairs = {(row.train, row.test): row for row in rows.itertuples()}
     values = [[_value(pairs.get((train, test))) for test in tests] for train in trains]
     hover = [[_about_pair(train, test, pairs.get((train, test))) for test in tests] for train in trains]
-    shown = [["–" if np.isnan(value) else f"{value:.2f}" for value in line] for line in values]
     figure = go.Figure(
         go.Heatmap(
             z=values, x=list(range(len(tests))), y=list(range(len(trains))), colorscale="Blues", zmin=0.3, zmax=1,
-            text=shown, texttemplate="%{text}", textfont={"size": 14}, customdata=hover, xgap=2, ygap=2,
-            hovertemplate="%{customdata}<extra></extra>", showscale=False, hoverongaps=False,
+            customdata=hover, xgap=2, ygap=2, hovertemplate="%{customdata}<extra></extra>", showscale=False,
+            hoverongaps=False,
         )
     )  # fmt: skip
+    for y, line in enumerate(values):
+        for x, value in enumerate(line):
+            colour = GREY if np.isnan(value) else "#ffffff" if value > _DARK_ABOVE else "#1d2b30"
+            figure.add_annotation(
+                x=x, y=y, text="–" if np.isnan(value) else f"{value:.2f}", showarrow=False,
+                font={"size": 14, "color": colour},
+            )  # fmt: skip
     figure.update_layout(margin=_MARGIN, height=96 + 46 * len(trains), dragmode=False)
     figure.update_xaxes(
         title="tested on", tickvals=list(range(len(tests))), ticktext=[_wrapped(test, 12) for test in tests],
         fixedrange=True, showgrid=False, zeroline=False, side="top",
     )  # fmt: skip
     figure.update_yaxes(
-        title="trained on", tickvals=list(range(len(trains))), ticktext=[_wrapped(train, 18) for train in trains],
+        title=down, tickvals=list(range(len(trains))), ticktext=[_wrapped(train, 18) for train in trains],
         fixedrange=True, showgrid=False, zeroline=False, autorange="reversed",
     )  # fmt: skip
     return figure
@@ -147,7 +162,7 @@ def tone_scatter(tones: pd.DataFrame, light: float, yellow: float, seed: int = 0
         Columns label, skin_hue (degrees) and skin_lightness (L*), all known. Of many faces, a random sample is drawn;
         the shares are of all.
     light, yellow : float
-        From where on a face is light, and yellow rather than red.
+        Above which a face is light, and yellow rather than red.
     """
     figure = go.Figure()
     drawn = tones if len(tones) <= _MOST_POINTS else tones.sample(_MOST_POINTS, random_state=seed)
@@ -162,7 +177,7 @@ def tone_scatter(tones: pd.DataFrame, light: float, yellow: float, seed: int = 0
     line = {"dash": "dot", "width": 1.5, "color": GREY}
     figure.add_vline(x=yellow, line=line)
     figure.add_hline(y=light, line=line)
-    is_light, is_yellow = tones["skin_lightness"] >= light, tones["skin_hue"] >= yellow
+    is_light, is_yellow = tones["skin_lightness"] > light, tones["skin_hue"] > yellow
     for words, inside, x, y in (
         ("light, red", is_light & ~is_yellow, 0.01, 0.99), ("light, yellow", is_light & is_yellow, 0.99, 0.99),
         ("dark, red", ~is_light & ~is_yellow, 0.01, 0.01), ("dark, yellow", ~is_light & is_yellow, 0.99, 0.01),

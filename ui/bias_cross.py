@@ -45,7 +45,7 @@ def show_cross(lab: Lab) -> None:
         _show_matrix(matrix.rows, f"bias_cross_{matrix.model}", f"{name} trained on one dataset, tested on another")
     if len(runs):
         st.markdown("##### Finished runs, on their test faces of each dataset")
-        _show_matrix(runs, "bias_cross_runs", "Finished runs by dataset")
+        _show_matrix(runs, "bias_cross_runs", "Finished runs by dataset", "run")
     everything = pd.concat([*(matrix.rows.assign(model=matrix.model) for matrix in cross), runs], ignore_index=True)
     if len(everything):
         _show_table(everything)
@@ -93,12 +93,13 @@ def _figure(row: "pd.Series[object]") -> str:
     return f"{with_interval(row['macro_f1'], row['low'], row['high'])}, n = {int(row['faces']):,}"
 
 
-def _show_matrix(rows: pd.DataFrame, key: str, alt: str) -> None:
+def _show_matrix(rows: pd.DataFrame, key: str, alt: str, down: str = "trained on") -> None:
     shown = rows.assign(train=rows["train"].replace(_TITLES), test=rows["test"].replace(_TITLES))
     trains, tests = _order(shown["train"]), _order(shown["test"])
-    st.plotly_chart(cross_heatmap(shown, trains, tests), key=key, config=NO_BAR, alt=alt)
-    for reason in dict.fromkeys(str(why) for why in rows["reason"].fillna("") if why):
-        st.caption(sentence(reason))
+    st.plotly_chart(cross_heatmap(shown, trains, tests, down), key=key, config=NO_BAR, alt=alt)
+    reasons = shown[shown["reason"].fillna("") != ""].groupby(["test", "reason"], sort=False).size()
+    if len(reasons):
+        st.caption("  \n".join(f"{plain(test)}: {sentence(reason)}" for test, reason in reasons.index))
 
 
 def _order(names: "Sequence[str] | pd.Series[str]", last: Mapping[str, str] = _TITLES) -> list[str]:

@@ -10,7 +10,7 @@ from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.bias.groups import METRICS, GroupOptions, GroupReport
 from maskdet.reports import with_interval
 from maskdet.runs import Run
-from ui.bias import choose_one, needs_run
+from ui.bias import attribute_title, choose_one, needs_run
 from ui.bias_charts import NO_BAR, interval_chart
 from ui.bias_data import Lab, reports_of
 from ui.bias_group_faces import show_group_faces
@@ -49,7 +49,7 @@ def show_groups(lab: Lab) -> None:
         return
     _show_overview(lab, reports)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        attribute = choose_one("Groups by", names, "bias_attribute", attribute_title)
+        attribute = choose_one("Groups by", names, "bias_attribute", attribute_title, _first(reports[lab.pair[0].id]))
         metric = st.segmented_control(
             "Metric", list(METRICS), default="accuracy", required=True, format_func=METRIC_TITLES.__getitem__,
             key="bias_metric", persist_state="session", help=METRIC_HELP, wrap=True,
@@ -58,11 +58,6 @@ def show_groups(lab: Lab) -> None:
     _show_attribute(lab, known, attribute, metric)
     _show_within(lab, known, metric)
     show_group_faces(lab, attribute)
-
-
-def attribute_title(name: str) -> str:
-    """An attribute for people; that of an uploaded column is its name."""
-    return ATTRIBUTES[name].title if name in ATTRIBUTES else name
 
 
 def overview(reports: Reports) -> pd.DataFrame:
@@ -100,6 +95,17 @@ def within_table(report: GroupReport, metric: str) -> pd.DataFrame:
     table = rows.assign(cell=cells).pivot_table(index="dataset", columns="group", values="cell", aggfunc="first")
     order = [group for group in report.groups["group"] if group in table.columns]
     return table[order].fillna("no face").reset_index().rename(columns={"dataset": "Dataset"})
+
+
+def _first(reports: Reports) -> str | None:
+    """The attribute with the largest gap, None without one."""
+    gaps = [
+        (row["difference"], name)
+        for name, report in reports.items()
+        for row in report.gaps.to_dict("records")
+        if row["verdict"] == "gap"
+    ]
+    return max(gaps)[1] if gaps else None
 
 
 def _choose_options(lab: Lab) -> GroupOptions:

@@ -11,10 +11,10 @@ from maskdet.bias.groups import Comparison, GroupOptions, GroupReport, compare_g
 from maskdet.compare import common_faces, short_labels
 from maskdet.reports import with_interval
 from maskdet.runs import Run
-from ui.bias import choose_one, needs_run
+from ui.bias import attribute_title, choose_one, needs_run
 from ui.bias_charts import NO_BAR, Guide, interval_chart
 from ui.bias_data import Lab, attributes_of_run, groups_of, predictions_of
-from ui.bias_groups import METRIC_HELP, METRIC_TITLES, attribute_title, group_rows
+from ui.bias_groups import METRIC_HELP, METRIC_TITLES, group_rows
 from ui.cached import csv_bytes, runs_of
 from ui.charts import RUN_COLOURS
 from ui.results_data import is_whole
@@ -34,7 +34,7 @@ def show_remedy(lab: Lab) -> None:
         "Balanced by an attribute, each training face counts so that the label no longer depends on the group. Whether "
         "that closes the gap, and what it costs, only a second run tells."
     )
-    st.page_link("pages/training.py", label='Train with "Balance by"', icon=":material/balance:")
+    st.page_link("pages/training.py", label="Train with “Balance by”", icon=":material/balance:")
     if needs_run(lab):
         return
     runs = [run for run in runs_of(lab.workspace) if is_whole(run) and run.pool == "main"]
@@ -118,7 +118,10 @@ def _show_comparison(lab: Lab, before: Run, after: Run) -> None:
     st.markdown(f"{sentence(found.gaps.set_index('metric')['sentence'][metric])} {sentence(found.sentence)}")
     _show_charts(found, reports, metric)
     st.markdown("##### Gaps before and after")
-    st.dataframe(gap_table(found), hide_index=True, height="content")
+    st.dataframe(
+        gap_table(found), hide_index=True, height="content",
+        column_config={"n": st.column_config.NumberColumn(format="localized")},
+    )  # fmt: skip
     st.caption(
         "A gap is the highest less the lowest group; below 0, the change has closed it. In brackets: 95 % intervals by "
         "a paired bootstrap over groups of related faces, on the test faces that both runs were judged by."
@@ -144,7 +147,8 @@ def _show_charts(found: Comparison, reports: tuple[GroupReport, GroupReport], me
     with change:
         st.plotly_chart(
             interval_chart(change_rows(found, metric), {"change": _COLOURS[AFTER]}, percent=share,
-                           title=f"change of {METRIC_TITLES[metric].lower()}", guides=(Guide(0.0, "no change"),)),
+                           title=f"change of {METRIC_TITLES[metric].lower()}{', in points' if share else ''}",
+                           guides=(Guide(0.0, "no change"),)),
             key="bias_remedy_change", config=NO_BAR, alt=f"Change of {METRIC_TITLES[metric].lower()} by group",
         )  # fmt: skip
     few = [

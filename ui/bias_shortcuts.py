@@ -27,7 +27,7 @@ _BADGES: Final = {
     "none": ":green-badge[:material/check: none]",
     "too few to say": ":gray-badge[:material/help: too few to say]",
 }
-_INTERVALS: Final = "Bars are 95 % intervals by bootstrap over groups of related faces; n on hover and in the tables."
+_INTERVALS: Final = "Bars are 95 % intervals by bootstrap over groups of related faces."
 _FEATURES: Final = 8
 #: What is measured, for people, where the name of a column does not say it.
 _FEATURE_TITLES: Final = {
@@ -110,18 +110,19 @@ def scope_title(scope: str) -> str:
 def feature_title(name: str) -> str:
     """A measurement for people."""
     short = name.removeprefix("normalised_")
-    return _FEATURE_TITLES.get(short, short.replace("_", " ").replace("jpeg", "JPEG")).capitalize()
+    title = _FEATURE_TITLES.get(short, short.replace("_", " ").replace("jpeg", "JPEG"))
+    return f"{title[:1].upper()}{title[1:]}"
 
 
 def _show_verdicts(probes: "list[Probe]") -> None:
-    for scope in dict.fromkeys(probe.scope for probe in sorted(probes, key=lambda probe: probe.scope == POOLED)):
-        mine = {probe.stage: probe for probe in probes if probe.scope == scope}
-        with st.container(gap="xxsmall"):
-            for stage, title in (("photo", ""), ("normalised", "After normalisation to 150×150: ")):
-                if stage in mine:
-                    badge = _BADGES.get(mine[stage].verdict, "")
-                    said = f"{badge} {title}{sentence(mine[stage].sentence)}"
-                    st.markdown(f"- {said}" if stage == "photo" else f"  - :small[{said}]")
+    in_order = sorted(probes, key=lambda probe: probe.scope == POOLED)
+    st.markdown(_listed([probe for probe in in_order if probe.stage == "photo"]))
+    with st.expander("What survives normalisation to 150×150 pixels, which is what a model gets to see"):
+        st.markdown(_listed([probe for probe in in_order if probe.stage == "normalised"]))
+
+
+def _listed(probes: "list[Probe]") -> str:
+    return "\n".join(f"- {_BADGES.get(probe.verdict, '')} {sentence(probe.sentence)}" for probe in probes)
 
 
 def _show_auc(probes: "list[Probe]") -> None:
@@ -161,7 +162,8 @@ def _show_importance(probes: "list[Probe]") -> None:
     scope = _choose_scope(sorted(scopes, key=lambda name: name != POOLED), "bias_importance_scope")
     mine = next(probe for probe in probes if probe.scope == scope and probe.importance)
     st.plotly_chart(
-        interval_chart(importance_rows(mine), {"drop": STAGE_COLOURS[STAGES["photo"]]}, title="drop of the AUC"),
+        interval_chart(importance_rows(mine), {"drop": STAGE_COLOURS[STAGES["photo"]]}, title="drop of the AUC",
+                       counts=False),
         key="bias_importance", config=NO_BAR, alt="Drop of the AUC without each measurement",
     )  # fmt: skip
     st.caption(
