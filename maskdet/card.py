@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from maskdet import __version__
 from maskdet.bias.cells import label_title
 from maskdet.bias.data_sections import cross_blocks, shortcut_blocks, tone_blocks
-from maskdet.bias.run_sections import attention_blocks, counterfactual_blocks, found_gaps, group_blocks, worst_flip
+from maskdet.bias.run_sections import (
+    attention_blocks,
+    attribute_title,
+    counterfactual_blocks,
+    found_gaps,
+    group_blocks,
+    worst_flip,
+)
 from maskdet.card_sections import (
     data_blocks,
     grad_cam_blocks,
@@ -25,7 +32,7 @@ from maskdet.card_sections import (
 )
 from maskdet.catalog import load_catalog
 from maskdet.compare import marks
-from maskdet.document import Document, Figure, KeyFigure, Section, to_html, to_markdown
+from maskdet.document import Document, Figure, KeyFigure, Section, in_words, to_html, to_markdown
 from maskdet.labels import CLASSES
 from maskdet.workspace import Workspace
 
@@ -38,6 +45,8 @@ CITATION: Final = (
     "T. Gebru: Model Cards for Model Reporting, FAT* 2019, pages 220 to 229."
 )
 _GAPS_SHOWN: Final = 3
+#: Attributes that are named.
+_NAMED: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +116,7 @@ def _sections(workspace: Workspace, data: "DataFindings", found: "RunFindings") 
 
 def _lede(run: "Run") -> str:
     faces, wrong = run.metrics["faces"], _wrong(run.metrics)
-    share = f" ({wrong / faces:.1%})" if faces else ""
+    share = f" ({100 * wrong / faces:.1f} %)" if faces else ""
     return (
         "A model that looks at a picture of one face and says whether the face wears a mask: a guess from pixels, not "
         f"a fact about a person. Of {faces:,} test faces that training did not see, it judged {wrong:,} wrong{share}. "
@@ -138,7 +147,8 @@ def _error(metrics: dict[str, Any], index: int, title: str) -> KeyFigure:
     low, high = (None, None) if low is None or high is None else (1 - high, 1 - low)
     share = Figure(None if recall is None else 1 - recall, low, high, "percent")
     wrong, faces = metrics["confusion"][index][1 - index], metrics["labels"][label]["faces"]
-    return KeyFigure(title, share, f"{wrong:,} of {faces:,} test faces {label_title(label)}")
+    why = "; no interval, since none was wrong" if faces and not wrong else ""
+    return KeyFigure(title, share, f"{wrong:,} of {faces:,} test faces {label_title(label)}{why}")
 
 
 def _weakest(metrics: dict[str, Any]) -> list[KeyFigure]:
@@ -153,7 +163,7 @@ def _weakest(metrics: dict[str, Any]) -> list[KeyFigure]:
 
 def _elsewhere(run: "Run") -> KeyFigure:
     """The lowest macro F1 on a dataset that was left out of training."""
-    title = "On a source it never saw"
+    title = "On a source it was not trained on"
     known = [row for row in left_out_figures(run) if row["figure"].low is not None]
     if not known:
         return KeyFigure(title, "not measured", "Expect less than on the test faces")
@@ -169,9 +179,10 @@ def _gaps(found: "RunFindings") -> KeyFigure:
     if not verdicts:
         return KeyFigure(title, "not measured", "Whether it treats groups of faces alike is not known")
     unknown = sum(verdict == "too few to say" for verdict in verdicts)
+    names = [attribute_title(name).lower() for name in found.groups]
+    by = in_words(names) if len(names) <= _NAMED else f"{len(names)} attributes such as {in_words(names[:_NAMED])}"
     about = (
-        f"of {len(verdicts)} looked for, by {len(found.groups)} attributes such as dataset and size; {unknown} with "
-        f"too few faces to say; n = {len(found.predictions):,}"
+        f"of {len(verdicts)} looked for, by {by}; {unknown} with too few faces to say; n = {len(found.predictions):,}"
     )
     return KeyFigure(title, str(sum(verdict == "gap" for verdict in verdicts)), about)
 

@@ -352,10 +352,10 @@ def _unlike(record: Mapping[str, Any]) -> tuple[Block, ...]:
     faces = record.get("faces", {}).get("validation")
     if not faces or "not_like_training_data" not in found:
         return (NotMeasured("how often a face is said to be not like the training data"),)
-    share = found["not_like_training_data"] / faces
+    unlike = found["not_like_training_data"]
+    share = Figure(unlike / faces, unit="percent").text
     text = (
-        f"Not like the training data: {found['not_like_training_data']:,} of {faces:,} validation faces ({share:.1%}), "
-        "which is so by construction."
+        f"Not like the training data: {unlike:,} of {faces:,} validation faces ({share}), which is so by construction."
     )
     where = "a run's folder does not hold it; docs/reliability.md has it for the bundled runs"
     return Text(text), NotMeasured("how many test faces are not like the training data", why=where)

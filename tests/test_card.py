@@ -40,7 +40,7 @@ def test_figures_of_a_known_run_stand_with_n_and_interval(workspace: Workspace) 
     for said in (
         "0.994 (0.991–0.997)", "n = 3,303", "6 of 1,423", "14 of 1,880", "0.4 % (0.1–0.8)",  # recall 0.9958
         "0.879 (0.856–0.903)", "n = 3,932", "5df5f84aed974887", "0.975 (0.957–0.988)",
-        "it judged 20 wrong (0.6%)",
+        "it judged 20 wrong (0.6 %)",
     ):  # fmt: skip
         assert said in text
     for said in ("0.994", "0.991–0.997", "6 of 1,423", "0.879 (0.856–0.903)", "25.2 minutes", "float16"):
@@ -85,7 +85,7 @@ def test_what_is_missing_is_said_with_the_command_that_measures_it(workspace: Wo
     for missing in card.not_measured:
         assert missing.what in text
     assert "| Gaps between groups | not measured |" in text
-    assert "| On a source it never saw | not measured |" in text
+    assert "| On a source it was not trained on | not measured |" in text
 
 
 def test_what_was_found_stands_in_it(workspace: Workspace, run: Run) -> None:
@@ -93,7 +93,7 @@ def test_what_was_found_stands_in_it(workspace: Workspace, run: Run) -> None:
     text, page = both(card_from(workspace, written_findings.data(), found))
     for said in (
         written_findings.STRONG, "0.550–0.670, n = 300", "25.0 % (19.0–31.0)", "Apparent skin tone",
-        "In no group, since apparent skin tone is not known: 1 of 20 with mask (5.0%).", "Darker",
+        "In no group, since apparent skin tone is not known: 1 of 20 with mask (5.0 %).", "Darker",
     ):  # fmt: skip
         assert said in page
     assert "| a | 0.950 (0.900–0.990, n = 40) | 0.610 (0.550–0.670, n = 300) | — |" in text  # trained on a

@@ -35,7 +35,7 @@ def test_how_often_it_is_not_sure_as_docs_reliability_has_it(inception: Run) -> 
     assert "| Wrong, of all verdicts | 3,303 | 0.6 % (0.3–0.9) |" in said
     assert "| Wrong, of the sure ones | 3,288 | 0.4 % (0.2–0.6) |" in said  # 15 are not sure
     assert "probability of no mask between 0.40 and 0.60" in said
-    assert "34 of 3,305 validation faces (1.0%)" in said
+    assert "34 of 3,305 validation faces (1.0 %)" in said
 
 
 def test_sources_left_out_of_training(inception: Run) -> None:

@@ -241,11 +241,11 @@ def difference_unit(metric: str) -> tuple[str, Unit]:
 
 def _left_out(title: str, report: "GroupReport") -> list[str]:
     """Who is in no group, as a sentence, or nothing."""
-    parts = [
-        f"{int(row['faces']):,} of {int(row['of']):,} {label_title(row['label'])} ({row['faces'] / row['of']:.1%})"
-        for row in report.left_out.to_dict("records")
-        if row["faces"] and row["of"]
-    ]
+    parts = []
+    for row in report.left_out.to_dict("records"):
+        if row["faces"] and row["of"]:
+            share = Figure(row["faces"] / row["of"], unit="percent").text
+            parts.append(f"{int(row['faces']):,} of {int(row['of']):,} {label_title(row['label'])} ({share})")
     return [f"In no group, since {_lower(title)} is not known: {in_words(parts)}."] if parts else []
 
 
