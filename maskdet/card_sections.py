@@ -354,9 +354,7 @@ def _unlike(record: Mapping[str, Any]) -> tuple[Block, ...]:
         return (NotMeasured("how often a face is said to be not like the training data"),)
     unlike = found["not_like_training_data"]
     share = Figure(unlike / faces, unit="percent").text
-    text = (
-        f"Not like the training data: {unlike:,} of {faces:,} validation faces ({share}), which is so by construction."
-    )
+    text = f"Not like the training data: {unlike:,} of {faces:,} validation faces ({share}); so it is by construction."
     where = "a run's folder does not hold it; docs/reliability.md has it for the bundled runs"
     return Text(text), NotMeasured("how many test faces are not like the training data", why=where)
 

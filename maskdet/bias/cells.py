@@ -30,7 +30,16 @@ def label_title(label: object) -> str:
 
 
 def reasons_of(table: pd.DataFrame) -> list[str]:
-    """Why figures of a table have no interval, or are none: each reason once, as a sentence."""
+    """Why figures of a table have no interval, or are none: each reason once, as a sentence.
+
+    Of reasons that differ in what stands behind the colon alone, such as a number of faces, that is left out.
+    """
     if "reason" not in table:
         return []
-    return list(dict.fromkeys(f"{str(reason).rstrip('.')}." for reason in table["reason"].fillna("") if reason))
+    kinds: dict[str, set[str]] = {}
+    for reason in dict.fromkeys(str(reason).rstrip(".") for reason in table["reason"].fillna("") if reason):
+        kinds.setdefault(reason.partition(":")[0], set()).add(reason)
+    said = [
+        reasons.pop() if len(reasons) == 1 else f"{kind} where no interval stands" for kind, reasons in kinds.items()
+    ]
+    return [f"{reason[:1].upper()}{reason[1:]}." for reason in said]
