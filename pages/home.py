@@ -66,6 +66,7 @@ def main() -> None:
         )
     if not has_faces(workspace):
         st.caption("No dataset was scanned yet. The other pages show a small synthetic sample set until then.")
+    st.page_link("pages/bias.py", label="Can the score be believed, and for whom?", icon=":material/balance:")
     st.page_link("pages/datasets.py", label="Scan a dataset of your own", icon=":material/add_photo_alternate:")
 
 

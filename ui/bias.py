@@ -1,12 +1,13 @@
 """The head of the Bias page: which runs and data, the answer in a sentence or two, and the jobs that measure."""
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
+import pandas as pd
 import streamlit as st
 
 from maskdet.bias.attributes import ATTRIBUTES
-from maskdet.bias.groups import GroupOptions
+from maskdet.bias.groups import GroupOptions, GroupReport
 from maskdet.jobs import list_jobs
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
@@ -111,6 +112,13 @@ def attribute_title(name: str) -> str:
     return ATTRIBUTES[name].title if name in ATTRIBUTES else name
 
 
+def surest_gap(reports: Mapping[str, GroupReport]) -> tuple[str, dict[str, Any]] | None:
+    """The attribute and row of the gap that chance explains least, the larger one of two alike; None without any."""
+    rows = [(name, row) for name, report in reports.items() for row in report.gaps.to_dict("records")]
+    gaps = [(name, row) for name, row in rows if row["verdict"] == "gap"]
+    return min(gaps, key=lambda gap: (gap[1]["p_adjusted"], -gap[1]["difference"]), default=None)
+
+
 def needs_run(lab: Lab) -> bool:
     """True, and a sentence with a way on, where no run is chosen that a view could show."""
     if lab.focus is not None:
@@ -170,14 +178,15 @@ def _of_run(lab: Lab) -> str:
     reports = reports_of(lab.workspace, lab.focus, GroupOptions())
     if not reports:
         return ""
-    looked_for = [(name, row) for name, report in reports.items() for row in report.gaps.itertuples()]
-    gaps = [(name, row) for name, row in looked_for if row.verdict == "gap"]
+    gaps = pd.concat([report.gaps for report in reports.values()])
+    found = int((gaps["verdict"] == "gap").sum())
     run = plain(lab.labels[lab.focus.id])
-    if not gaps:
-        return f"**{run}.** None of the {len(looked_for)} gaps between groups that were looked for is more than chance."
-    name, row = max(gaps, key=lambda gap: abs(gap[1].difference))
-    more = f" It is the largest of {len(gaps)} gaps; {len(looked_for)} were looked for." if len(gaps) > 1 else ""
-    return f"**{run}, by {plain(attribute_title(name).lower())}.** {sentence(row.sentence)}{more}"
+    surest = surest_gap(reports)
+    if surest is None:
+        return f"**{run}.** None of the {len(gaps)} gaps between groups that were looked for is more than chance."
+    name, row = surest
+    more = f" It is the surest of {found} gaps; {len(gaps)} were looked for." if found > 1 else ""
+    return f"**{run}, by {plain(attribute_title(name).lower())}.** {sentence(row['sentence'])}{more}"
 
 
 def _start_button(workspace: Workspace, command: list[str], title: str) -> None:

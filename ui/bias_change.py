@@ -209,7 +209,7 @@ def _show_tones(lab: Lab, found: Found) -> None:
     names = list(dict.fromkeys(table["transformation"]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
-            "Change", names, index=names.index(DARK) if DARK in names else 0, width=300, key="bias_change_tone",
+            "Change", names, index=names.index(LIGHT) if LIGHT in names else 0, width=300, key="bias_change_tone",
             format_func=lambda one: TRANSFORMATIONS[one].title, persist_state="session",
         )  # fmt: skip
         labels = [label for label in CLASSES if label in TRANSFORMATIONS[name].applies_to]

@@ -18,12 +18,10 @@ from ui.charts import LABEL_COLOURS, LABEL_TITLES
 from ui.results_charts import GREY, SYMBOLS
 
 NO_BAR: Final = {"displayModeBar": False}
-#: A mask colour is drawn as what it is; those that are nearly the page's own get a rim.
+#: A mask colour is drawn as what it is (names of `maskdet.bias.mask_colour.COLOURS`).
 MASK_PAINTS: Final = {
-    "white": "#F4F4F0", "light": "#E3E3DE", "grey": "#9A9A9A", "gray": "#9A9A9A", "black": "#222222", "blue": "#3B7DD8",
-    "light blue": "#8EC4EE", "green": "#3E9B5B", "cyan": "#4CB8C4", "turquoise": "#4CB8C4", "red": "#C8372D",
-    "pink": "#E797B5", "purple": "#7B5EA7", "yellow": "#E5C846", "orange": "#E08A2E", "brown": "#8A5A36",
-    "skin": "#D9A988", "skin-coloured": "#D9A988", "beige": "#D9C2A3",
+    "white": "#F4F4F0", "grey": "#9A9A9A", "black": "#222222", "blue": "#3B7DD8", "green": "#3E9B5B",
+    "red or pink": "#D4576B", "yellow or brown": "#B98A3C", "skin-coloured": "#E0B594", "patterned": "#B9C2C8",
 }  # fmt: skip
 _MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
 _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
@@ -31,6 +29,7 @@ _WIDTH: Final = 30  # characters of a line's name
 _MOST_POINTS: Final = 2500
 _DARK_ABOVE: Final = 0.68  # of the heatmap's scale: cells on which white is read best
 _LINE: Final = 19  # px that one series of a line takes
+_NARROW, _MANY = 14, 3  # the same where there are many
 
 
 @dataclass(frozen=True)
@@ -184,6 +183,7 @@ def tone_scatter(tones: pd.DataFrame, light: float, yellow: float, seed: int = 0
     ):  # fmt: skip
         figure.add_annotation(
             x=x, y=y, xref="paper", yref="paper", showarrow=False, text=f"<b>{words}: {inside.mean():.0%}</b>",
+            bgcolor="#1d2b30", font={"color": "#ffffff"}, borderpad=3, opacity=0.85,
             xanchor="left" if x < 0.5 else "right", yanchor="top" if y > 0.5 else "bottom",
         )  # fmt: skip
     figure.update_layout(margin=_MARGIN | {"t": 36}, height=380, legend=_LEGEND, dragmode=False)
@@ -221,7 +221,7 @@ def spread_chart(values: pd.DataFrame, title: str) -> go.Figure:
         boxgroupgap=0.25,
     )  # fmt: skip
     figure.update_xaxes(title=title, fixedrange=True, zeroline=False)
-    figure.update_yaxes(fixedrange=True, autorange="reversed", showgrid=False)
+    figure.update_yaxes(type="category", fixedrange=True, autorange="reversed", showgrid=False)
     return figure
 
 
@@ -241,7 +241,8 @@ def mask_colour_chart(counts: pd.DataFrame) -> go.Figure:
         figure.add_bar(
             x=mine / total.reindex(rows), y=[f"{_wrapped(row, 20)}" for row in rows], orientation="h",
             name=_name(colour), customdata=np.column_stack([mine, total.reindex(rows)]),
-            marker={"color": MASK_PAINTS.get(colour, GREY), "line": {"color": GREY, "width": 1}},
+            marker={"color": MASK_PAINTS.get(colour, GREY), "line": {"color": GREY, "width": 1},
+                    "pattern": {"shape": "x" if colour == "patterned" else ""}},
             hovertemplate=f"{_name(colour)}: %{{x:.1%}}, %{{customdata[0]:,}} of %{{customdata[1]:,}}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
@@ -250,7 +251,7 @@ def mask_colour_chart(counts: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
     figure.update_xaxes(title="share of the faces whose mask colour was measured", tickformat=".0%", fixedrange=True,
                         range=[0, 1])  # fmt: skip
-    figure.update_yaxes(fixedrange=True, autorange="reversed", showgrid=False)
+    figure.update_yaxes(type="category", fixedrange=True, autorange="reversed", showgrid=False)
     return figure
 
 
@@ -277,7 +278,7 @@ def _text(names: "pd.Series[str]") -> list[str]:
 
 
 def _height(line: str, series: int) -> int:
-    return max(40 if "<br>" not in _wrapped(line) else 58, _LINE * series + 8)
+    return max(40 if "<br>" not in _wrapped(line) else 58, (_LINE if series < _MANY else _NARROW) * series + 8)
 
 
 def _intervals(rows: pd.DataFrame, percent: bool) -> list[str]:

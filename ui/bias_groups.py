@@ -10,7 +10,7 @@ from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.bias.groups import METRICS, GroupOptions, GroupReport
 from maskdet.reports import with_interval
 from maskdet.runs import Run
-from ui.bias import attribute_title, choose_one, needs_run
+from ui.bias import attribute_title, choose_one, needs_run, surest_gap
 from ui.bias_charts import NO_BAR, interval_chart
 from ui.bias_data import Lab, reports_of
 from ui.bias_group_faces import show_group_faces
@@ -49,10 +49,12 @@ def show_groups(lab: Lab) -> None:
         return
     _show_overview(lab, reports)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        attribute = choose_one("Groups by", names, "bias_attribute", attribute_title, _first(reports[lab.pair[0].id]))
+        first, row = surest_gap(reports[lab.pair[0].id]) or (None, None)
+        attribute = choose_one("Groups by", names, "bias_attribute", attribute_title, first)
         metric = st.segmented_control(
-            "Metric", list(METRICS), default="accuracy", required=True, format_func=METRIC_TITLES.__getitem__,
-            key="bias_metric", persist_state="session", help=METRIC_HELP, wrap=True,
+            "Metric", list(METRICS), default=row["metric"] if row else "accuracy", required=True,
+            format_func=METRIC_TITLES.__getitem__, key="bias_metric", persist_state="session", help=METRIC_HELP,
+            wrap=True,
         )  # fmt: skip
     known = [(run, reports[run.id][attribute]) for run in lab.pair if attribute in reports[run.id]]
     _show_attribute(lab, known, attribute, metric)
@@ -95,17 +97,6 @@ def within_table(report: GroupReport, metric: str) -> pd.DataFrame:
     table = rows.assign(cell=cells).pivot_table(index="dataset", columns="group", values="cell", aggfunc="first")
     order = [group for group in report.groups["group"] if group in table.columns]
     return table[order].fillna("no face").reset_index().rename(columns={"dataset": "Dataset"})
-
-
-def _first(reports: Reports) -> str | None:
-    """The attribute with the largest gap, None without one."""
-    gaps = [
-        (row["difference"], name)
-        for name, report in reports.items()
-        for row in report.gaps.to_dict("records")
-        if row["verdict"] == "gap"
-    ]
-    return max(gaps)[1] if gaps else None
 
 
 def _choose_options(lab: Lab) -> GroupOptions:
@@ -159,13 +150,7 @@ def _show_attribute(lab: Lab, known: list[tuple[Run, GroupReport]], attribute: s
         gap = report.gap(metric)
         name = f"**{plain(lab.labels[run.id])}** " if len(known) > 1 else ""
         st.markdown(f"{_VERDICTS[gap['verdict']]} {name}{sentence(gap['sentence'])}")
-    few = [
-        f"{plain(row['group'])} ({sentence(row['reason'])})"
-        for row in known[0][1].groups.to_dict("records")
-        if isinstance(row["reason"], str) and row["reason"]
-    ]
-    if few:
-        st.caption(f"Not shown, or without interval: {'; '.join(few)}.")
+    _show_reasons(known[0][1], metric)
     unknown = [
         f"{row.faces:,} of {row.of:,} faces {LABEL_TITLES[row.label].lower()}"
         for row in known[0][1].left_out.itertuples()
@@ -174,6 +159,14 @@ def _show_attribute(lab: Lab, known: list[tuple[Run, GroupReport]], attribute: s
     if unknown:
         st.caption(f"In no group, since it is not known of them: {' and '.join(unknown)}.")
     _show_figures(lab, known)
+
+
+def _show_reasons(report: GroupReport, metric: str) -> None:
+    """Why groups have no figure, or no interval, of a metric; those with the same reason together."""
+    rows = report.groups[report.groups[f"{metric}_low"].isna() & (report.groups["reason"] != "")]
+    said = [f"{', '.join(map(plain, of['group']))} ({sentence(why)})" for why, of in rows.groupby("reason", sort=False)]
+    if said:
+        st.caption(f"Not shown, or without interval: {'; '.join(said)}.")
 
 
 def _show_figures(lab: Lab, known: list[tuple[Run, GroupReport]]) -> None:

@@ -98,7 +98,11 @@ def _show_left_out(left_out: pd.DataFrame) -> None:
         names = [name for name in left_out.columns if name not in _FACTS]
         table = left_out[left_out["dataset"] == _ALL].set_index("label")[names].T
         table = table[table.sum(axis=1) > 0].rename(columns=LABEL_TITLES).rename_axis("Why").reset_index()
-        st.dataframe(table, hide_index=True, height="content")
+        st.dataframe(
+            table, hide_index=True, height="content",
+            column_config={"Why": st.column_config.TextColumn(width="large")}
+            | {title: st.column_config.NumberColumn(format="localized", width="small") for title in _LABELS},
+        )  # fmt: skip
     few = left_out["interval_reason"].fillna("") if "interval_reason" in left_out else []
     for reason in dict.fromkeys(str(why) for why in few if why):
         st.caption(sentence(reason))
