@@ -9,6 +9,7 @@ from maskdet.bias.regions import (
     FaceGeometry,
     background,
     face_coordinates,
+    forehead_in_picture,
     lower_face,
     middle_of_mask,
     upper_face,
@@ -47,6 +48,15 @@ def test_upper_face_is_forehead_root_of_the_nose_and_cheeks_under_the_eyes():
     assert region[70:77, 86:112].all()
     assert not region[70:77, 70:81].any()
     assert not region[79:].any()
+
+
+@pytest.mark.parametrize(("up", "share"), [(0, 1), (-29, 0.5), (-60, 0)])
+def test_how_much_of_the_forehead_the_picture_shows(up, share):
+    # It is 21.5 px high, from row 18 to 39.5; 29 px further up, the picture's edge cuts it in its middle.
+    given = geometry()
+    box = (15.0, 5.0 + up, 135.0, 145.0 + up)
+    moved = FaceGeometry(given.landmarks + np.array((0, up), np.float32), box, found=True)
+    assert forehead_in_picture(moved) == pytest.approx(share, abs=0.03)
 
 
 def test_lower_face_begins_higher_on_the_nose_than_on_the_cheeks():

@@ -99,6 +99,15 @@ def upper_face(geometry: FaceGeometry) -> Region:
     return np.asarray(region & ~background(geometry))
 
 
+def forehead_in_picture(geometry: FaceGeometry) -> float:
+    """How much of the forehead's area, 0..1, the picture shows: tight crops end at the brows."""
+    across, down = face_coordinates(geometry)
+    (a, b), (c, d) = (((grid[0, 1] - grid[0, 0]), (grid[1, 0] - grid[0, 0])) for grid in (across, down))
+    _, half, upper, lower = _FOREHEAD
+    whole = 2 * half * (lower - upper) / abs(a * d - b * c)  # in px
+    return float(min(_within(across, down, _FOREHEAD).sum() / whole, 1))
+
+
 def lower_face(geometry: FaceGeometry) -> Region:
     """Nose, mouth, chin and lower cheeks: where a mask lies. Shape (150, 150)."""
     across, down = face_coordinates(geometry)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskdet.bias.colour import Floats, Lab, chroma, dominant_colours, hue_angle, near, to_lab
-from maskdet.bias.regions import FaceGeometry, face_coordinates, upper_face
+from maskdet.bias.regions import FaceGeometry, face_coordinates, forehead_in_picture, upper_face
 from maskdet.errors import MaskDetError
 from maskdet.photos import FACE_SIZE, RgbImage
 
@@ -70,6 +70,9 @@ class SkinOptions:
         Of the region, and on the 150x150 face, that must be skin.
     part_share : float
         A part of the face in which so much is skin agrees; two of forehead, nose root and cheeks must.
+    least_forehead, hidden_share : float
+        Share of the forehead that the picture must show. Where it does not, or the forehead is covered, both others
+        must agree by this share: around the eyes lie shadow, brows and the frames of glasses.
     darkest : float
         L* of the skin below which 8 bits hold no colour.
     darkest_photo : float
@@ -102,6 +105,8 @@ class SkinOptions:
     least_share: float = 0.08
     least_pixels: int = 100
     part_share: float = 0.25
+    least_forehead: float = 0.3
+    hidden_share: float = 0.6
     darkest: float = 10.0
     darkest_photo: float = 30.0
     most_clipped: float = 0.5
@@ -112,7 +117,9 @@ class SkinOptions:
 
     def __post_init__(self) -> None:
         """Refuse what can never be met."""
-        if not all(0 <= share <= 1 for share in (self.least_share, self.part_share, self.most_clipped)):
+        if not all(
+            0 <= share <= 1 for share in (self.least_share, self.part_share, self.hidden_share, self.most_clipped)
+        ):
             raise MaskDetError("Shares of the skin lie between 0 and 1.")
         empty = any(low >= high for low, high in (self.pixel_hues, self.hues))
         if empty or self.near_lightness <= 0 or self.near_colour <= 0:
@@ -222,7 +229,8 @@ def measure_skin(
     if plausible.sum() < options.least_pixels:
         return _not_measurable(NO_SKIN, float(plausible.mean()))
     parts = _parts(down)
-    colour, agreed, doubtful = _common_colour(lab, plausible, parts, options)
+    bare = forehead_in_picture(geometry) >= options.least_forehead
+    colour, agreed, doubtful = _common_colour(lab, plausible, parts, options, bare=bare)
     skin = plausible & near(lab, colour, options.near_lightness, options.near_colour)
     reason = "" if agreed else PARTS_DIFFER
     reason = reason or _skin_reason(lab, skin, plausible & _in_any_light(lab, colour, options), across, options)
@@ -270,9 +278,11 @@ def _parts(down: Floats) -> npt.NDArray[np.int64]:
 
 
 def _common_colour(
-    lab: Lab, plausible: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], options: SkinOptions
+    lab: Lab, plausible: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], options: SkinOptions, *, bare: bool
 ) -> tuple[Lab, bool, bool]:
     """Of the colours that are frequent, the one that most of two parts of the face have.
+
+    ``bare`` says that the forehead is in the picture; it is still covered where it has another colour.
 
     Also whether enough of both has it, and whether it is doubtful that it is skin: hair, brows and dark glasses may be
     on two parts too, and lie beside skin that is much lighter. White cloth is no such sign.
@@ -288,10 +298,12 @@ def _common_colour(
     shares[:, counts < _FEW] = 0
     agreed = np.sort(shares, axis=1)[:, 1]  # what the second best part still has of it
     best = int(np.argmax(agreed))
+    bare = bare and shares[best, 0] >= options.part_share
+    enough = agreed[best] >= (options.part_share if bare else options.hidden_share)
     lighter = colours[:, 0] - colours[best, 0] > options.most_lighter
     lighter &= chroma(colours) >= _SURELY_COLOURED * colours[:, 0]
     doubtful = lighter.any() and shares[lighter].max() >= options.lighter_share
-    return colours[best], bool(agreed[best] >= options.part_share), bool(doubtful)
+    return colours[best], bool(enough), bool(doubtful)
 
 
 def _in_any_light(lab: Lab, colour: Lab, options: SkinOptions) -> npt.NDArray[np.bool_]:
