@@ -65,7 +65,7 @@ def _jpeg(name: str) -> bytes:
 def _astronaut() -> RgbImage:
     from skimage.data import astronaut
 
-    return np.asarray(astronaut(), dtype=np.uint8)  # type: ignore[no-untyped-call]  # scikit-image has no types
+    return np.asarray(astronaut(), dtype=np.uint8)
 
 
 def _masked_astronaut() -> RgbImage:

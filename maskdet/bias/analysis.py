@@ -15,11 +15,12 @@ import pandas as pd
 from maskdet.bias.findings import DataFindings, RunFindings
 from maskdet.bias.store import find_path, own_path
 from maskdet.compare import own_faces
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import load_faces
+from maskdet.labels import CLASSES
 from maskdet.models import require_model
 from maskdet.progress import Progress, part_of, silent
-from maskdet.runs import Run
+from maskdet.runs import Run, list_runs
 from maskdet.split import Split, load_split
 from maskdet.workspace import Workspace, read_table, write_table
 
@@ -94,6 +95,28 @@ def affordable(model: str, weights: str | None = None) -> tuple[str, dict[str, A
     return model, {"frozen": True, "cut": "mixed8", "weights": weights or "imagenet"}
 
 
+def default_run(workspace: Workspace) -> Run | None:
+    """The run to look at where none is named: of those trained on the split in force the best, a bundled one first.
+
+    None where there is no such run. Which is the best is told by macro F1 on test faces, so its figures flatter it a
+    little; name a run to look at it without that.
+    """
+    fingerprint = load_split(workspace, load_faces(workspace)).fingerprint
+    runs = [run for run in list_runs(workspace) if run.fingerprint == fingerprint and run.pool == "main"]
+    return max(runs, key=lambda run: (run.is_bundled, run.metrics["macro_f1"] or 0.0), default=None)
+
+
+def require_faces(workspace: Workspace, run: Run) -> None:
+    """Raise MaskDetError unless the test faces of a run are in this workspace: its photos are looked at again."""
+    known = set(load_faces(workspace).table["face_id"])
+    lacking = [face_id for face_id in own_faces(run)["face_id"] if face_id not in known]
+    if lacking:
+        raise MaskDetError(
+            f"{len(lacking):,} test faces of {run.id} are not in this workspace, such as {lacking[0]}: scan its "
+            "datasets first, or name another run."
+        )
+
+
 def analyse_data(workspace: Workspace, options: LabOptions | None = None, progress: Progress = silent) -> DataFindings:
     """Measure what the split in force offers a model beside masks, and keep it.
 
@@ -131,6 +154,7 @@ def analyse_run(
     """
     options = options or LabOptions()
     workspace.ensure_writable()
+    require_faces(workspace, run)
     measures = {"appearance": _appearance_of, "counterfactuals": _counterfactuals, "attention": _attention}
     steps = [
         (part, partial(measure, workspace, run, options)) for part, measure in measures.items() if options.wants(part)
@@ -157,7 +181,7 @@ def data_findings(workspace: Workspace, fingerprint: str) -> DataFindings:
     found = load_shortcuts(shortcuts) if shortcuts else None
     return DataFindings(
         fingerprint,
-        len(found.scores) if found else 0,
+        len(found.scores) if found else _faces(workspace, fingerprint),
         found,
         tuple(load_cross(path) for path in crossed if path),
         read_table(left_out) if left_out else None,
@@ -210,6 +234,15 @@ def _in_turn(steps: Sequence[Step], progress: Progress) -> None:
         progress(1000 * number, total, title)
         step(part_of(progress, 1000 * number, total, title))
     progress(total, total, "all is measured")
+
+
+def _faces(workspace: Workspace, fingerprint: str) -> int:
+    """Faces of a split that models tell apart; 0 where it is not in this workspace."""
+    try:
+        table = load_split(workspace, load_faces(workspace), fingerprint).table
+    except WorkspaceError:
+        return 0
+    return int(table["label"].isin(CLASSES).sum())
 
 
 def _known(

@@ -4,7 +4,16 @@ An error a person can act on is one line on stderr and exit status 1 (2 for a wr
 stdout; progress and timing go to stderr.
 """
 
-from maskdet.cli import attribution, card, data, mistakes, models, photos, reliability  # each registers its commands
+from maskdet.cli import (  # each registers its commands
+    attribution,
+    bias,
+    card,
+    data,
+    mistakes,
+    models,
+    photos,
+    reliability,
+)
 from maskdet.cli.shared import main
 
-__all__ = ["attribution", "card", "data", "main", "mistakes", "models", "photos", "reliability"]
+__all__ = ["attribution", "bias", "card", "data", "main", "mistakes", "models", "photos", "reliability"]

@@ -25,7 +25,10 @@ def bias(
     context: typer.Context,
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN|data", help="Runs' ids, models' names, or data. [default: data and the best run]"),
+        typer.Argument(
+            metavar="RUN|data",
+            help="Runs' ids, models' names, or data. [default: data, and the best run of the split in force]",
+        ),
     ] = None,
     part: Annotated[
         list[str] | None,
@@ -53,18 +56,20 @@ def bias(
     home: HomeOption = None,
 ) -> None:
     """Measure what the data offers beside masks, and whom a run fails; print it, or write it as a report."""
-    from maskdet.bias.analysis import analyse_data, analyse_run
+    from maskdet.bias.analysis import analyse_data, analyse_run, default_run, require_faces
     from maskdet.runs import find_run
 
     workspace = workspace_of(context, home)
     options = _options(part, cross, weights, sample, seed, again)
-    named = what or [DATA, find_run(workspace).id]
-    runs = [find_run(workspace, name) for name in named if name != DATA]
+    best = None if what else default_run(workspace)
+    runs = [find_run(workspace, name) for name in what if name != DATA] if what else [best] if best else []
+    for run in runs:
+        require_faces(workspace, run)
     data: DataFindings | None = None
     for model in dict.fromkeys([*(run.model_name for run in runs), *(model for model, _ in options.cross)]):
         prepare(model)
     with progress_bar() as progress:
-        if DATA in named:
+        if not what or DATA in what:
             data = analyse_data(workspace, options, progress)
         found = [analyse_run(workspace, run, options, progress) for run in runs]
     if data is not None:

@@ -190,7 +190,7 @@ class InceptionV3(NetworkModel):
             return super().predict_faces(faces, progress)
         kernel, bias = self.network.get_layer(_LOGIT).get_weights()
         known = self._features_by_part(self.network, {"judged": faces}, progress)["judged"]
-        return (known @ kernel + bias)[:, 0].astype(np.float64)
+        return np.asarray((known @ kernel + bias)[:, 0], dtype=np.float64)
 
     def _frozen(self, data: FitData, seed: int, progress: Progress) -> tuple[Any, dict[str, npt.NDArray[np.float32]]]:
         """The network with ImageNet's weights, and the features of each part of the data."""
