@@ -87,11 +87,7 @@ def measure_appearance(
     table = faces.table.loc[faces.table["face_id"].isin(wanted), _NEEDED]
     if len(missing := wanted.difference(pd.Index(table["face_id"]))):
         raise WorkspaceError(f"Face {missing[0]} is not in this workspace: scan its dataset again.")
-    pending = []
-    for shard, rows in table.groupby("shard", sort=True):
-        known = _known(_path(workspace, str(shard)))
-        if len(rows := rows[~rows["face_id"].isin(_valid(known, rows)["face_id"])]):
-            pending.append(rows)
+    pending = _pending(workspace, table)
     done, total = len(table) - sum(map(len, pending)), len(table)
     progress(done, total, "measuring appearance")
     if jobs is None:
@@ -188,6 +184,16 @@ def not_measurable(appearance: pd.DataFrame, table: pd.DataFrame, what: str = "s
             lines.append({"label": label, "dataset": dataset, **_left_out(part, part[f"{what}_reason"], reasons)})
     names = ["label", "dataset", "faces", "not_measurable", "share", "low", "high", "interval_reason", *reasons]
     return pd.DataFrame(lines, columns=names)
+
+
+def _pending(workspace: Workspace, table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows that are not measured yet, shard by shard."""
+    pending = []
+    for shard, rows in table.groupby("shard", sort=True):
+        known = _valid(_known(_path(workspace, str(shard))), rows)
+        if len(rows := rows[~rows["face_id"].isin(known["face_id"])]):
+            pending.append(rows)
+    return pending
 
 
 def _left_out(rows: pd.DataFrame, reason: "pd.Series[str]", reasons: tuple[str, ...]) -> dict[str, Any]:
