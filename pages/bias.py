@@ -1,6 +1,7 @@
 """Bias: can a score be believed, and for whom? Shortcuts of the data, gaps between groups, where models look."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import streamlit as st
@@ -43,7 +44,7 @@ def main() -> None:
         "View", list(VIEWS), default="Shortcuts", required=True, key="bias_view", persist_state="session",
         label_visibility="collapsed", wrap=True,
     )  # fmt: skip
-    VIEWS[view](lab)
+    show(partial(VIEWS[view], lab))
     with of_run:  # last: judging a run by all attributes takes some seconds, once
         show_run_headline(lab)
 

@@ -241,6 +241,7 @@ def test_uploaded_attributes_with_unknown_ids(home: Workspace, monkeypatch: pyte
     fine(app.file_uploader(key="bias_upload").set_value([("mine.csv", text.encode(), "text/csv")]).run())
     assert "100 faces have" in app.success[0].value
     assert "Unknown: 1 of the names" in texts(app)
+    assert not any("names none" in warning.value for warning in app.warning)
     assert app.dataframe[0].value["name"].tolist() == ["nobody.png"]
     assert "<b>side</b>" in app.selectbox(key="bias_attribute").options
     choose(app, "bias_attribute", "<b>side</b>")
@@ -335,13 +336,18 @@ def test_other_data_in_force_can_be_chosen(home: Workspace, monkeypatch: pytest.
     assert buttons(app) == ["Measure shortcuts"]
 
 
-def test_a_damaged_result_is_a_sentence(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_result_is_a_sentence_and_other_views_remain(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     measured(home, two_runs(home))
     own_path(home, "abc", SHORTCUTS).write_text("{}")
     monkeypatch.setenv("MASKDET_HOME", str(home.home))
     app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/bias.py").run()
     assert not app.exception
     assert "shortcuts.json" in app.error[0].value
+    choose(app, "bias_view", "Counterfactuals")
+    assert "shortcuts.json" in app.markdown[0].value
+    assert charts(app)
 
 
 def test_jobs_are_shown_while_they_work_or_failed(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from maskdet.errors import MaskDetError
 from maskdet.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = ["home", "datasets", "quality", "augmentation", "training", "results", "explain"]
+PAGES = ["home", "datasets", "quality", "augmentation", "training", "results", "bias", "explain"]
 TITLES = dict(zip(PAGES, ["MaskDet", *map(str.title, PAGES[1:-1]), "Explain a photo"], strict=True))
 
 
@@ -33,14 +33,14 @@ def says_synthetic(app: AppTest) -> bool:
     return any("ynthetic" in f"{getattr(text, 'label', '')} {text.value}" for text in texts)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "results"])  # there, the bundled run is real
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("results", "bias")])  # real bundled runs
 def test_with_the_sample_set_every_page_says_synthetic(page: str, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = visit(page, drawn, monkeypatch)
     assert_fine(app, page)
     assert says_synthetic(app)
 
 
-@pytest.mark.parametrize("page", ["home", "results", "explain"])
+@pytest.mark.parametrize("page", ["home", "results", "bias", "explain"])
 def test_a_first_visit_draws_nothing_where_no_faces_are_needed(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +105,7 @@ CORE_CALLS = {
     "augmentation": "ui.cached.load_faces",
     "training": "ui.cached.load_faces",
     "results": "ui.cached.list_runs",
+    "bias": "ui.cached.list_runs",
     "explain": "ui.cached.list_runs",
 }
 

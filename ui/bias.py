@@ -8,6 +8,7 @@ import streamlit as st
 
 from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.bias.groups import GroupOptions, GroupReport
+from maskdet.errors import MaskDetError
 from maskdet.jobs import list_jobs
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
@@ -39,7 +40,7 @@ def choose_lab(workspace: Workspace, runs: list[Run]) -> Lab:
 
 def show_data_headline(lab: Lab) -> None:
     """What of the label can be told without looking at masks."""
-    said = _of_data(lab)
+    said = _or_why_not(_of_data, lab)
     if said:
         st.markdown(said)
     else:
@@ -51,7 +52,7 @@ def show_data_headline(lab: Lab) -> None:
 
 def show_run_headline(lab: Lab) -> None:
     """Whom the run in focus fails; judging it by all attributes takes some seconds, once."""
-    said = _of_run(lab)
+    said = _or_why_not(_of_run, lab)
     if said:
         st.markdown(said)
 
@@ -158,6 +159,14 @@ def _choose_data(of_run: str, force: str) -> str:
         "Data", list(titles), default=of_run, required=True, format_func=lambda name: plain(titles[name]), key=_DATA,
         persist_state="session", wrap=True, help="What the views of shortcuts, datasets and skin tone are about.",
     )  # fmt: skip
+
+
+def _or_why_not(say: Callable[[Lab], str], lab: Lab) -> str:
+    """A headline; that a result is damaged must not keep anyone from the views of others."""
+    try:
+        return say(lab)
+    except MaskDetError as error:
+        return f":material/error: {sentence(error)}"
 
 
 def _of_data(lab: Lab) -> str:

@@ -26,6 +26,7 @@ MASK_PAINTS: Final = {
 _MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
 _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _WIDTH: Final = 30  # characters of a line's name
+_ONE_LINE: Final = 24  # characters of all names of a legend that fit
 _MOST_POINTS: Final = 2500
 _DARK_ABOVE: Final = 0.68  # of the heatmap's scale: cells on which white is read best
 _LINE: Final = 19  # px that one series of a line takes
@@ -91,11 +92,13 @@ def interval_chart(
             annotation={"text": escape(guide.text), "font": {"size": 11, "color": GREY}, "yanchor": "bottom"},
             annotation_position="top",
         )  # fmt: skip
-    top = (34 if len(series) > 1 else 8) + (18 if guides else 0)
+    # In a narrow window, the names of the legend take two lines.
+    legend = 0 if len(series) < 2 else 34 if sum(map(len, series)) < _ONE_LINE else 54
+    top = max(8, legend) + (18 if guides else 0)
     height = 52 + top + sum(_height(line, len(series)) for line in lines)
     figure.update_layout(
         margin=_MARGIN | {"t": top}, height=height, dragmode=False,
-        legend=_LEGEND | {"y": 1 + (22 if guides else 4) / max(1, height - 52 - top)},
+        legend=_LEGEND | {"yref": "container", "y": 1, "yanchor": "top"},
     )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(lines))), fixedrange=True,

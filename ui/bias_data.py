@@ -17,7 +17,7 @@ from maskdet.bias.groups import GroupOptions, GroupReport, judge_all
 from maskdet.bias.store import find_path, own_path
 from maskdet.bias.uploaded import UploadedAttributes, with_uploaded
 from maskdet.compare import own_faces, short_labels
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import has_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
@@ -220,7 +220,9 @@ def _attributes(workspace: Workspace, fingerprint: str, stamp: str) -> pd.DataFr
 
     try:
         return attributes_of(workspace, fingerprint)
-    except MaskDetError:
+    except WorkspaceError:  # damaged, which must be said
+        raise
+    except MaskDetError:  # nothing is known
         return None
 
 

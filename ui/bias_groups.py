@@ -62,6 +62,12 @@ def show_groups(lab: Lab) -> None:
     show_group_faces(lab, attribute)
 
 
+def metric_name(metric: str) -> str:
+    """A metric's title within a sentence."""
+    title = METRIC_TITLES[metric]
+    return f"{title[:1].lower()}{title[1:]}"
+
+
 def overview(reports: Reports) -> pd.DataFrame:
     """Every gap that was looked for, as text: gaps first, then those that were not found, the larger ones before."""
     rows = [
@@ -143,7 +149,7 @@ def _show_attribute(lab: Lab, known: list[tuple[Run, GroupReport]], attribute: s
     rows = pd.concat([group_rows(report, metric, lab.labels[run.id]) for run, report in known], ignore_index=True)
     share = metric != "macro_f1"
     st.plotly_chart(
-        interval_chart(rows, lab.colours, title=f"{METRIC_TITLES[metric].lower()}, 95 % intervals", percent=share),
+        interval_chart(rows, lab.colours, title=f"{metric_name(metric)}, 95 % intervals", percent=share),
         key="bias_group_chart", config=NO_BAR, alt=f"{METRIC_TITLES[metric]} by group",
     )  # fmt: skip
     for run, report in known:
@@ -186,7 +192,7 @@ def _show_within(lab: Lab, known: list[tuple[Run, GroupReport]], metric: str) ->
     with st.expander("Within each dataset", expanded=False):
         st.caption(
             f"{METRIC_TITLES[metric]} of the groups within one source: a difference that is gone here was one between "
-            "datasets."
+            "datasets. A dash: too few faces to say."
         )
         for run, report in known:
             if len(known) > 1:

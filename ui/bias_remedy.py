@@ -14,7 +14,7 @@ from maskdet.runs import Run
 from ui.bias import attribute_title, choose_one, needs_run
 from ui.bias_charts import NO_BAR, Guide, interval_chart
 from ui.bias_data import Lab, attributes_of_run, groups_of, predictions_of
-from ui.bias_groups import METRIC_HELP, METRIC_TITLES, group_rows
+from ui.bias_groups import METRIC_HELP, METRIC_TITLES, group_rows, metric_name
 from ui.cached import csv_bytes, runs_of
 from ui.charts import RUN_COLOURS
 from ui.results_data import is_whole
@@ -141,15 +141,15 @@ def _show_charts(found: Comparison, reports: tuple[GroupReport, GroupReport], me
             ignore_index=True,
         )
         st.plotly_chart(
-            interval_chart(rows, _COLOURS, title=METRIC_TITLES[metric].lower(), percent=share),
+            interval_chart(rows, _COLOURS, title=metric_name(metric), percent=share),
             key="bias_remedy_values", config=NO_BAR, alt=f"{METRIC_TITLES[metric]} by group, before and after",
         )  # fmt: skip
     with change:
         st.plotly_chart(
             interval_chart(change_rows(found, metric), {"change": _COLOURS[AFTER]}, percent=share,
-                           title=f"change of {METRIC_TITLES[metric].lower()}{', in points' if share else ''}",
+                           title=f"change of {metric_name(metric)}{', in points' if share else ''}",
                            guides=(Guide(0.0, "no change"),)),
-            key="bias_remedy_change", config=NO_BAR, alt=f"Change of {METRIC_TITLES[metric].lower()} by group",
+            key="bias_remedy_change", config=NO_BAR, alt=f"Change of {metric_name(metric)} by group",
         )  # fmt: skip
     few = [
         f"{plain(row.group)} ({plain(row.reason)})"

@@ -51,7 +51,10 @@ def _take(lab: Lab, data: bytes, file_id: str) -> None:
 
 def _show_known(known: UploadedAttributes) -> None:
     names = ", ".join(plain(name) for name in known.table.columns.drop("face_id"))
-    st.success(f"{len(known.table):,} faces have {names}.", icon=":material/check:")
+    if len(known.table):
+        st.success(f"{len(known.table):,} faces have {names}.", icon=":material/check:")
+    else:
+        st.warning("The CSV names none of the faces of the run in focus.", icon=":material/warning:")
     for title, ids in (("Unknown", known.unknown), ("Belong to several photos", known.ambiguous)):
         if ids:
             st.warning(f"{title}: {len(ids):,} of the names in the CSV.", icon=":material/help:")
