@@ -60,7 +60,7 @@ def show_run_headline(lab: Lab) -> None:
 def show_bias_jobs(workspace: Workspace) -> None:
     """The lab's jobs, while one works or where the newest did not come to its end."""
     jobs = [job for job in list_jobs(workspace) if job.command[0] == "bias"]
-    if jobs and (jobs[0].state != "finished" or any(job.is_active for job in jobs)):
+    if jobs and (jobs[0].state in ("failed", "interrupted") or any(job.is_active for job in jobs)):
         active = sum(job.is_active for job in jobs)
         show_jobs(workspace, "bias", max(1, min(active, _NEWEST)))
 
@@ -203,6 +203,8 @@ def _start_button(workspace: Workspace, command: list[str], title: str) -> None:
     if st.button(title, icon=":material/play_arrow:", key="_".join(command), disabled=active):
         start(workspace, command, QUEUE)
         st.rerun()
+    if active:
+        st.caption("It is being measured: its progress stands above the views.")
 
 
 def _ways() -> None:
