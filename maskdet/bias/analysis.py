@@ -274,8 +274,9 @@ def _shortcuts(workspace: Workspace, split: Split, options: LabOptions, progress
     known = _known(workspace, split.fingerprint, SHORTCUTS, load_shortcuts)
     if known is not None and known.options == asked and not options.again:
         return
-    measurements = measure_data(workspace, load_faces(workspace), split, progress)
-    found = probe_shortcuts(split.table, measurements, asked, progress, split.fingerprint)
+    measurements = measure_data(workspace, load_faces(workspace), split, part_of(progress, 0, 2000, "measuring"))
+    report = part_of(progress, 1000, 2000, "probing")
+    found = probe_shortcuts(split.table, measurements, asked, report, split.fingerprint)
     save_shortcuts(own_path(workspace, split.fingerprint, SHORTCUTS), found)
 
 

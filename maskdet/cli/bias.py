@@ -6,16 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from maskdet.cli.shared import HomeOption, SeedOption, app, done, prepare, workspace_of
-from maskdet.terminal import note, print_table, progress_bar
+from maskdet.terminal import print_table, progress_bar
 from maskdet.workspace import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
     from maskdet.bias.analysis import LabOptions
     from maskdet.bias.findings import DataFindings, RunFindings
     from maskdet.workspace import Workspace
 
 #: How the data is named in the place of a run.
 DATA: Final = "data"
+#: Figures by their titles: the columns of the value and of its interval.
+GROUP_METRICS: Final = {
+    title: (name, f"{name}_low", f"{name}_high")
+    for name, title in (
+        ("macro_f1", "macro F1"), ("false_mask_rate", "false mask rate"), ("false_no_mask_rate", "false no-mask rate"),
+    )
+}  # fmt: skip
+FLIPS: Final = {"turned": ("flipped", "low", "high"), "change in sd": ("change_sd", "change_sd_low", "change_sd_high")}
+HEAT: Final = {"share": ("share", "low", "high")}
 
 
 @app.command(
@@ -46,7 +59,10 @@ def bias(
     ] = None,
     sample: Annotated[int, typer.Option(min=1, help="Faces of a label for counterfactuals and attention.")] = 300,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="OUT.html", help="Write everything as one page.")
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE.html|DIR", help="Write a report; into a folder, with its tables as CSV."
+        ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure anew what is known already.")] = False,
     ship: Annotated[
@@ -109,22 +125,41 @@ def _print_run(found: "RunFindings") -> None:
     from maskdet.bias.counterfactuals import flips
 
     print(f"\n{found.run.id}")
-    for groups in found.groups.values():
-        print_table(groups.groups, digits=4)
+    for attribute, groups in found.groups.items():
+        print(f"\nBy {attribute}:")
+        print_table(_figures(groups.groups, GROUP_METRICS, ["group", "n"]))
         for sentence in groups.gaps["sentence"]:
             print(sentence)
     if found.counterfactuals is not None:
-        print_table(flips(found.counterfactuals), digits=4)
+        print("\nVerdicts that a change of the face turns:")
+        print_table(_figures(flips(found.counterfactuals), FLIPS, ["transformation", "label", "n"]))
     if found.attention is not None:
-        print_table(attention_by(found.attention), digits=4)
+        print("\nShare of the heat on the lower half of the face:")
+        print_table(_figures(attention_by(found.attention), HEAT, ["label", "outcome", "n"]))
+    print("In brackets: 95 % intervals by bootstrap of whole groups of related faces.")
+
+
+def _figures(table: "pd.DataFrame", columns: "Mapping[str, tuple[str, str, str]]", beside: list[str]) -> "pd.DataFrame":
+    """A table for the shell: each figure in one column with its interval, and why there is none."""
+    from maskdet.reports import with_interval
+
+    shown = table[beside].copy()
+    for title, names in columns.items():
+        shown[title] = [with_interval(*values) for values in table[list(names)].itertuples(index=False)]
+    return shown.assign(reason=table["reason"])
 
 
 def _write_report(path: Path, data: "DataFindings | None", runs: "list[RunFindings]") -> None:
-    from maskdet.bias.report import report_html
+    """One page; into a folder, with all tables as CSV beside it."""
+    from maskdet.bias.report import report_html, to_csvs
 
-    with replacing(path) as temporary:
-        temporary.write_text(report_html(data, runs), encoding="utf-8")
-    note(f"report written to {path}")
+    folder = path.suffix != ".html"
+    files: dict[Path, str] = {path / "report.html" if folder else path: report_html(data, runs)}
+    if folder:
+        files |= {path / name: text for name, text in to_csvs(data, runs).items()}
+    for file, text in files.items():
+        with replacing(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def _ship(workspace: "Workspace", target: Path, data: "DataFindings | None", runs: "list[RunFindings]") -> None:

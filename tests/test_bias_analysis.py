@@ -1,0 +1,215 @@
+"""The bias lab as one call, from the shell: each part measured once, kept, shown, reported and shipped."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from written_runs import predictions, write_run
+
+from maskdet.bias import analysis
+from maskdet.bias.analysis import (
+    ATTENTION,
+    ATTRIBUTES,
+    COUNTERFACTUALS,
+    NOT_MEASURABLE,
+    SHORTCUTS,
+    LabOptions,
+    affordable,
+    analyse_data,
+    analyse_run,
+    data_findings,
+    default_run,
+    run_findings,
+)
+from maskdet.bias.shipping import ship_data, ship_run
+from maskdet.cli import main
+from maskdet.errors import MaskDetError
+from maskdet.runs import Run, list_runs
+from maskdet.workspace import Workspace
+
+OPTIONS = LabOptions(sample=2)
+
+
+def shell(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["bias", *arguments])
+    return int(ended.value.code or 0)
+
+
+def svm_of(workspace: Workspace) -> Run:
+    return next(run for run in list_runs(workspace) if run.model_name == "svm" and not run.is_bundled)
+
+
+@pytest.fixture(scope="module")
+def analysed(studied: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A small study of which everything is measured; not to be changed."""
+    workspace = Workspace(tmp_path_factory.mktemp("analysed") / "home")
+    shutil.copytree(studied / "home", workspace.home)
+    said: list[tuple[int, int, str]] = []
+    analyse_data(workspace, OPTIONS, lambda *step: said.append(step))
+    analyse_run(workspace, svm_of(workspace), OPTIONS)
+    assert [done for done, _, _ in said] == sorted(done for done, _, _ in said)
+    assert {total for _, total, _ in said} == {3000}
+    assert said[-1] == (3000, 3000, "all is measured")
+    return workspace
+
+
+@pytest.fixture
+def _nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "shortcuts.probe_shortcuts", "cross_dataset.cross_datasets", "counterfactuals.counterfactuals",
+        "attention.attention",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"maskdet.bias.{name}", lambda *_a, _n=name, **_k: pytest.fail(f"{_n} was called"))
+
+
+def test_what_was_measured_is_found(analysed: Workspace) -> None:
+    run = svm_of(analysed)
+    data = data_findings(analysed, run.fingerprint)
+    assert data.faces == 90
+    assert data.shortcuts is not None
+    assert {probe.scope for probe in data.shortcuts.probes} == {"pooled", "1", "2.2", "3.2"}
+    assert [matrix.model for matrix in data.cross] == ["svm"]
+    assert set(data.cross[0].rows["train"]) == {"all", "1", "2.2", "3.2"}
+    assert data.not_measurable is not None
+    assert data.not_measurable.loc[data.not_measurable["dataset"] == "all", "faces"].tolist() == [45, 45]
+    found = run_findings(analysed, run)
+    assert found.counterfactuals is not None
+    assert found.attention is not None
+    assert found.attention.method == "occlusion"
+    assert found.groups["dataset"].groups["n"].sum() == len(found.predictions) == 8
+
+
+@pytest.mark.usefixtures("_nothing_is_measured")
+def test_nothing_is_measured_twice(analysed: Workspace) -> None:
+    analyse_data(analysed, OPTIONS)
+    analyse_run(analysed, svm_of(analysed), OPTIONS)
+
+
+def test_other_options_or_a_wish_measure_again(analysed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def measure(_workspace: Workspace, _run: Run, options: object, _progress: object) -> None:
+        asked.append(options.sample)  # type: ignore[attr-defined]
+        raise MaskDetError("measured")
+
+    monkeypatch.setattr("maskdet.bias.attention.attention", measure)
+    for options in (LabOptions(("attention",), sample=3), LabOptions(("attention",), sample=2, again=True)):
+        with pytest.raises(MaskDetError, match="measured"):
+            analyse_run(analysed, svm_of(analysed), options)
+    assert asked == [3, 2]
+
+
+def test_parts_that_are_asked_for(analysed: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "home")
+    shutil.copytree(analysed.home, workspace.home)
+    shutil.rmtree(workspace.path("bias"))
+    fingerprint = svm_of(workspace).fingerprint
+    found = analyse_data(workspace, LabOptions(parts=("appearance",)))
+    assert (found.shortcuts, found.cross) == (None, ())
+    assert found.faces == 90
+    assert [path.name for path in workspace.path("bias", fingerprint).iterdir()] == [NOT_MEASURABLE]
+
+
+def test_a_run_of_other_faces_is_refused_first(analysed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = write_run(analysed.home.parent / "elsewhere", "cnn-1", table=predictions())
+    monkeypatch.setattr(analysis, "_appearance_of", lambda *_: pytest.fail("something was measured"))
+    with pytest.raises(
+        MaskDetError, match=r"^20 test faces of cnn-1 are not in this workspace, such as [ab]/0\d+\.png"
+    ):
+        analyse_run(analysed, foreign)
+
+
+def test_the_best_run_of_the_split_in_force(analysed: Workspace) -> None:
+    chosen = default_run(analysed)
+    assert chosen is not None
+    known = [run for run in list_runs(analysed) if run.fingerprint == chosen.fingerprint and run.pool == "main"]
+    assert chosen.metrics["macro_f1"] == max(run.metrics["macro_f1"] for run in known)
+
+
+def test_uploaded_attributes_are_groups_too(analysed: Workspace) -> None:
+    run = svm_of(analysed)
+    faces = run_findings(analysed, run).predictions["face_id"]
+    uploaded = pd.DataFrame({"face_id": faces, "camera": ["a", "b"] * (len(faces) // 2)})
+    report = run_findings(analysed, run, uploaded).groups["camera"]
+    assert report.groups[["group", "n"]].values.tolist() == [["a", 4], ["b", 4]]
+
+
+def test_options() -> None:
+    with pytest.raises(MaskDetError, match="There is no part 'weather' of the bias lab; there are: appearance, short"):
+        LabOptions(parts=("weather",))
+    with pytest.raises(MaskDetError, match="The sample must be at least 1 face, not 0"):
+        LabOptions(sample=0)
+    with pytest.raises(MaskDetError, match="vgg"):
+        affordable("vgg")
+    assert affordable("svm", "a.h5") == ("svm", {})
+    assert affordable("inceptionv3", "a.h5")[1] == {"frozen": True, "cut": "mixed8", "weights": "a.h5"}
+
+
+# --- shipping --------------------------------------------------------------------------------------------------------
+
+
+def test_figures_ship_and_attributes_of_test_faces_alone(analysed: Workspace, tmp_path: Path) -> None:
+    run = svm_of(analysed)
+    ship_data(analysed, run.fingerprint, tmp_path)
+    ship_run(analysed, run, tmp_path)
+    folder = tmp_path / "bias" / run.fingerprint
+    assert {path.name for path in folder.iterdir()} == {
+        SHORTCUTS, "shortcuts.parquet", "cross-dataset-svm.json", NOT_MEASURABLE, ATTRIBUTES, run.id,
+    }  # fmt: skip
+    assert {path.name for path in (folder / run.id).iterdir()} == {
+        COUNTERFACTUALS, "counterfactuals.parquet", ATTENTION, "attention.parquet", "attention.npz",
+    }  # fmt: skip
+    test = run.predictions.loc[run.predictions["split"] == "test", "face_id"]
+    assert set(pd.read_parquet(folder / ATTRIBUTES)["face_id"]) == set(test)
+    ship_run(analysed, run, tmp_path)  # once more: the same faces, once
+    assert sorted(pd.read_parquet(folder / ATTRIBUTES)["face_id"]) == sorted(test)
+
+
+def test_what_ships_is_found_without_a_workspace(
+    analysed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = svm_of(analysed)
+    ship_data(analysed, run.fingerprint, tmp_path / "study")
+    ship_run(analysed, run, tmp_path / "study")
+    monkeypatch.setattr("maskdet.bias.store.SHIPPED", tmp_path / "study/bias")
+    empty = Workspace(tmp_path / "empty")
+    assert data_findings(empty, run.fingerprint).faces == 90
+    found = run_findings(empty, run)
+    assert found.counterfactuals is not None
+    assert "brightness" in found.groups
+    assert not empty.home.exists()
+
+
+# --- from the shell --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_nothing_is_measured")
+def test_the_shell_prints_and_reports(analysed: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = svm_of(analysed)
+    common = ["--home", str(analysed.home), "--sample", "2"]
+    assert shell("data", run.id, *common, "--report", str(tmp_path / "out")) == 0
+    said = capsys.readouterr().out
+    assert "Macro F1 of svm, trained on a dataset and tested on another:" in said
+    assert f"\n{run.id}\n" in said
+    assert "By dataset:" in said
+    assert "too few to say: 2 faces" in said
+    assert (tmp_path / "out/report.html").read_text().startswith("<!doctype html>")
+    assert {"shortcuts.csv", "cross-dataset-svm.csv", f"{run.id}-flips.csv"} <= {
+        p.name for p in (tmp_path / "out").iterdir()
+    }
+    more = ["--report", str(tmp_path / "one.html"), "--ship", str(tmp_path / "study")]
+    assert shell(run.id, *common, *more) == 0
+    assert run.id in (tmp_path / "one.html").read_text()
+    assert (tmp_path / "study/bias" / run.fingerprint / run.id / ATTENTION).is_file()
+
+
+def test_errors_in_the_shell(analysed: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    for command, sentence in (
+        (["nothing"], "There is no run 'nothing'"),
+        (["data", "--part", "weather"], "There is no part 'weather' of the bias lab"),
+        (["data", "--cross", "vgg"], "vgg"),
+    ):
+        assert shell(*command, "--home", str(analysed.home)) == 1
+        assert sentence in capsys.readouterr().err
