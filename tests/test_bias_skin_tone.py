@@ -24,6 +24,7 @@ from maskdet.bias.skin_tone import (
     could_be_skin,
     is_light,
     is_yellow,
+    light,
     measure_skin,
     signed_hue,
     tone_category,
@@ -93,11 +94,18 @@ def test_measure_holds_hue_and_typology_angle():
     assert tone.ita == pytest.approx(45)
 
 
-@pytest.mark.parametrize("light", [0.5, 0.75, 1.0])
-def test_no_light_asks_dark_skin_for_more_colour(light):
+@pytest.mark.parametrize("exposure", [0.5, 0.75, 1.0])
+def test_no_light_asks_dark_skin_for_more_colour(exposure):
     for colour in SKINS:
-        dimmed = (np.array(colour) * light).astype(np.uint8)
-        assert could_be_skin(to_lab(dimmed[None])).all(), (colour, light)
+        dimmed = (np.array(colour) * exposure).astype(np.uint8)
+        assert could_be_skin(to_lab(dimmed[None])).all(), (colour, exposure)
+
+
+def test_the_same_shade_is_the_same_share_of_any_lightness():
+    # L* = 116 Y^(1/3) - 16: half the light takes 1 - 0.5^(1/3) = 0.2063 from L* + 16.
+    for luminance in (0.05, 0.2, 0.7):
+        whole, half = (116 * (luminance * share) ** (1 / 3) - 16 for share in (1, 0.5))
+        assert light(half, whole) == pytest.approx(-0.2063, abs=1e-4)
 
 
 def test_white_grey_blue_and_green_are_no_skin():
@@ -199,9 +207,7 @@ def test_one_side_out_of_sight_is_not_uneven():
     assert measure_skin(pixels, left_only).reason == ""
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"least_share": 1.5}, {"hues": (90, 10)}, {"near_lightness": 0}, {"pixel_hues": (5, 5)}]
-)
+@pytest.mark.parametrize("wrong", [{"least_share": 1.5}, {"hues": (90, 10)}, {"near_light": 0}, {"pixel_hues": (5, 5)}])
 def test_options_that_can_never_be_met_are_refused(wrong):
     with pytest.raises(MaskDetError):
         SkinOptions(**wrong)

@@ -31,7 +31,7 @@ from maskdet.workspace import Workspace, read_table, write_table
 
 FOLDER: Final = "appearance"
 #: Of what is measured here; files of another version are measured anew.
-VERSION: Final = 6
+VERSION: Final = 7
 #: How landmarks are looked for on a picture that is known to be one face: at two sizes and once with a border, and a
 #: lower score is believed than in a photo that may hold none.
 DETECTION: Final = DetectionOptions(score_threshold=0.4, sides=(96, 160), bordered_side=96)

@@ -8,7 +8,7 @@ docs/skin_tone.md has how it was checked and whom it leaves out.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,8 @@ PARTS_DIFFER: Final = "forehead, nose and cheeks show no common colour"
 UNEVEN: Final = "light very uneven"
 REASONS: Final = (TOO_SMALL, NOT_FOUND, GREY, TOO_DARK, TOO_BRIGHT, NO_SKIN, CAST, PARTS_DIFFER, UNEVEN)
 
+T = TypeVar("T", float, npt.NDArray[np.float64])
+
 _FEW: Final = 50  # pixels below which a part of the face says nothing
 _CHEEKS: Final = 2
 _SURELY_COLOURED: Final = 0.15  # C*/L* above which cloth is seldom white in a warm light
@@ -64,8 +66,9 @@ class SkinOptions:
     clipped : int
         From this value of two of R, G and B on, 0..255, a pixel's colour is lost; of one alone, the red of light skin
         most often, it is a little off.
-    near_lightness, near_colour : float
-        How far in L*, and in the plane of a* and b*, skin lies from the dominant colour.
+    near_light, near_colour : float
+        How far in `light`, and in the plane of a* and b*, skin lies from the dominant colour. Shade takes the same
+        share of the light from any skin, so differences of lightness are asked for as shares (`light`).
     least_share, least_pixels : float, int
         Of the region, and on the 150x150 face, that must be skin.
     part_share : float
@@ -80,10 +83,10 @@ class SkinOptions:
     most_clipped : float
         Share of the region that may be clipped.
     most_uneven : float
-        Difference in L* between left and right.
+        Difference in `light` between left and right.
     most_lighter, lighter_share : float
-        Where so much of a part of the face has another colour that skin may have, lighter by more than this in L*, the
-        darker one may be that of hair or glasses, and neither is taken.
+        Where so much of a part of the face has another colour that skin may have, lighter by more than this in `light`,
+        the darker one may be that of hair or glasses, and neither is taken.
     grey : float
         Chroma that a twentieth of the picture must reach in a colour photo.
 
@@ -100,18 +103,18 @@ class SkinOptions:
     least_saturation: float = 0.09
     least_chroma: float = 2.5
     clipped: int = 254
-    near_lightness: float = 15.0
+    near_light: float = 0.23
     near_colour: float = 9.0
     least_share: float = 0.08
     least_pixels: int = 100
     part_share: float = 0.25
     least_forehead: float = 0.3
-    hidden_share: float = 0.6
+    hidden_share: float = 0.45
     darkest: float = 10.0
     darkest_photo: float = 30.0
     most_clipped: float = 0.5
-    most_uneven: float = 25.0
-    most_lighter: float = 20.0
+    most_uneven: float = 0.33
+    most_lighter: float = 0.38
     lighter_share: float = 0.4
     grey: float = 5.0
 
@@ -122,7 +125,7 @@ class SkinOptions:
         ):
             raise MaskDetError("Shares of the skin lie between 0 and 1.")
         empty = any(low >= high for low, high in (self.pixel_hues, self.hues))
-        if empty or self.near_lightness <= 0 or self.near_colour <= 0:
+        if empty or self.near_light <= 0 or self.near_colour <= 0:
             raise MaskDetError("Skin is looked for in a range of hues and within a distance of its colour.")
 
 
@@ -231,7 +234,7 @@ def measure_skin(
     parts = _parts(down)
     bare = forehead_in_picture(geometry) >= options.least_forehead
     colour, agreed, doubtful = _common_colour(lab, plausible, parts, options, bare=bare)
-    skin = plausible & near(lab, colour, options.near_lightness, options.near_colour)
+    skin = plausible & _near(lab, colour, options)
     reason = "" if agreed else PARTS_DIFFER
     reason = reason or _skin_reason(lab, skin, plausible & _in_any_light(lab, colour, options), across, options)
     reason = reason or (PARTS_DIFFER if doubtful else "")  # after the light: shadow on one side is doubtful too
@@ -258,6 +261,19 @@ def could_be_skin(lab: Lab, options: SkinOptions = SkinOptions()) -> npt.NDArray
 def signed_hue(lab: Lab) -> Floats:
     """The hue angle in -180..180 degrees: reddish skin lies on both sides of 0."""
     return np.asarray((hue_angle(lab) + 180) % 360 - 180)
+
+
+def light(lightness: T, reference: float) -> T:
+    """How much lighter than a reference a lightness is, as a share that is the same for light and dark skin.
+
+    L* + 16 grows with the cube root of the light that comes back (CIE 15:2004; above L* = 8), so the same shade divides
+    it by the same factor whatever lies in it: 0.2 is 1.2^3 = 1.7 times as much light.
+    """
+    return (lightness - reference) / (reference + 16)
+
+
+def _near(lab: Lab, colour: Lab, options: SkinOptions) -> npt.NDArray[np.bool_]:
+    return near(lab, colour, options.near_light * (colour[0] + 16), options.near_colour)
 
 
 def _not_measurable(reason: str, share: float = float("nan")) -> SkinTone:
@@ -293,14 +309,14 @@ def _common_colour(
     counts = np.bincount(parts, minlength=3)
     each = 1.0 / np.maximum(counts, 1)  # every part counts as much as the others
     colours = dominant_colours(lab[plausible], each[parts][plausible], _CANDIDATES)
-    members = [plausible & near(lab, colour, options.near_lightness, options.near_colour) for colour in colours]
+    members = [plausible & _near(lab, colour, options) for colour in colours]
     shares = np.array([np.bincount(parts, weights=member, minlength=3) * each for member in members])
     shares[:, counts < _FEW] = 0
     agreed = np.sort(shares, axis=1)[:, 1]  # what the second best part still has of it
     best = int(np.argmax(agreed))
     bare = bare and shares[best, 0] >= options.part_share
     enough = agreed[best] >= (options.part_share if bare else options.hidden_share)
-    lighter = colours[:, 0] - colours[best, 0] > options.most_lighter
+    lighter = light(colours[:, 0], colours[best, 0]) > options.most_lighter
     lighter &= chroma(colours) >= _SURELY_COLOURED * colours[:, 0]
     doubtful = lighter.any() and shares[lighter].max() >= options.lighter_share
     return colours[best], bool(enough), bool(doubtful)
@@ -328,4 +344,4 @@ def _skin_reason(
         return ""
     # Hair that hangs into one side is most often darker than skin: the lighter quarter of each side is compared.
     left, right = (float(np.percentile(side, 75)) for side in sides)
-    return UNEVEN if abs(left - right) > options.most_uneven else ""
+    return UNEVEN if abs(light(left, middle[0]) - light(right, middle[0])) > options.most_uneven else ""
