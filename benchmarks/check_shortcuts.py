@@ -24,7 +24,7 @@ _SEEDS = 20
 _COLUMNS = ("label tied to", "faces", "tables", "shortcut found", "named rightly", "another kind found", "mean AUC")
 
 
-def draw_measurements(planted: str, faces: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def draw_measurements(planted: str, faces: int, seed: int, shift: float = SHIFT) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of a split, and the measurements of their photos, by one draw."""
     rng = np.random.default_rng(seed)
     groups = _groups(faces, rng)
@@ -32,7 +32,7 @@ def draw_measurements(planted: str, faces: int, seed: int) -> tuple[pd.DataFrame
 
     def drawn(spread: float, mean: float, tied: bool = False) -> np.ndarray:
         """A value a group, nearly the same in all its faces."""
-        values = rng.standard_normal(len(label)) + SHIFT * (label if tied else 0)
+        values = rng.standard_normal(len(label)) + shift * (label if tied else 0)
         return mean + spread * (values[groups] + 0.02 * rng.standard_normal(faces))
 
     size, aspect = np.exp(drawn(0.5, 4.8, planted == "size")), np.exp(drawn(0.15, 0.1))

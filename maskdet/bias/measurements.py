@@ -158,7 +158,7 @@ def _spectrum(luma: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], n
     below = np.cumsum(rings, axis=1)
     detail = (below < _MOST_OF_IT * whole[:, None]).sum(axis=1) / FACE_SIZE
     high = rings[:, math.ceil(_HIGH * FACE_SIZE) :].sum(axis=1)
-    return detail, np.log10((high + _TINY) / (whole + _TINY))
+    return detail, np.log10(high / (whole + _TINY) + _TINY)
 
 
 def _blockiness(across: npt.NDArray[np.float32], down: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
