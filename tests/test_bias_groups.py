@@ -254,7 +254,8 @@ def test_all_attributes_are_corrected_together() -> None:
     gap = reports["skin_tone"].gap("false_mask_rate")
     assert gap["p_value"] < 0.05 < gap["p_adjusted"]
     assert gap["verdict"] == "no gap found"
-    assert "after correction for 16 tests" in gap["sentence"]
+    assert f"would count alone (p = {gap['p_value']:.3f}), but not among so many (p = " in gap["sentence"]
+    assert gap["sentence"].endswith(" after correction for 16 tests).")
     assert judge_groups(predictions, groups, "skin_tone", FEW).gap("false_mask_rate")["verdict"] == "gap"
     assert list(judge_all(predictions, attributes, FEW, ["empty"])) == ["empty"]
 

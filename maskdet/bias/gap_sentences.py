@@ -97,7 +97,10 @@ def _finding(
     if verdict_of(gap["p_adjusted"]) == "gap":
         return f"{start}: a gap of {size} that chance hardly explains ({p})."
     fixed = ", with labels and datasets held fixed" if controlled else ""
-    return f"{start}: no gap found, chance explains the {size} as well{fixed} ({p})."
+    if gap["p_value"] < SIGNIFICANT:
+        alone = chance(gap["p_value"])
+        return f"{start}: no gap found; the {size} would count alone{fixed} ({alone}), but not among so many ({p})."
+    return f"{start}: no gap found, chance may explain the {size}{fixed} ({p})."
 
 
 def _within(gap: Mapping[str, Any], controlled: bool) -> str:
