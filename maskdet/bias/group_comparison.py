@@ -23,6 +23,7 @@ from maskdet.bootstrap import FEWEST_GROUPS, Values
 from maskdet.metrics import Difference, joined_groups, macro_f1_difference
 
 _NAN: Final = float("nan")
+_GROUP_COLUMNS: Final = ["group", "metric", "n", "first", "second", "change", "low", "high", "reason"]
 _COLUMNS: Final = ["face_id", "dataset", "label", "group", "logit"]
 
 
@@ -86,7 +87,7 @@ def compare_groups(
     options = options or GroupOptions()
     one, other = _on_the_same_faces(first, second)
     before, after = judged_of(one, groups, attribute), judged_of(other, groups, attribute)
-    macro_f1 = macro_f1_difference(first, second, seed=options.seed, resamples=options.resamples)
+    cost = macro_f1_difference(first, second, seed=options.seed, resamples=options.resamples)
     rows: list[dict[str, Any]] = []
     gaps = [{"metric": metric, "compared": 0, **_nothing("no group is known")} for metric in METRICS]
     if before.names:
@@ -98,15 +99,14 @@ def compare_groups(
             for metric in METRICS
         ]
         gaps = [_gap_row(metric, before, values, drawn, options.fewest) for metric in METRICS]
-    columns = ["group", "metric", "n", "first", "second", "change", "low", "high", "reason"]
     return Comparison(
         attribute=attribute,
         options=options,
         faces=len(before.group),
-        groups=pd.DataFrame(rows, columns=columns),
+        groups=pd.DataFrame(rows, columns=_GROUP_COLUMNS),
         gaps=pd.DataFrame([row | {"sentence": _gap_sentence(row, options.fewest)} for row in gaps]),
-        macro_f1=macro_f1,
-        sentence=_cost_sentence(macro_f1),
+        macro_f1=cost,
+        sentence=_cost_sentence(cost),
     )
 
 
