@@ -46,7 +46,9 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[np.ndarray], list[str]]]:
     """What the page hands to the gallery, call by call; a rerun goes on at the end."""
     calls: list[tuple[list[np.ndarray], list[str]]] = []
-    monkeypatch.setattr("ui.augment_previews.show_images", lambda images, captions: calls.append((list(images), list(captions))))
+    monkeypatch.setattr(
+        "ui.augment_previews.show_images", lambda images, captions: calls.append((list(images), list(captions)))
+    )
     return calls
 
 

@@ -24,7 +24,7 @@ from maskdet.bias.analysis import (
 )
 from maskdet.bias.shipping import ship_data, ship_run
 from maskdet.cli import main
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.runs import Run, list_runs
 from maskdet.workspace import Workspace
 
@@ -128,12 +128,16 @@ def test_the_best_run_of_the_split_in_force(analysed: Workspace) -> None:
     assert chosen.metrics["macro_f1"] == max(run.metrics["macro_f1"] for run in known)
 
 
-def test_uploaded_attributes_are_groups_too(analysed: Workspace) -> None:
-    run = svm_of(analysed)
-    faces = run_findings(analysed, run).predictions["face_id"]
-    uploaded = pd.DataFrame({"face_id": faces, "camera": ["a", "b"] * (len(faces) // 2)})
-    report = run_findings(analysed, run, uploaded).groups["camera"]
-    assert report.groups[["group", "n"]].values.tolist() == [["a", 4], ["b", 4]]
+def test_a_damaged_result_is_measured_anew(analysed: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "home")
+    shutil.copytree(analysed.home, workspace.home)
+    run = svm_of(workspace)
+    path = workspace.path("bias", run.fingerprint, run.id, ATTENTION)
+    path.write_text("{}")
+    with pytest.raises(WorkspaceError):
+        run_findings(workspace, run)
+    analyse_run(workspace, run, LabOptions(("attention",), sample=2))
+    assert run_findings(workspace, run).attention is not None
 
 
 def test_options() -> None:
@@ -158,8 +162,10 @@ def test_figures_ship_and_attributes_of_test_faces_alone(analysed: Workspace, tm
     assert {path.name for path in folder.iterdir()} == {
         SHORTCUTS, "shortcuts.parquet", "cross-dataset-svm.json", NOT_MEASURABLE, ATTRIBUTES, run.id,
     }  # fmt: skip
-    assert {path.name for path in (folder / run.id).iterdir()} == {
-        COUNTERFACTUALS, "counterfactuals.parquet", ATTENTION, "attention.parquet", "attention.npz",
+    names = {path.name for path in (folder / run.id).iterdir()}
+    (groups,) = (name for name in names if name.startswith("groups-"))
+    assert names == {
+        COUNTERFACTUALS, "counterfactuals.parquet", ATTENTION, "attention.parquet", "attention.npz", groups
     }  # fmt: skip
     test = run.predictions.loc[run.predictions["split"] == "test", "face_id"]
     assert set(pd.read_parquet(folder / ATTRIBUTES)["face_id"]) == set(test)
@@ -174,6 +180,7 @@ def test_what_ships_is_found_without_a_workspace(
     ship_data(analysed, run.fingerprint, tmp_path / "study")
     ship_run(analysed, run, tmp_path / "study")
     monkeypatch.setattr("maskdet.bias.store.SHIPPED", tmp_path / "study/bias")
+    monkeypatch.setattr("maskdet.bias.kept_groups.judge_all", lambda *_a, **_k: pytest.fail("groups were judged"))
     empty = Workspace(tmp_path / "empty")
     assert data_findings(empty, run.fingerprint).faces == 90
     found = run_findings(empty, run)
@@ -195,7 +202,7 @@ def test_the_shell_prints_and_reports(analysed: Workspace, tmp_path: Path, capsy
     assert f"\n{run.id}\n" in said
     assert "By dataset:" in said
     assert "too few to say: 2 faces" in said
-    assert (tmp_path / "out/report.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "out/report.html").read_text().startswith("<!DOCTYPE html>")
     assert {"shortcuts.csv", "cross-dataset-svm.csv", f"{run.id}-flips.csv"} <= {
         p.name for p in (tmp_path / "out").iterdir()
     }

@@ -99,8 +99,8 @@ def test_the_gap_and_its_sentence(report: GroupReport) -> None:
     assert gap["difference"] == pytest.approx(0.15)
     assert gap["ratio"] == pytest.approx(0.25)
     assert 0 < gap["difference_low"] < 0.15 < gap["difference_high"]
-    assert gap["sentence"].startswith("Of unmasked faces, 20.0% (")
-    assert "n = 100) of group dark are judged masked, 5.0% (" in gap["sentence"]
+    assert gap["sentence"].startswith("Of unmasked faces, 20.0 % (")
+    assert "n = 100) of group dark are judged masked, 5.0 % (" in gap["sentence"]
     assert "of group light: a gap of 15.0 points that chance hardly explains (p" in gap["sentence"]
 
 
@@ -111,7 +111,7 @@ def test_equal_groups_have_no_gap(report: GroupReport) -> None:
 
 
 def test_accuracy_and_macro_f1_name_the_worse_group_first(report: GroupReport) -> None:
-    assert report.gap("accuracy")["sentence"].startswith("Of group dark, 85.0% (")
+    assert report.gap("accuracy")["sentence"].startswith("Of group dark, 85.0 % (")
     assert report.gap("macro_f1")["sentence"].startswith("Macro F1 is 0.850 (")
     assert "in group dark and 0.925 (" in report.gap("macro_f1")["sentence"]
 

@@ -13,7 +13,8 @@ import pandas as pd
 import streamlit as st
 
 from maskdet.bias.findings import DataFindings, RunFindings
-from maskdet.bias.groups import GroupOptions, GroupReport, judge_all
+from maskdet.bias.groups import GroupOptions, GroupReport
+from maskdet.bias.kept_groups import reports_by_group
 from maskdet.bias.store import find_path, own_path
 from maskdet.bias.uploaded import UploadedAttributes, with_uploaded
 from maskdet.compare import own_faces, short_labels
@@ -144,7 +145,8 @@ def groups_of(workspace: Workspace, run: Run, attribute: str) -> "pd.Series[Any]
     attributes = attributes_of_run(workspace, run)
     if attribute not in attributes:
         return None
-    groups = group_of(attributes, attribute)
+    judged = attributes["face_id"].isin(predictions_of(run)["face_id"])  # by whose numbers the report has its bins
+    groups = group_of(attributes[judged], attribute)
     return groups if (groups.notna() & (groups.astype(object) != "")).any() else None
 
 
@@ -230,7 +232,7 @@ def _attributes(workspace: Workspace, fingerprint: str, stamp: str) -> pd.DataFr
 def _reports(
     home: str, folder: str, stamp: str, options: GroupOptions, _workspace: Workspace, _run: Run
 ) -> dict[str, GroupReport]:
-    return judge_all(predictions_of(_run), attributes_of_run(_workspace, _run), options)
+    return reports_by_group(_workspace, _run, predictions_of(_run), attributes_of_run(_workspace, _run), options)
 
 
 def _attribute_stamp(workspace: Workspace, fingerprint: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import pandas as pd
 
 from maskdet.bias.findings import DataFindings, RunFindings
+from maskdet.bias.kept_groups import keep_reports, reports_by_group
 from maskdet.bias.store import find_path, own_path
 from maskdet.compare import own_faces
 from maskdet.errors import MaskDetError, WorkspaceError
@@ -33,7 +34,7 @@ _CROSS: Final = "cross-dataset-{model}.json"
 
 #: What is measured of the data, in order, and of a run.
 DATA_PARTS: Final = ("appearance", "shortcuts", "cross-dataset")
-RUN_PARTS: Final = ("appearance", "counterfactuals", "attention")
+RUN_PARTS: Final = ("appearance", "groups", "counterfactuals", "attention")
 
 Found = TypeVar("Found")
 #: Its title, and what it does; only the progress is still to be given.
@@ -155,7 +156,9 @@ def analyse_run(
     options = options or LabOptions()
     workspace.ensure_writable()
     require_faces(workspace, run)
-    measures = {"appearance": _appearance_of, "counterfactuals": _counterfactuals, "attention": _attention}
+    measures = {
+        "appearance": _appearance_of, "groups": _groups, "counterfactuals": _counterfactuals, "attention": _attention
+    }  # fmt: skip
     steps = [
         (part, partial(measure, workspace, run, options)) for part, measure in measures.items() if options.wants(part)
     ]
@@ -188,16 +191,8 @@ def data_findings(workspace: Workspace, fingerprint: str) -> DataFindings:
     )
 
 
-def run_findings(
-    workspace: Workspace, run: Run, uploaded: pd.DataFrame | None = None, options: Any = None
-) -> RunFindings:
-    """What is known of a run; its metrics by group are computed now, the rest is what was measured before.
-
-    Parameters
-    ----------
-    uploaded : DataFrame, optional
-        ``face_id`` and further attributes of the faces.
-    options : GroupOptions, optional
+def run_findings(workspace: Workspace, run: Run, progress: Progress = silent) -> RunFindings:
+    """What is known of a run; its metrics by group are computed where they were not kept, the rest is only read.
 
     Raises
     ------
@@ -205,26 +200,37 @@ def run_findings(
         If a result is damaged.
     """
     from maskdet.bias.attention import load_attention
-    from maskdet.bias.attributes import attributes_of
     from maskdet.bias.counterfactuals import load_counterfactuals
-    from maskdet.bias.groups import GroupOptions, judge_all
 
     predictions = own_faces(run)
-    try:
-        attributes = attributes_of(workspace, run.fingerprint)
-    except MaskDetError:  # nothing is known of the faces but what the run itself says
-        attributes = predictions[["face_id", "dataset"]]
-    if uploaded is not None:
-        attributes = attributes.merge(uploaded, on="face_id", how="left")
+    attributes = known_attributes(workspace, run, predictions)
     flipped, looked = (find_path(workspace, run.fingerprint, name, run.id) for name in (COUNTERFACTUALS, ATTENTION))
     return RunFindings(
         run,
         predictions,
-        judge_all(predictions, attributes, options or GroupOptions()),
+        reports_by_group(workspace, run, predictions, attributes, progress=progress),
         load_counterfactuals(flipped) if flipped else None,
         load_attention(looked) if looked else None,
         attributes,
     )
+
+
+def known_attributes(workspace: Workspace, run: Run, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Attributes of a run's faces; where none are known, what the run itself says: the dataset of each.
+
+    Raises
+    ------
+    WorkspaceError
+        If they are damaged.
+    """
+    from maskdet.bias.attributes import attributes_of
+
+    try:
+        return attributes_of(workspace, run.fingerprint)
+    except WorkspaceError:
+        raise
+    except MaskDetError:  # neither measured here nor shipped
+        return predictions[["face_id", "dataset"]]
 
 
 def _in_turn(steps: Sequence[Step], progress: Progress) -> None:
@@ -248,8 +254,12 @@ def _faces(workspace: Workspace, fingerprint: str) -> int:
 def _known(
     workspace: Workspace, fingerprint: str, name: str, load: Callable[[Path], Found], run_id: str | None = None
 ) -> Found | None:
+    """What was measured before; None where that is damaged too, since measuring anew is what mends it."""
     path = find_path(workspace, fingerprint, name, run_id)
-    return load(path) if path else None
+    try:
+        return load(path) if path else None
+    except WorkspaceError:
+        return None
 
 
 def _keep_not_measurable(workspace: Workspace, split: Split, progress: Progress) -> None:
@@ -264,6 +274,11 @@ def _appearance_of(workspace: Workspace, run: Run, options: LabOptions, progress
     from maskdet.bias.appearance import measure_appearance
 
     measure_appearance(workspace, load_faces(workspace), own_faces(run)["face_id"].tolist(), progress)
+
+
+def _groups(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
+    predictions = own_faces(run)
+    keep_reports(workspace, run, predictions, known_attributes(workspace, run, predictions), progress=progress)
 
 
 def _shortcuts(workspace: Workspace, split: Split, options: LabOptions, progress: Progress) -> None:

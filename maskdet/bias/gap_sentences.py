@@ -63,12 +63,12 @@ def points(metric: str, value: float) -> str:
 
 
 def figure(metric: str, value: float, low: float, high: float, faces: int) -> str:
-    """A group's metric with its interval and number of faces, such as ``9.1% (5.2-14.0, n = 143)``."""
+    """A group's metric with its interval and number of faces, such as ``9.1 % (5.2–14.0, n = 143)``."""
     if metric == "macro_f1":
-        interval = "no interval" if np.isnan(low) else f"{low:.3f}-{high:.3f}"
+        interval = "no interval" if np.isnan(low) else f"{low:.3f}–{high:.3f}"
         return f"{value:.3f} ({interval}, n = {faces:,})"
-    interval = "no interval" if np.isnan(low) else f"{100 * low:.1f}-{100 * high:.1f}"
-    return f"{value:.1%} ({interval}, n = {faces:,})"
+    interval = "no interval" if np.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}"
+    return f"{100 * value:.1f} % ({interval}, n = {faces:,})"
 
 
 def _finding(

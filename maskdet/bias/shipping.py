@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from maskdet.bias.analysis import ATTENTION, ATTRIBUTES, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS
+from maskdet.bias.kept_groups import keep_reports
 from maskdet.bias.store import FOLDER, own_path
 from maskdet.compare import own_faces
 from maskdet.runs import Run
@@ -53,7 +54,9 @@ def ship_run(workspace: Workspace, run: Run, target: Path) -> list[Path]:
         before = load_attributes(path)
         mine = pd.concat([before[~before["face_id"].isin(mine["face_id"])], mine])
     save_attributes(path, mine.sort_values("face_id", ignore_index=True))
-    return [*copied, path]
+    # Of the attributes as they ship, and all in one go, so that who has no workspace waits for nothing.
+    groups = keep_reports(workspace, run, own_faces(run), load_attributes(path), folder=folder / run.id)
+    return [*copied, path, groups]
 
 
 def _copy(source: Path, names: "list[str] | tuple[str, ...]", folder: Path) -> list[Path]:

@@ -46,8 +46,8 @@ def bias(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="Of the data: appearance, shortcuts, cross-dataset; of a run: appearance, counterfactuals, attention; "
-            "may be repeated. [default: all]"
+            help="Of the data: appearance, shortcuts, cross-dataset; of a run: appearance, groups, counterfactuals, "
+            "attention; may be repeated. [default: all]"
         ),
     ] = None,
     cross: Annotated[
