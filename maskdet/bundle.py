@@ -66,7 +66,7 @@ def write_bundle(
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise MaskDetError(f"{target} cannot be written ({reason}).") from error
-    write_json(target / BUNDLE_FILE, state | {"options": _without_folders(state["options"]), "shipped": shipped})
+    write_json(target / BUNDLE_FILE, state | {"options": without_folders(state["options"]), "shipped": shipped})
     return shipped
 
 
@@ -118,7 +118,7 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, rema
     save_reliability(partial, calibrate(workspace, run, progress, shippable(run)))
     if (run.folder / LEFT_OUT_FILE).is_file():
         found = read_json(run.folder / LEFT_OUT_FILE)
-        write_json(partial / LEFT_OUT_FILE, [each | {"options": _without_folders(each["options"])} for each in found])
+        write_json(partial / LEFT_OUT_FILE, [each | {"options": without_folders(each["options"])} for each in found])
     write_table(partial / "predictions.parquet", predictions)
     write_json(partial / "metrics.json", dict(run.metrics) | metrics)
     bundle = {
@@ -126,7 +126,7 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, rema
         "macro_f1_as_trained": before,
         "macro_f1_as_shipped": metrics["macro_f1"],
     }
-    record = run.record | {"options": _without_folders(run.record["options"]), "bundle": bundle | {"remark": remark}}
+    record = run.record | {"options": without_folders(run.record["options"]), "bundle": bundle | {"remark": remark}}
     write_json(partial / "run.json", record)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -134,7 +134,7 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, rema
     return {"run": run.id, "model": run.model_name, "megabytes": round(size / 1e6, 1), **bundle}
 
 
-def _without_folders(options: dict[str, Any]) -> dict[str, Any]:
+def without_folders(options: dict[str, Any]) -> dict[str, Any]:
     """Options that name the file of ImageNet's weights, but not where it lay on the machine that trained."""
     return options | {"weights": Path(options["weights"]).name} if "weights" in options else options
 

@@ -30,7 +30,7 @@ COUNTERFACTUALS: Final = "counterfactuals.json"
 ATTENTION: Final = "attention.json"
 NOT_MEASURABLE: Final = "not_measurable.parquet"
 ATTRIBUTES: Final = "attributes.parquet"
-_CROSS: Final = "cross-dataset-{model}.json"
+CROSS: Final = "cross-dataset-{model}.json"
 
 #: What is measured of the data, in order, and of a run.
 DATA_PARTS: Final = ("appearance", "shortcuts", "cross-dataset")
@@ -179,7 +179,7 @@ def data_findings(workspace: Workspace, fingerprint: str) -> DataFindings:
     from maskdet.models import MODELS
 
     shortcuts = find_path(workspace, fingerprint, SHORTCUTS)
-    crossed = [find_path(workspace, fingerprint, _CROSS.format(model=model)) for model in MODELS]
+    crossed = [find_path(workspace, fingerprint, CROSS.format(model=model)) for model in MODELS]
     left_out = find_path(workspace, fingerprint, NOT_MEASURABLE)
     found = load_shortcuts(shortcuts) if shortcuts else None
     return DataFindings(
@@ -300,7 +300,7 @@ def _cross(
 ) -> None:
     from maskdet.bias.cross_dataset import cross_datasets, load_cross, save_cross
 
-    name = _CROSS.format(model=model)
+    name = CROSS.format(model=model)
     known = _known(workspace, split.fingerprint, name, load_cross)
     # Where ImageNet's weights lie is no difference, and a shipped matrix does not say.
     same = known is not None and all(known.options.get(key) == chosen[key] for key in chosen if key != "weights")

@@ -4,7 +4,7 @@ A model that has learned what masks look like does as well on faces of a source 
 shortcut of its own source does not (Torralba & Efros, Unbiased look at dataset bias, CVPR 2011).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +42,7 @@ class CrossDataset:
     rows : DataFrame
         train, test : ids of datasets that hold both labels; train is ``"all"`` for the main pool, and then test is
         ``"pooled"`` for all its datasets together. train_faces, faces, groups : counts; macro_f1, with low and high
-        (95 %, cluster bootstrap); None where ``reason`` says why.
+        (95 %, cluster bootstrap); NaN where ``reason`` says why.
 
         A dataset that was trained on is judged by its test faces; another one by all its faces but those whose group
         was trained or validated on. Validation faces choose among states of a model and count as trained on.
@@ -102,9 +102,7 @@ def cross_datasets(
             continue
         rows += list(_rows(source, len(data.parts["train"]), predictions, sources[1:], _pooled(data)))
     progress(total, total, "each dataset was trained on once")
-    return CrossDataset(
-        model, fitted.options.as_dict(), seed, whole.split.fingerprint, pd.DataFrame(rows, columns=COLUMNS)
-    )
+    return CrossDataset(model, fitted.options.as_dict(), seed, whole.split.fingerprint, _table(rows))
 
 
 def row_of_run(run: Run) -> pd.DataFrame:
@@ -119,7 +117,7 @@ def row_of_run(run: Run) -> pd.DataFrame:
     train_faces = int(run.record["data"]["faces"]["train"])
     datasets = _with_both_labels(test)
     pooled = set(run.record["data"]["datasets"])
-    return pd.DataFrame(list(_rows(run.id, train_faces, test, datasets, pooled)), columns=COLUMNS)
+    return _table(_rows(run.id, train_faces, test, datasets, pooled))
 
 
 def save_cross(path: Path, found: CrossDataset) -> None:
@@ -136,14 +134,16 @@ def load_cross(path: Path) -> CrossDataset:
     """Read what `save_cross` wrote. Raises WorkspaceError if it is missing or damaged."""
     record = read_json(path)
     try:
-        rows = pd.DataFrame(record["rows"], columns=COLUMNS)
-        numbers = ["macro_f1", "low", "high"]
-        rows[numbers] = rows[numbers].astype("float64")
+        rows = _table(record["rows"])
         return CrossDataset(
             str(record["model"]), dict(record["options"]), int(record["seed"]), str(record["fingerprint"]), rows
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WorkspaceError(f"{path} is damaged ({error!r}): measure it again.") from error
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=COLUMNS).astype(dict.fromkeys(("macro_f1", "low", "high"), "float64"))
 
 
 def _with_both_labels(table: pd.DataFrame) -> list[str]:

@@ -5,12 +5,16 @@ skin tone is a measure of one photo of a stranger, and of no use for the others.
 """
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from maskdet.bias.analysis import ATTENTION, ATTRIBUTES, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS
+from maskdet.bias.analysis import ATTENTION, ATTRIBUTES, COUNTERFACTUALS, CROSS, NOT_MEASURABLE, SHORTCUTS
+from maskdet.bias.cross_dataset import load_cross, save_cross
 from maskdet.bias.kept_groups import keep_reports
 from maskdet.bias.store import FOLDER, own_path
+from maskdet.bundle import without_folders
 from maskdet.compare import own_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace, replacing
@@ -27,8 +31,13 @@ def ship_data(workspace: Workspace, fingerprint: str, target: Path) -> list[Path
         If a file cannot be read or written.
     """
     source = own_path(workspace, fingerprint, SHORTCUTS).parent
-    names = [SHORTCUTS, NOT_MEASURABLE, *(path.name for path in source.glob("cross-dataset-*.json"))]
-    return _copy(source, names, target / FOLDER / fingerprint)
+    folder = target / FOLDER / fingerprint
+    copied = _copy(source, (SHORTCUTS, NOT_MEASURABLE), folder)
+    for path in sorted(source.glob(CROSS.format(model="*"))):
+        found = load_cross(path)
+        save_cross(folder / path.name, replace(found, options=without_folders(found.options)))
+        copied.append(folder / path.name)
+    return copied
 
 
 def ship_run(workspace: Workspace, run: Run, target: Path) -> list[Path]:
@@ -59,7 +68,7 @@ def ship_run(workspace: Workspace, run: Run, target: Path) -> list[Path]:
     return [*copied, path, groups]
 
 
-def _copy(source: Path, names: "list[str] | tuple[str, ...]", folder: Path) -> list[Path]:
+def _copy(source: Path, names: Sequence[str], folder: Path) -> list[Path]:
     """Copy files, each with those beside it that have the same stem: tables and maps of a result."""
     copied = []
     for name in names:
