@@ -1,5 +1,6 @@
 """The shortcut probe: a planted bias is found and named, nothing is found where nothing is, and too few say nothing."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from factories import scanned_and_split
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.check_shortcuts import draw_measurements, probe
+from maskdet.bias import probing
 from maskdet.bias.measurements import FAMILIES, measure_data
 from maskdet.bias.probing import Auc, ProbeData, aucs_of, deal, importance_of
 from maskdet.bias.shortcut_sentences import verdict_sentence
@@ -28,7 +30,15 @@ from maskdet.facetable import load_faces
 from maskdet.split import load_split
 from maskdet.workspace import Workspace
 
-QUICK = ProbeOptions(repeats=1)
+QUICK = ProbeOptions(repeats=1, folds=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fewer_trees() -> Iterator[None]:
+    """A third of the trees, in a third of the time, which is what most of a small probe takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probing, "_CLASSIFIER", probing._CLASSIFIER | {"max_iter": 20, "learning_rate": 0.3})
+        yield
 
 
 def faces_of(dataset: str, planted: str, count: int, seed: int, pool: str = "main") -> tuple[pd.DataFrame, Any]:
@@ -57,7 +67,7 @@ def report() -> ShortcutReport:
         faces_of("a", "size", 400, 1), faces_of("b", "nothing", 300, 6), faces_of("sim", "brightness", 400, 3,
         "pre-training"), faces_of("c", "nothing", 20, 4),
     )  # fmt: skip
-    few = ProbeOptions(repeats=2, carriers=5)
+    few = ProbeOptions(repeats=2, folds=3, carriers=5)
     return probe_shortcuts(table, measured, few, fingerprint="5df5")
 
 
@@ -114,7 +124,7 @@ def test_sources_are_told_apart(report: ShortcutReport) -> None:
     measured.loc[:199, "jpeg_quantisation"] = 3
     told = probe_of(probe_shortcuts(other, measured, QUICK), "pooled", "dataset")
     assert told.verdict == "strong"
-    assert told.sentence.startswith("Encoding alone tells which dataset a face is of with AUC 1.00 (0.99 to 1.00")
+    assert told.sentence.startswith("Encoding alone tells which dataset a face is of with AUC 1.00 (")
 
 
 def test_too_few_to_say(report: ShortcutReport) -> None:
@@ -126,9 +136,11 @@ def test_too_few_to_say(report: ShortcutReport) -> None:
 
 
 def test_a_wide_interval_is_too_few_to_say() -> None:
-    """Of forty faces a label, chance alone comes near a strong shortcut."""
+    """A strong shortcut is not ruled out where the interval reaches it; here, any AUC above chance is called one."""
     table, measured = draw_measurements("nothing", 110, 7)
-    found = probe_of(probe_shortcuts(table, measured, ProbeOptions(repeats=1, material=0.5, strong=0.5)), "drawn")
+    found = probe_of(
+        probe_shortcuts(table, measured, ProbeOptions(repeats=1, folds=3, material=0.5, strong=0.5)), "drawn"
+    )
     assert found.verdict == "too few to say"
     assert found.high is not None
     assert found.high >= 0.5

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from factories import draw_faces, fit_data, small_inception
+from factories import draw_faces, fit_data, labelled, small_inception
 
 from maskdet.errors import MaskDetError
 from maskdet.images import FaceImages
@@ -213,6 +213,22 @@ def test_frozen_is_a_logistic_regression_on_the_features(monkeypatch: pytest.Mon
         right = ((model.predict_logit(part.images) > 0) == (part.labels == 1)).mean()
         assert entry[f"{name}accuracy"] == right
     assert entry["val_loss"] < 0.7
+
+
+def test_faces_are_judged_by_features_that_are_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "build_inception", small_inception)
+    data, others = fit_data(24, 10), labelled(12, 9)
+    model = InceptionV3(options(frozen=True, batch_size=8))
+    model.fit(data, seed=1)
+    expected = model.predict_logit(others.images)
+    np.testing.assert_allclose(model.predict_faces(others), expected, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(module, "_features_of", lambda _: lambda _: pytest.fail("computed again"))
+    np.testing.assert_allclose(model.predict_faces(others), expected, rtol=1e-4, atol=1e-4)
+    # Other weights have other features.
+    model.save(tmp_path)
+    model.load(tmp_path)
+    assert model._features == {}
+    np.testing.assert_allclose(model.predict_faces(others), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_fit_logistic() -> None:

@@ -94,6 +94,13 @@ def test_hashes_are_those_of_imagehash() -> None:
             assert imagehash.hex_to_hash(hashes[kind]) - full <= 3
 
 
+def test_a_jpeg_photos_quantisation_is_in_every_row(tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.jpg", (40, 30), quality=50)
+    boxes = [(0, 0, 10, 10), (20, 10, 30, 25)]
+    found = measure_photo(tmp_path / "a.jpg", [AnnotatedFace("a.jpg", "with_mask", box) for box in boxes])
+    assert [row["jpeg_quantisation"] for row, _ in found] == [57.625, 57.625]
+
+
 def test_the_digest_is_of_pixels_and_size() -> None:
     def digest(image: Image.Image) -> str:
         return str(measured(image)["pixels_digest"])
@@ -114,6 +121,7 @@ def test_a_box_is_cut_out_of_the_photo(tmp_path: Path) -> None:
     assert (row["photo_width"], row["photo_height"], row["format"]) == (40, 30, "PNG")
     assert row["bytes"] == (tmp_path / "a.png").stat().st_size
     assert (row["label"], row["publisher_split"], row["whole_photo"]) == ("without_mask", "test", False)
+    assert np.isnan(row["jpeg_quantisation"])
     assert face is not None
     assert (face.shape, face.dtype) == ((FACE_SIZE, FACE_SIZE, 3), np.uint8)
     assert face[10, 75].tolist() == [0, 0, 0]

@@ -114,6 +114,14 @@ def test_a_file_says_its_format_and_size(tmp_path: Path) -> None:
     assert read_photo(path.read_bytes()).image.tobytes() == photo.image.tobytes()
 
 
+def test_a_jpeg_says_how_far_it_was_compressed() -> None:
+    """Mean of the standard luminance table (ITU-T T.81, K.1) at quality 50; at quality 100 it is all ones."""
+    image = blotches(1)
+    found = [read_photo(encoded(image, "JPEG", quality=quality)).quantisation for quality in (50, 100)]
+    assert found == [57.625, 1.0]
+    assert read_photo(encoded(image, "PNG")).quantisation is None
+
+
 def test_the_format_is_what_the_file_holds_not_what_it_is_called(tmp_path: Path) -> None:
     path = tmp_path / "really-a-png.jpg"
     path.write_bytes(encoded(Image.new("RGB", (4, 4)), "PNG"))
