@@ -205,12 +205,15 @@ def _left_out(rows: pd.DataFrame, reason: "pd.Series[str]", reasons: tuple[str, 
     groups = rows["group"].to_numpy()
     values, intervals = with_interval(groups, share)
     count, interval = len(np.unique(groups)), intervals["share"]
-    few = f"Only {count} groups of related faces: too few for an interval." if count < FEWEST_GROUPS else ""
-    low, high = interval if interval and not few else (None, None)
+    why = f"Only {count} groups of related faces: too few for an interval." if count < FEWEST_GROUPS else ""
+    if not why and out.min() == out.max():  # the rule of three (Hanley & Lippman-Hand 1983)
+        much = "None" if not out.any() else "All"
+        why = f"{much} of them, so resampling shows no spread; up to {3 / count:.1%} may still differ."
+    low, high = interval if interval and not why else (None, None)
     counts = reason.value_counts()
     return {
         "faces": len(rows), "not_measurable": int(out.sum()), "share": values["share"], "low": low, "high": high,
-        "interval_reason": few, **{name: int(counts.get(name, 0)) for name in reasons},
+        "interval_reason": why, **{name: int(counts.get(name, 0)) for name in reasons},
     }  # fmt: skip
 
 
