@@ -94,8 +94,9 @@ class Probe:
     faces, groups : int
         The faces that were probed.
     auc, low, high : float or None
-        Out of fold, of all measurements of the stage together, with its interval (95 %, cluster bootstrap); the
-        macro mean of each dataset against the rest for datasets. None where ``reason`` says why.
+        Out of fold, of all measurements of the stage together, with its interval (95 %, cluster bootstrap, widened for
+        the cross-validation; see `maskdet.bias.probing.aucs_of`); the macro mean of each dataset against the rest for
+        datasets. None where ``reason`` says why.
     families : dict
         ``auc``, ``low`` and ``high`` of a classifier of each family of measurements alone, and ``found``: whether it is
         material, and above chance after Bonferroni's correction for all families. Where nothing of a family varies, its
