@@ -186,6 +186,9 @@ def test_what_ships_is_found_without_a_workspace(
     found = run_findings(empty, run)
     assert found.counterfactuals is not None
     assert "brightness" in found.groups
+    assert analyse_run(empty, run, LabOptions(sample=50)).attention is not None  # with the options it ships with
+    with pytest.raises(MaskDetError, match="scan its datasets first to measure counterfactuals"):
+        analyse_run(empty, run, LabOptions(parts=("counterfactuals",), again=True))
     assert not empty.home.exists()
 
 

@@ -17,7 +17,7 @@ from maskdet.bias.kept_groups import keep_reports, reports_by_group
 from maskdet.bias.store import find_path, own_path
 from maskdet.compare import own_faces
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.facetable import load_faces
+from maskdet.facetable import has_faces, load_faces
 from maskdet.labels import CLASSES
 from maskdet.models import require_model
 from maskdet.progress import Progress, part_of, silent
@@ -96,30 +96,59 @@ def affordable(model: str, weights: str | None = None) -> tuple[str, dict[str, A
     return model, {"frozen": True, "cut": "mixed8", "weights": weights or "imagenet"}
 
 
+def data_at_hand(workspace: Workspace) -> str:
+    """Fingerprint of the split in force; of the bundled study's where no dataset was scanned.
+
+    Raises
+    ------
+    WorkspaceError
+        If there are faces, but no split of them.
+    """
+    if has_faces(workspace):
+        return load_split(workspace, load_faces(workspace)).fingerprint
+    return next(run.fingerprint for run in list_runs(workspace) if run.is_bundled and run.pool == "main")
+
+
 def default_run(workspace: Workspace) -> Run | None:
-    """The run to look at where none is named: of those trained on the split in force the best, a bundled one first.
+    """The run to look at where none is named: of those trained on the data at hand the best, a bundled one first.
 
     None where there is no such run. Which is the best is told by macro F1 on test faces, so its figures flatter it a
     little; name a run to look at it without that.
     """
-    fingerprint = load_split(workspace, load_faces(workspace)).fingerprint
+    fingerprint = data_at_hand(workspace)
     runs = [run for run in list_runs(workspace) if run.fingerprint == fingerprint and run.pool == "main"]
     return max(runs, key=lambda run: (run.is_bundled, run.metrics["macro_f1"] or 0.0), default=None)
 
 
-def require_faces(workspace: Workspace, run: Run) -> None:
-    """Raise MaskDetError unless the test faces of a run are in this workspace: its photos are looked at again."""
-    known = set(load_faces(workspace).table["face_id"])
+def require_measurable(workspace: Workspace, run: Run, options: LabOptions) -> bool:
+    """Whether a run's test faces are here to be looked at; False where they are not, and need not be.
+
+    What ships with a bundled run is enough to report on it, with whatever options it was measured.
+
+    Raises
+    ------
+    MaskDetError
+        If something that is asked for was never measured, and the faces are not in this workspace.
+    """
+    known = set(load_faces(workspace).table["face_id"]) if has_faces(workspace) else set()
     lacking = [face_id for face_id in own_faces(run)["face_id"] if face_id not in known]
-    if lacking:
+    if not lacking:
+        return True
+    kept = {"counterfactuals": COUNTERFACTUALS, "attention": ATTENTION}
+    missing = [
+        part for part, name in kept.items()
+        if options.wants(part) and (options.again or find_path(workspace, run.fingerprint, name, run.id) is None)
+    ]  # fmt: skip
+    if missing:
         raise MaskDetError(
             f"{len(lacking):,} test faces of {run.id} are not in this workspace, such as {lacking[0]}: scan its "
-            "datasets first, or name another run."
+            f"datasets first to measure {' and '.join(missing)}, or name another run."
         )
+    return False
 
 
 def analyse_data(workspace: Workspace, options: LabOptions | None = None, progress: Progress = silent) -> DataFindings:
-    """Measure what the split in force offers a model beside masks, and keep it.
+    """Measure what the split in force offers a model beside masks, and keep it; without faces, tell what ships.
 
     Raises
     ------
@@ -127,6 +156,8 @@ def analyse_data(workspace: Workspace, options: LabOptions | None = None, progre
         If there is no split, or too few faces for what is asked.
     """
     options = options or LabOptions()
+    if not has_faces(workspace):  # what ships is all there is to say
+        return data_findings(workspace, data_at_hand(workspace))
     workspace.ensure_writable()
     split = load_split(workspace, load_faces(workspace))
     steps: list[Step] = []
@@ -151,11 +182,12 @@ def analyse_run(
     Raises
     ------
     MaskDetError
-        If the run's faces are not in this workspace.
+        As `require_measurable`.
     """
     options = options or LabOptions()
+    if not require_measurable(workspace, run, options):
+        return run_findings(workspace, run, progress)
     workspace.ensure_writable()
-    require_faces(workspace, run)
     measures = {
         "appearance": _appearance_of, "groups": _groups, "counterfactuals": _counterfactuals, "attention": _attention
     }  # fmt: skip

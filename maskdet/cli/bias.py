@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from maskdet.cli.shared import HomeOption, SeedOption, app, done, prepare, workspace_of
-from maskdet.terminal import print_table, progress_bar
+from maskdet.terminal import note, print_table, progress_bar
 from maskdet.workspace import replacing
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def bias(
     home: HomeOption = None,
 ) -> None:
     """Measure what the data offers beside masks, and whom a run fails; print it, or write it as a report."""
-    from maskdet.bias.analysis import analyse_data, analyse_run, default_run, require_faces
+    from maskdet.bias.analysis import analyse_data, analyse_run, default_run, require_measurable
+    from maskdet.facetable import has_faces
     from maskdet.runs import find_run
 
     workspace = workspace_of(context, home)
@@ -80,8 +81,10 @@ def bias(
     best = None if what else default_run(workspace)
     runs = [find_run(workspace, name) for name in what if name != DATA] if what else [best] if best else []
     for run in runs:
-        require_faces(workspace, run)
+        require_measurable(workspace, run, options)
     data: DataFindings | None = None
+    if not has_faces(workspace):
+        note("No dataset is scanned here: what follows was measured with the bundled study.")
     for model in dict.fromkeys([*(run.model_name for run in runs), *(model for model, _ in options.cross)]):
         prepare(model)
     with progress_bar() as progress:
