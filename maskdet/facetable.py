@@ -2,8 +2,8 @@
 
 Columns: ``face_id`` (dataset, photo and box: the same on every machine and in every scan), ``dataset``, ``photo``,
 ``label``, ``left top right bottom`` (pixels of the upright photo), ``whole_photo``, ``publisher_split``,
-``photo_width photo_height bytes format``, the measurements of `maskdet.measure.measure_face`, and ``shard`` with
-``shard_row``, where the normalised pixels lie.
+``photo_width photo_height bytes format jpeg_quantisation``, the measurements of `maskdet.measure.measure_face`, and
+``shard`` with ``shard_row``, where the normalised pixels lie.
 """
 
 import hashlib

@@ -9,7 +9,8 @@ or the new one and a cut leaves the old.
     split.parquet      train, validation or test                    split.json       its options and fingerprint
     splits/            every split that was saved, by fingerprint   evaluations/     runs judged on other splits
     runs/ID/           one folder a run                             jobs/ID/         one folder a background job
-    study.json         how far `maskdet study` has come
+    appearance/        skin tone and mask colour, by shard          measurements/    what else is measured, by shard
+    bias/FINGERPRINT/  what the bias lab found                      study.json       how far `maskdet study` has come
 """
 
 import json
