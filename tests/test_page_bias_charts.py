@@ -84,15 +84,15 @@ def test_the_heatmap_has_a_cell_a_pair_and_says_why_one_is_empty() -> None:
     assert hover[1][0] == "trained on b, tested on a: Too few to say: 8 faces."
     assert hover[2][0].endswith("not measured")
     assert [note.text for note in figure.layout.annotations] == [
-        "0.95",
-        "0.61",
+        "0.950",
+        "0.610",
         "–",
         "–",
-        "0.90",
+        "0.900",
         "–",
         "–",
         "–",
-        "0.97",
+        "0.970",
     ]
 
 

@@ -192,7 +192,7 @@ def _of_run(lab: Lab) -> str:
     run = plain(lab.labels[lab.focus.id])
     surest = surest_gap(reports)
     if surest is None:
-        return f"**{run}.** None of the {len(gaps)} gaps between groups that were looked for is more than chance."
+        return f"**{run}.** Of {len(gaps)} gaps between groups that were looked for, chance may explain each."
     name, row = surest
     more = f" It is the surest of {found} gaps; {len(gaps)} were looked for." if found > 1 else ""
     return f"**{run}, by {plain(attribute_title(name).lower())}.** {sentence(row['sentence'])}{more}"

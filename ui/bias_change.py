@@ -115,7 +115,30 @@ def claim_answer(found: Sequence["Counterfactuals"], runs: Sequence[Run], labels
         if more and not same and not less
         else ("This does not set the transfer CNN apart as the study suspects")
     )
-    return f"Light patches, against dark ones, pull {plain(labels[transfer[0]])} {in_words(said)}. **{verdict}.**"
+    answer = f"Light patches, against dark ones, pull {plain(labels[transfer[0]])} {in_words(said)}. **{verdict}.**"
+    return f"{answer} {_against_scratch(found, runs, labels, transfer[0])}".strip()
+
+
+def _against_scratch(
+    found: Sequence["Counterfactuals"], runs: Sequence[Run], labels: dict[str, str], transfer: str
+) -> str:
+    """The light patch on the transfer CNN and on the CNN trained from scratch, face by face; "" without both."""
+    from maskdet.bias.counterfactuals import compare_flips
+
+    by_run = {one.run: one for one in found}
+    scratch = next((run.id for run in runs if run.model_name == "cnn" and run.id in by_run), None)
+    if scratch is None:
+        return ""
+    rows = compare_flips(by_run[transfer], by_run[scratch])
+    rows = rows[(rows["group_name"] == "all") & (rows["transformation"] == LIGHT) & rows["low"].notna()]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    return (
+        f"On the same {int(row['n']):,} faces, a light patch flips "
+        f"{with_interval(100 * row['flipped'], 100 * row['low'], 100 * row['high'], 1)} percentage points of verdicts "
+        f"more in {plain(labels[transfer])} than in {plain(labels[scratch])}."
+    )
 
 
 def _claim(shares: pd.DataFrame, row: "pd.Series[float]") -> str:
@@ -128,7 +151,7 @@ def _claim(shares: pd.DataFrame, row: "pd.Series[float]") -> str:
     elif row["change_sd_low"] > 0:
         verdict = "dark patches pull more towards *with mask*, not light ones"
     else:
-        verdict = "chance explains the difference"
+        verdict = "chance may explain the difference"
     return (
         f"**{verdict}**. A light patch on mouth and chin flips {light} of the verdicts on unmasked faces, a dark one "
         f"{dark}; the light one moves the logit by "

@@ -140,7 +140,7 @@ def cross_heatmap(
         for x, value in enumerate(line):
             colour = GREY if np.isnan(value) else "#ffffff" if value > _DARK_ABOVE else "#1d2b30"
             figure.add_annotation(
-                x=x, y=y, text="–" if np.isnan(value) else f"{value:.2f}", showarrow=False,
+                x=x, y=y, text="–" if np.isnan(value) else f"{value:.3f}", showarrow=False,
                 font={"size": 14, "color": colour},
             )  # fmt: skip
     figure.update_layout(margin=_MARGIN, height=96 + 46 * len(trains), dragmode=False)
