@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports Te
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from maskdet.workspace import Workspace
 
 Boxes = Iterable[tuple[str, tuple[Any, Any, Any, Any]]]
 Colour = str | tuple[int, int, int]
+Shell = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -205,6 +206,21 @@ def scanned(workspace: Workspace, datasets: Path) -> Faces:
     return scan(workspace, datasets, jobs=1)
 
 
+@pytest.fixture
+def own(workspace: Workspace, datasets: Path) -> Workspace:
+    """A workspace with the three tiny datasets."""
+    scan(workspace, datasets, jobs=1)
+    return workspace
+
+
+@pytest.fixture
+def face() -> np.ndarray:
+    """A drawn face with a mask, as models take it."""
+    from factories import draw_faces
+
+    return draw_faces([0], seed=3)[0]
+
+
 @pytest.fixture(scope="session")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small study that is done: ``data``, ``home`` and what was said of it; not to be changed."""
@@ -218,3 +234,36 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_study(Workspace(folder / "home"), data, STUDY, say=said.append)
     (folder / "said.txt").write_text("\n".join(said))
     return folder
+
+
+@pytest.fixture
+def shell(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    """Run a command on a workspace of its own; returns status, stdout and stderr."""
+    from maskdet.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--home", str(tmp_path / "home")])
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The trainings that a page launched, as commands; nothing is started."""
+    started: list[list[str]] = []
+
+    def launch(workspace: Workspace, command: Sequence[str], queue: str) -> None:
+        assert queue == "training"
+        started.append(list(command))
+
+    monkeypatch.setattr("ui.training_jobs.launch", launch)
+    return started
+
+
+@pytest.fixture
+def no_bundled_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is not there in the place of the runs that ship with MaskDet."""
+    monkeypatch.setattr("maskdet.runs.BUNDLED", tmp_path / "bundled")
