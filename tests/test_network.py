@@ -1,10 +1,9 @@
 """The loop that trains all networks, on one of two dense layers; precision and schedules."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import inf, sqrt
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import h5py
 import keras
@@ -12,100 +11,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from factories import fit_data
+from tiny_network import DATA, Kept, Tiny, changed, options, weights_of
 
 from maskdet.augment import AugmentOptions
-from maskdet.errors import MaskDetError, RunError
+from maskdet.errors import MaskDetError
 from maskdet.models import network as loop
 from maskdet.models import precision
-from maskdet.models.checkpoint import Arrays, History
-from maskdet.models.cnn import Cnn, build_cnn
-from maskdet.models.cnn_transfer import CnnTransfer
-from maskdet.models.network import WEIGHTS_FILE, NetworkModel, NetworkOptions
-from maskdet.models.onnx_graph import GRAPH_FILE
+from maskdet.models.checkpoint import History
+from maskdet.models.network import WEIGHTS_FILE
 from maskdet.models.precision import best_precision, precision_of_layers
 from maskdet.models.session import Phase, Session, judge_logits, reseed, score
 
-DATA = fit_data(16, 8)
-NONE = AugmentOptions(plan="none")
 SAME = 1e-5
-
-
-@dataclass(frozen=True)
-class TinyOptions(NetworkOptions):
-    frozen_epochs: int = 1
-    fine_tuning_rate: float = 0.01
-
-
-class Tiny(NetworkModel):
-    """Nine mean colours, a base with batch normalisation, and a binary layer that is trained alone at first."""
-
-    name: ClassVar[str] = "tiny"
-    title: ClassVar[str] = "Tiny"
-    gradcam_layer: ClassVar[str] = "none"
-
-    def __init__(self, options: TinyOptions | None = None, *, batch_statistics: bool = True) -> None:
-        super().__init__(options)
-        self.batch_statistics = batch_statistics  # type: ignore[misc]
-        self.begun_with: dict[str, np.ndarray] = {}
-        self.dtypes: dict[str, tuple[str, str]] = {}
-
-    @classmethod
-    def options_type(cls) -> type[TinyOptions]:
-        return TinyOptions
-
-    def build(self) -> Any:
-        inputs = keras.Input((150, 150, 3))
-        x = keras.layers.Flatten()(keras.layers.AveragePooling2D(50)(keras.layers.Rescaling(1 / 255)(inputs)))
-        x = keras.layers.Dense(4, use_bias=False, name="base")(x)
-        x = keras.layers.BatchNormalization(momentum=0.5, name="norm")(x)
-        x = keras.layers.Dropout(self.options.dropout)(x)
-        return keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="logit")(x))
-
-    def initialise(self, network: Any) -> None:
-        self.begun_with = weights_of(network)
-        self.dtypes = {layer.name: (layer.compute_dtype, layer.variable_dtype) for layer in network.layers}
-
-    def phases(self) -> Sequence[Phase]:
-        options = self.options
-        return (
-            Phase(options.frozen_epochs, options.learning_rate, lambda layer: layer == "logit"),
-            Phase(options.epochs, options.fine_tuning_rate),
-        )
-
-
-def weights_of(network: Any) -> dict[str, np.ndarray]:
-    names = [variable.path for variable in network.weights]
-    return dict(zip(names, (value.copy() for value in network.get_weights()), strict=True))
-
-
-class Kept:
-    """A checkpoint in memory that keeps every state, and may begin with one."""
-
-    def __init__(self, begin: tuple[History, Arrays] | None = None) -> None:
-        self.begin = begin
-        self.states: list[tuple[History, Arrays]] = []
-
-    def load(self) -> tuple[History, Arrays] | None:
-        return self.begin and ([dict(entry) for entry in self.begin[0]], dict(self.begin[1]))
-
-    def save(self, history: History, arrays: Any) -> None:
-        copied = {name: np.array(value) for name, value in arrays.items()}
-        self.states.append(([dict(entry) for entry in history], copied))
-
-    def weights(self, model: Tiny, epoch: int) -> dict[str, np.ndarray]:
-        """The network's weights by name after an epoch, from 1."""
-        arrays = self.states[epoch - 1][1]
-        return {name: arrays[f"network/{i}"] for i, name in enumerate(model.begun_with)}
-
-
-def options(**changed: Any) -> TinyOptions:
-    plain = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "dropout": 0.0, "augmentation": NONE,
-             "precision": "float32"}  # fmt: skip
-    return TinyOptions(**plain | changed)
-
-
-def changed(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> set[str]:
-    return {name for name in before if not np.array_equal(before[name], after[name])}
 
 
 @pytest.fixture
@@ -422,59 +339,3 @@ def test_best_precision_of_a_gpu(
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _kind: ["gpu"])
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _device: details)
     assert best_precision() == best
-
-
-# --- the CNNs --------------------------------------------------------------------------------------------------------
-
-
-def test_cnn_takes_0_to_255_and_gives_one_logit() -> None:
-    network = build_cnn(0.5)
-    assert network.input_shape == (None, 150, 150, 3)
-    assert network.output_shape == (None, 1)
-    assert network.get_layer(Cnn.gradcam_layer).output.shape == (None, 10, 10, 96)
-    assert network.get_layer("to_unit_range").scale == pytest.approx(1 / 255)
-    assert network.layers[-1].activation.__name__ == "linear"
-
-
-def test_cnn_weights_are_no_larger_than_its_parameters(tmp_path: Path) -> None:
-    """Adam's moments would triple the file."""
-    model = Cnn()
-    model._use(build_cnn(0.5))
-    model.network.compile("adam", "mse")
-    model.network.optimizer.build(model.network.trainable_variables)
-    sizes = {}
-    for half in (False, True):
-        model.save(tmp_path, half=half)
-        sizes[half] = (tmp_path / WEIGHTS_FILE).stat().st_size / (4 * model.network.count_params())
-    assert 1 <= sizes[False] < 1.1
-    assert 0.5 <= sizes[True] < 0.6
-    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS_FILE, GRAPH_FILE}
-    assert (tmp_path / GRAPH_FILE).stat().st_size < 0.01 * (tmp_path / WEIGHTS_FILE).stat().st_size  # no weights in it
-
-
-def test_a_transfer_begins_with_the_convolutions_of_its_base(tmp_path: Path) -> None:
-    """And with fresh layers above them; the first phase trains these alone."""
-    base = Cnn()
-    base._use(build_cnn(0.5))
-    for layer in base.network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights([value + 0.25 for value in layer.get_weights()])
-    base.save(tmp_path)
-    transfer = CnnTransfer()
-    transfer.use_base(tmp_path)
-    network = transfer.build()
-    fresh = weights_of(network)
-    transfer.initialise(network)
-    given, begun = weights_of(base.network), weights_of(network)
-    taken = {name for name in given if name.split("/")[0].split("_")[0] in {f"conv{n}" for n in range(1, 6)}}
-    assert len(taken) == 5 * (1 + 4)
-    for name in taken:
-        np.testing.assert_array_equal(begun[name], given[name])
-    assert changed(fresh, begun) == taken
-    first, second = transfer.phases()
-    trained = {layer.name for layer in network.layers if layer.weights and first.trains(layer.name)}
-    assert trained == {"conv6", "conv6_norm", "conv7", "conv7_norm", "dense", "logit"}
-    assert all(second.trains(layer.name) for layer in network.layers)
-    assert network.get_layer(CnnTransfer.gradcam_layer).output.shape == (None, 10, 10, 96)
-    with pytest.raises(RunError, match=f"weights in {tmp_path} cannot be read"):
-        transfer.load(tmp_path)  # those of another network
