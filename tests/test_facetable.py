@@ -1,9 +1,8 @@
+"""The face table: what a scan measures, counts and rejects, what the next one reads again, and names that are odd."""
+
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
@@ -13,11 +12,9 @@ import pytest
 from conftest import write_class_folders, write_json_boxes, write_photo, write_voc
 from distributed import LocalCluster
 from factories import make_faces, shuffled
-from filelock import FileLock
 
 import maskdet.facetable
 import maskdet.measure
-from maskdet import measure
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, forget, has_faces, label_percent, label_split, load_faces, scan
 from maskdet.images import stored_images
@@ -83,21 +80,6 @@ def test_a_rescan_leaves_the_last_pixels_to_those_who_read_them(workspace: Works
     assert set(first.table["shard"]).isdisjoint(kept)
 
 
-def test_a_scan_that_is_cut_leaves_the_old_table_and_can_go_on(workspace: Workspace, tmp_path) -> None:
-    write_photo(tmp_path / "data/a/with_mask/1.png", seed=1)
-    old = scan(workspace, tmp_path / "data", jobs=1)
-    write_photo(tmp_path / "data/b/with_mask/1.png", seed=2)
-
-    def cut(done: int, total: int, text: str) -> None:
-        if done == total > 0:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        scan(workspace, tmp_path / "data", jobs=1, progress=cut)
-    assert load_faces(workspace).table.equals(old.table)
-    assert len(scan(workspace, tmp_path / "data", jobs=1).table) == 2
-
-
 def test_rejects_carry_a_reason(workspace: Workspace, tmp_path) -> None:
     folder = tmp_path / "data/v"
     boxes = [("with_mask", (0, 0, 10, 10)), ("without_mask", (5, 5, 5, 9)), ("with_mask", (99, 99, 120, 120))]
@@ -115,13 +97,6 @@ def test_no_usable_face_is_a_sentence(workspace: Workspace, tmp_path) -> None:
     with pytest.raises(MaskDetError, match=r"No usable face .*not an image file"):
         scan(workspace, tmp_path / "data", jobs=1)
     assert not has_faces(workspace)
-
-
-def test_two_scans_never_mix(workspace: Workspace, tmp_path) -> None:
-    write_photo(tmp_path / "data/a/with_mask/1.png")
-    workspace.ensure_writable()
-    with FileLock(workspace.path(".lock")), pytest.raises(WorkspaceError, match="Another scan"):
-        scan(workspace, tmp_path / "data", jobs=1)
 
 
 def test_the_fingerprint_is_of_the_faces_not_of_their_order() -> None:
@@ -170,55 +145,6 @@ def test_the_label_tables_by_hand(scanned: Faces) -> None:
     ]
     percent = {"with_mask": 50, "without_mask": 800 / 18, "incorrect_mask": 100 / 18}
     assert label_percent(split) == pytest.approx(percent)
-
-
-def test_a_scan_cut_between_shards_reads_no_photo_twice(
-    workspace: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Path] = []
-    original = measure.measure_photo
-    monkeypatch.setattr(measure, "measure_photo", lambda path, faces: read.append(path) or original(path, faces))
-
-    def cut(done: int, total: int, text: str) -> None:
-        if done > 0:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        scan(workspace, datasets, jobs=1, progress=cut)
-    assert 0 < len(read) < 14
-    scan(workspace, datasets, jobs=1)
-    assert len(read) == len(set(read)) == 14
-
-
-def test_no_usable_face_keeps_what_was_there(scanned: Faces, tmp_path: Path, workspace: Workspace) -> None:
-    root = write_voc(tmp_path / "flat", {"a.png": [("with_mask", (3, 3, 3, 9))]})
-    with pytest.raises(MaskDetError, match="No usable face"):
-        scan(workspace, root, jobs=1)
-    pd.testing.assert_frame_equal(load_faces(workspace).table, scanned.table)
-
-
-@pytest.mark.parametrize("name", ["faces.parquet", "rejects.parquet", "datasets.json"])
-@pytest.mark.usefixtures("scanned")
-def test_a_damaged_table_is_named(workspace: Workspace, name: str) -> None:
-    workspace.path(name).write_bytes(b"\xff{")
-    with pytest.raises(WorkspaceError, match=f"The face table is damaged: scan all datasets again.*{name}"):
-        load_faces(workspace)
-
-
-@pytest.mark.parametrize("name", ["faces.parquet", "rejects.parquet", "datasets.json"])
-def test_a_scan_mends_a_damaged_table(workspace: Workspace, datasets: Path, scanned: Faces, name: str) -> None:
-    for damage in (lambda path: path.write_bytes(b"\xff{"), lambda path: path.unlink()):
-        damage(workspace.path(name))
-        assert scan(workspace, datasets, jobs=1).fingerprint == scanned.fingerprint
-        pd.testing.assert_frame_equal(load_faces(workspace).table, scanned.table)
-
-
-def test_a_table_of_an_older_version_is_made_anew(workspace: Workspace, datasets: Path, scanned: Faces) -> None:
-    older = scanned.table.drop(columns=["dhash", "sharpness"])
-    older.to_parquet(workspace.path("faces.parquet"), index=False)
-    with pytest.raises(WorkspaceError, match=r"of an older version of MaskDet: scan all datasets again\."):
-        load_faces(workspace)
-    assert "sharpness" in scan(workspace, datasets, jobs=1).table
 
 
 def test_a_home_that_is_a_file(tmp_path: Path, datasets: Path) -> None:
@@ -339,79 +265,6 @@ def test_a_folder_that_is_closed_is_missing(scanned: Faces, monkeypatch: pytest.
     assert scanned.missing == ("web",)
 
 
-FILES = ("datasets.json", "rejects.parquet", "faces.parquet", "datasets.json again")
-
-
-def cut_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Let the process die as it is about to write this file of the workspace."""
-    written: list[str] = []
-
-    def guard(write):
-        def cut(path: Path, content: object) -> None:
-            written.append(f"{path.name} again" if path.name in written else path.name)
-            if written[-1] == name:
-                raise KeyboardInterrupt
-            write(path, content)
-
-        return cut
-
-    for function in ("write_json", "write_table"):
-        monkeypatch.setattr(maskdet.facetable, function, guard(getattr(maskdet.facetable, function)))
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_scan_killed_as_it_writes_is_made_good_by_the_next(
-    workspace: Workspace, datasets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    (datasets / "web").rename(tmp_path / "web")
-    scan(workspace, datasets, jobs=1)
-    (tmp_path / "web").rename(datasets / "web")  # one dataset more, and one that is changed
-    (datasets / "group/annotations/b.xml").unlink()
-    with monkeypatch.context() as patch:
-        cut_at(patch, name)
-        with pytest.raises(KeyboardInterrupt):
-            scan(workspace, datasets, jobs=1)
-    between = load_faces(workspace)
-    assert set(between.table["dataset"]) <= set(between.roots)
-    after = scan(workspace, datasets, jobs=1)
-    assert after.table["dataset"].value_counts().to_dict() == {"web": 8, "medical": 5, "group": 4}
-    assert after.signatures == scan(Workspace(tmp_path / "other"), datasets, jobs=1).signatures
-
-
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.usefixtures("scanned")
-def test_forgetting_that_is_killed_as_it_writes(
-    workspace: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    with monkeypatch.context() as patch:
-        cut_at(patch, name)
-        with pytest.raises(KeyboardInterrupt):
-            forget(workspace, "web")
-    between = load_faces(workspace)
-    assert set(between.table["dataset"]) <= set(between.roots) == {"group", "medical", "web"}
-    assert len(scan(workspace, datasets, jobs=1).table) == 18
-    assert set(forget(workspace, "web").roots) == {"group", "medical"}
-
-
-def test_a_table_is_never_read_half_old_half_new(
-    workspace: Workspace, datasets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A scan ends after the datasets were read, and before their faces are."""
-    scan(workspace, datasets / "web", jobs=1)
-    real, reads = maskdet.facetable.read_json, []
-
-    def scan_after(path: Path) -> object:
-        value = real(path)
-        reads.append(path)
-        if len(reads) == 1:
-            scan(workspace, datasets, jobs=1)
-        return value
-
-    monkeypatch.setattr(maskdet.facetable, "read_json", scan_after)
-    faces = load_faces(workspace)
-    assert set(faces.table["dataset"]) == set(faces.roots) == {"group", "medical", "web"}
-
-
 def test_odd_names_bombs_and_links_in_one_scan(workspace: Workspace, tmp_path: Path) -> None:
     names = ["two words.png", "Müller 口罩 😷.png", 'it\'s "quoted".png', "a,b;c@1,2.png", "=1+1.png"]
     folder = tmp_path / "my set (ü)/with_mask"
@@ -442,35 +295,6 @@ def test_an_annotation_that_links_out_is_not_read(write, name: str, workspace: W
     assert faces.table["photo"].tolist() == ["images/b.png"]
     reasons = dict(zip(faces.rejects["photo"], faces.rejects["reason"], strict=True))
     assert reasons[f"annotations/{name}"] == "is a link that leads out of the dataset's folder"
-
-
-def test_a_scan_that_is_killed_loses_nothing_and_a_second_one_waits(workspace: Workspace, tmp_path: Path) -> None:
-    """SIGKILL to the scan and its workers, while shards are being measured."""
-    folder = tmp_path / "set/with_mask"
-    photo = write_photo(folder / "000.png", (500, 500), seed=1).read_bytes()
-    for number in range(1, 800):  # 8 shards
-        (folder / f"{number:03}.png").write_bytes(photo)
-    command = [sys.executable, "-m", "maskdet", "scan", str(folder.parent), "--jobs", "2", "--home", workspace.home]
-    running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    shards = workspace.path("shards")
-    deadline = time.monotonic() + 60
-    while len(list(shards.glob("*.json"))) < 2:
-        assert running.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    with pytest.raises(WorkspaceError, match="Another scan is writing"):
-        scan(workspace, folder.parent, jobs=1)
-    os.killpg(running.pid, signal.SIGKILL)
-    assert running.wait() == -signal.SIGKILL
-    assert not has_faces(workspace)
-    finished = {path: path.stat().st_mtime_ns for path in shards.glob("*.json")}
-    assert 2 <= len(finished) < 8
-
-    faces = scan(workspace, folder.parent, jobs=1)
-    assert len(faces.table) == 800
-    assert len(list(shards.glob("*.json"))) == 8
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert {path.suffix for path in shards.iterdir()} == {".json", ".npy"}  # nothing half-written is left
 
 
 def test_workers_of_a_dask_cluster_measure_the_same(workspace: Workspace, datasets: Path, tmp_path: Path) -> None:
