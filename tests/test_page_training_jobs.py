@@ -1,0 +1,256 @@
+"""Trainings on the Training page: trials, the queue, live states, resume, discard, and the charts of an epoch."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+from scipy.stats import binomtest
+from training_page import add_base, choose, fine, press, texts, visit
+
+from maskdet.jobs import list_jobs, read_job
+from maskdet.workspace import Workspace, write_json
+from ui.jobs import last_states
+from ui.training_charts import curves, epoch_text, grid_chart, tick_step
+
+HISTORY = [
+    {"epoch": 1, "phase": 1, "loss": 0.7, "accuracy": 0.5, "val_loss": 0.6, "val_accuracy": 0.75, "kept": 0},
+    {"epoch": 2, "phase": 2, "loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.9, "kept": 1},
+]
+GRID = [
+    {"kernel": "rbf", "C": 1.0, "gamma": 0.003, "f1_macro": 0.9, "f1_macro_std": 0.01, "explained_variance": 0.87},
+    {"kernel": "linear", "C": 1.0, "gamma": 0.0, "f1_macro": 0.95, "f1_macro_std": 0.02, "explained_variance": 0.87},
+    {"kernel": "rbf", "C": 10.0, "gamma": 0.003, "f1_macro": 0.93, "f1_macro_std": 0.01, "explained_variance": 0.87},
+]
+
+
+@pytest.fixture
+def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def add_job(
+    workspace: Workspace, name: str, command: list[str], *events: dict[str, Any], alive: bool = False,
+    sleepers: list[subprocess.Popen[bytes]] | None = None,
+) -> Path:  # fmt: skip
+    """Write a job's folder by hand; a job that is alive has a process that sleeps."""
+    pid, started = 1, 0.0
+    if alive and sleepers is not None:
+        sleepers.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"], start_new_session=True))
+        pid, started = sleepers[-1].pid, psutil.Process(sleepers[-1].pid).create_time()
+    folder = workspace.path("jobs", f"{name}-{command[0]}")
+    folder.mkdir(parents=True)
+    record = {
+        "command": command, "created": "2026-01-01T00:00:00Z", "began": time.time() - 100,
+        "queue": "" if command[0] == "scan" else "training", "pid": pid, "process_started": started,
+    }  # fmt: skip
+    write_json(folder / "job.json", record)
+    lines = [json.dumps({"event": event["event"], "time": time.time(), **event}) for event in events]
+    (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+def add_unfinished(
+    workspace: Workspace, run: str, model: str, history: list[dict[str, Any]], resumable: bool = True
+) -> Path:
+    folder = workspace.path("runs", f".{run}.partial")
+    folder.mkdir(parents=True)
+    plan = {
+        "id": run, "model": model, "options": {"epochs": 3, "frozen_epochs": 1}, "seed": 0, "limit": None,
+        "fingerprint": "0", "faces": {"train": 59, "validation": 20, "test": 14},
+    }  # fmt: skip
+    write_json(folder / "plan.json", plan)
+    write_json(folder / "history.json", history)
+    if resumable:
+        (folder / "checkpoint.npz").touch()
+    return folder
+
+
+def test_a_trial_says_how_long_it_would_take(
+    sample: Workspace, launched: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = choose(visit(sample, monkeypatch), "cnn-transfer")
+    app = press(app, "training_try")
+    assert [command[1] for command in launched] == ["cnn", "cnn-transfer"]  # both have to be trained
+    assert all(command[-1] == "--dry-run" for command in launched)
+    add_job(sample, "1", launched[1], {"event": "finished", "result": "About 53 seconds to train *cnn*."})
+    app = fine(app.run())
+    assert app.success[0].value == r"About 53 seconds to train \*cnn\*."
+    assert "CNN with transfer learning, trial" in texts(app)
+
+
+def test_a_running_training_and_one_that_waits(
+    sample: Workspace, launched: list[list[str]], sleepers: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    now = time.time()
+    steps = [
+        {"event": "progress", "time": now - 10 + 5 * n, "done": 5 + n, "total": 16, "text": "epoch 2 of 3, batch 1"}
+        for n in range(3)
+    ]
+    add_unfinished(sample, "cnn-1", "cnn", HISTORY)
+    started = {"event": "started", "time": now - 60}
+    add_job(
+        sample, "1", ["train", "cnn", "--set=epochs=3"], {"event": "queued"}, started, {"event": "run", "run": "cnn-1"},
+        *steps, alive=True, sleepers=sleepers,
+    )  # fmt: skip
+    waiting = add_job(sample, "2", ["train", "svm"], {"event": "queued"}, alive=True, sleepers=sleepers)
+    add_job(sample, "0", ["scan", "x"], {"event": "started"}, alive=True, sleepers=sleepers)  # the Datasets page's
+    app = visit(sample, monkeypatch)
+    shown = texts(app)
+    assert "**CNN (AlexNet-like)** :blue-badge[:material/progress_activity: running]" in shown
+    assert "**PCA + SVM** :gray-badge[:material/hourglass_empty: queued]" in shown
+    assert "Waits for 1 training before it." in shown
+    assert "2 trainings are not done yet: this one is queued behind." in shown
+    (bar,) = app.get("progress")
+    assert bar.proto.text.startswith("epoch 2 of 3, batch 1 · 44% · about ")
+    assert bar.proto.text.split("about ")[1] in ("45 s left", "44 s left", "43 s left", "42 s left")
+    low, high = binomtest(18, 20).proportion_ci(method="wilson")
+    assert f"Epoch 2: validation accuracy 0.900 ({low:.3f} to {high:.3f}, n = 20)" in shown
+    assert len(app.get("plotly_chart")) == 2
+    assert not any(button.key.startswith("resume") for button in app.button)
+
+    press(app, "training_start")
+    app = press(app, "stop_2-train")
+    assert read_job(waiting).state == "cancelled"
+    assert "stopped" in texts(app)
+    assert read_job(sample.path("jobs", "1-train")).state == "running"
+    assert sleepers[0].poll() is None
+
+
+def test_an_interrupted_training_is_resumed(
+    sample: Workspace, launched: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_unfinished(sample, "cnn-1", "cnn", HISTORY)
+    add_job(sample, "1", ["train", "cnn"], {"event": "started"}, {"event": "run", "run": "cnn-1"})
+    app = visit(sample, monkeypatch)
+    assert "Its process is gone and said nothing" in app.warning[0].value
+    app = press(app, "resume_1-train")
+    assert launched == [["resume", "cnn-1"]]
+    add_job(sample, "2", ["resume", "cnn-1"], {"event": "started"}, {"event": "run", "run": "cnn-1"})
+    app = fine(app.run())
+    assert "CNN (AlexNet-like), resumed" in texts(app)
+    assert "Gone on with in a later training." in texts(app)
+    assert [button.key for button in app.button if button.key.startswith("resume")] == ["resume_2-resume"]
+
+
+def test_an_unfinished_run_is_discarded_for_good(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = add_unfinished(sample, "svm-1", "svm", GRID)
+    app = visit(sample, monkeypatch)  # no job: made in a shell
+    assert "Made in a shell" in texts(app)
+    assert "3 finished grid points of `svm-1` are lost" in texts(app)
+    table = app.dataframe[0].value
+    assert table["kernel"].tolist() == ["linear", "rbf", "rbf"]
+    assert table["f1_macro"].tolist() == [0.95, 0.93, 0.9]
+    app = press(app, "discard_sure_svm-1")
+    assert not folder.exists()
+    assert "Nothing was trained here yet" in texts(app)
+
+
+def test_a_training_cut_before_its_first_epoch_cannot_be_resumed(
+    sample: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_unfinished(sample, "cnn-1", "cnn", [], resumable=False)
+    add_job(sample, "1", ["train", "cnn-transfer"], {"event": "run", "run": "cnn-1"}, {"event": "cancelled"})
+    app = visit(sample, monkeypatch)
+    assert "had not finished a single epoch" in texts(app)
+    assert not any(button.key.startswith("resume") for button in app.button)
+
+
+def test_a_failed_training_says_why(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = add_job(sample, "1", ["train", "cnn"], {"event": "failed", "reason": "The disk *is* full."})
+    (folder / "output.log").write_text("first\n10 %\r20 %\r\x1b[31mlast\x1b[0m\n")
+    app = visit(sample, monkeypatch)
+    assert app.error[0].value == r"The disk \*is\* full."
+    assert app.code[-1].value == "first\nlast"
+    app = press(app, "remove_1-train")
+    assert list_jobs(sample) == []
+
+
+def test_a_finished_training_shows_its_figure_and_its_results(
+    sample: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_base(sample, "cnn-1", "x")
+    add_job(
+        sample, "1", ["train", "cnn"], {"event": "run", "run": "cnn-1"}, {"event": "finished", "result": "cnn-1"}
+    )  # fmt: skip
+    shown = texts(visit(sample, monkeypatch))
+    assert "Macro F1 **0.500** (0.250 to 0.750) on n = 8 test faces" in shown
+
+
+def test_of_many_trainings_the_newest_five_are_shown(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(8):
+        add_job(sample, str(number), ["train", "svm"], {"event": "cancelled"})
+    app = visit(sample, monkeypatch)
+    assert sum("stopped" in text.value for text in app.markdown) == 5
+    app = fine(app.toggle(key="trainings_older").set_value(True).run())
+    assert sum("stopped" in text.value for text in app.markdown) == 8
+
+
+def test_a_workspace_that_cannot_be_written_starts_nothing(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = visit(sample, monkeypatch)
+    (sample.path("jobs")).write_text("a file where the jobs should be")
+    app = press(app, "training_start")
+    assert "cannot be started" in app.error[0].value
+
+
+def test_a_real_trial_from_the_page(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the button to the sentence: a process of its own, in the queue, on the split by its fingerprint."""
+    app = choose(visit(sample, monkeypatch), "svm")
+    app = press(app, "training_try")
+    (job,) = list_jobs(sample)
+    end = time.monotonic() + 120
+    while (job := read_job(job.folder)).is_active:
+        assert time.monotonic() < end, job
+        time.sleep(0.2)
+    assert job.state == "finished", job.log
+    app = fine(app.run())
+    assert app.success[0].value.startswith("About ")
+
+
+def test_the_curves() -> None:
+    figure = curves(pd.DataFrame(HISTORY), "loss", epochs=4)
+    lines = {trace.name: list(trace.y) for trace in figure.data}
+    assert lines == {"training": [0.7, 0.5], "validation": [0.6, 0.4], "kept": [0.4]}
+    assert tuple(figure.layout.xaxis.range) == (0.5, 4.5)
+    assert figure.layout.shapes[0].x0 == 1.5  # all layers are trained from the second epoch on
+    watched = pd.DataFrame([entry | {"watched_loss": 0.9, "watched_accuracy": 0.25} for entry in HISTORY])
+    assert list(curves(watched, "accuracy", 4).data[2].y) == [0.25, 0.25]
+    assert "No intervals" in epoch_text(watched, {})
+    assert "watched accuracy 0.250 (" in epoch_text(watched, {"val_": 20, "watched_": 4})
+
+
+def test_ticks_at_round_numbers() -> None:
+    assert [tick_step(epochs) for epochs in (1, 10, 11, 20, 21, 50, 70, 101, 1000)] == [1, 1, 2, 2, 5, 5, 10, 20, 100]
+
+
+def test_the_grid_chart_has_a_line_a_kernel_and_gamma() -> None:
+    figure = grid_chart(pd.DataFrame(GRID))
+    assert {trace.name: list(trace.y) for trace in figure.data} == {"linear": [0.95], "rbf, gamma 0.003": [0.9, 0.93]}
+
+
+def test_a_log_as_a_terminal_shows_it() -> None:
+    assert last_states("a\r\nb 1\rb 2\r\nc\r") == "a\nb 2\nc"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_killed_training_shows_as_interrupted(
+    sample: Workspace, sleepers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_job(sample, "1", ["train", "cnn"], {"event": "started"}, alive=True, sleepers=sleepers)
+    app = visit(sample, monkeypatch)
+    assert "running]" in texts(app)
+    os.kill(sleepers[0].pid, 9)
+    time.sleep(0.5)
+    assert "interrupted]" in texts(fine(app.run()))
