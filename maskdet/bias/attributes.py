@@ -310,7 +310,9 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
         values = table[name] if name in table else pd.Series(np.nan, index=table.index)
         number = attribute.kind == "number"
         columns[name] = (
-            pd.to_numeric(values, errors="coerce").astype(float) if number else values.fillna("").astype(str)
+            pd.to_numeric(values, errors="coerce").astype(float)
+            if number
+            else values.astype(object).where(values.notna(), "").astype(str)
         )
     others = [name for name in table.columns if name not in ATTRIBUTES]
     return table.assign(**columns)[["face_id", *ATTRIBUTES, *(name for name in others if name != "face_id")]]
