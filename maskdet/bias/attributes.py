@@ -175,7 +175,8 @@ def face_attributes(
     seen = pd.DataFrame(columns=_APPEARANCE) if appearance is None else appearance.set_index("face_id")
     columns |= {name: _by_face(seen, name, ids).to_numpy(np.float64) for name in ("skin_lightness", "skin_hue")}
     columns["skin_tone"] = [tone_category(angle) for angle in _by_face(seen, "skin_ita", ids).astype(float)]
-    columns["mask_colour"] = _by_face(seen, "mask_colour", ids).fillna("").astype(str).to_numpy()
+    colours = _by_face(seen, "mask_colour", ids)
+    columns["mask_colour"] = colours.astype(object).where(colours.notna(), "").astype(str).to_numpy()
     columns["shortcut"] = "" if scores is None else _shortcut(scores, ids)
     return pd.DataFrame(columns)[["face_id", *ATTRIBUTES]]
 
