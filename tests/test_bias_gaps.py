@@ -59,8 +59,29 @@ def test_the_design_effect_counts_related_faces_of_one_group_and_label() -> None
 
 def test_clustered_errors_are_less_of_a_proof() -> None:
     cells: Cells = {("a", "p", "with_mask"): (200, 30), ("a", "q", "with_mask"): (200, 10)}
-    alone, together = (permutation_test(judged(cells, related), MANY)["accuracy"] for related in (1, 10))
+    alone, together = (permutation_test(judged(cells, related), MANY)["false_no_mask_rate"] for related in (1, 10))
     assert alone < 0.01 < 0.1 < together
+
+
+def test_a_small_group_hides_no_gap_between_large_ones() -> None:
+    """1 and 4 % of 800 faces each are a gap by themselves, whatever two groups of 40 do."""
+    cells: Cells = {
+        ("a", name, "with_mask"): cell
+        for name, cell in {"p": (800, 8), "q": (800, 32), "r": (40, 1), "s": (35, 1)}.items()
+    }
+    assert permutation_test(judged(cells), MANY)["false_no_mask_rate"] < 0.01
+
+
+def test_groups_of_few_clusters_are_not_compared() -> None:
+    cells: Cells = {("a", "p", "with_mask"): (60, 30), ("a", "q", "with_mask"): (60, 1)}
+    assert np.isnan(permutation_test(judged(cells, related=10), MANY)["false_no_mask_rate"])
+
+
+def test_accuracy_is_no_test_of_its_own_where_one_label_has_groups() -> None:
+    cells: Cells = {("a", "p", "with_mask"): (200, 30), ("a", "q", "with_mask"): (200, 10)}
+    p_values = permutation_test(judged(cells), MANY)
+    assert np.isnan(p_values["accuracy"])
+    assert p_values["false_no_mask_rate"] < 0.01
 
 
 def test_holm_by_hand() -> None:

@@ -145,7 +145,8 @@ def test_one_label_has_no_macro_f1_and_says_why() -> None:
     ]
     assert report.gap("macro_f1")["verdict"] == "too few to say"
     assert report.gap("macro_f1")["sentence"] == (
-        "Too few to say of the macro F1: fewer than two groups have 10 faces of each label."
+        "Too few to say of the macro F1: fewer than two groups have 10 faces of each label, of at least 10 "
+        "photos or look-alikes."
     )
     assert report.gap("false_no_mask_rate")["difference"] == pytest.approx(0.2)
 
@@ -155,7 +156,8 @@ def test_few_clusters_have_no_interval() -> None:
     assert report.groups["groups"].tolist() == [4, 4]
     assert report.groups["accuracy_low"].isna().all()
     assert report.groups["reason"].str.startswith("no interval of accuracy").all()
-    assert "no interval" in report.gap("accuracy")["sentence"]
+    sentence = "fewer than two groups have 10 faces, of at least 10 photos or look-alikes."
+    assert report.gap("accuracy")["sentence"].endswith(sentence)
 
 
 def test_faces_without_a_group_are_left_out_and_counted() -> None:
@@ -312,3 +314,11 @@ def test_what_are_no_predictions() -> None:
         judge_groups(predictions, pd.Series(groups.index, index=groups.index), "x", FEW)
     with pytest.raises(MaskDetError, match="several values"):
         judge_groups(predictions, pd.concat([groups, groups.head(1)]), "x", FEW)
+
+
+def test_groups_may_be_numbers_or_truth_values() -> None:
+    predictions, groups = faces_of(two_groups())
+    for kind in (lambda name: name == "dark", lambda name: int(name == "dark")):
+        report = judge_groups(predictions, groups.map(kind), "x", FEW)
+        assert report.gap("accuracy")["verdict"] in ("gap", "no gap found")
+        assert set(report.groups["group"]) in ({"True", "False"}, {"0", "1"})

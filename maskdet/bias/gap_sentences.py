@@ -7,6 +7,7 @@ import numpy as np
 
 from maskdet.bias.gaps import SIGNIFICANT
 from maskdet.bias.group_metrics import METRICS, RATES
+from maskdet.bootstrap import FEWEST_GROUPS
 
 Verdict = Literal["gap", "no gap found", "too few to say"]
 #: Of which faces a rate is, what they are judged as, and the column that counts them.
@@ -42,12 +43,19 @@ def gap_sentence(
         How many tests were judged together.
     """
     metric = gap["metric"]
+    if not gap["applies"]:
+        return f"Only faces of one label have a group here, so the {METRICS[metric]} says what their error rate says."
     if verdict_of(gap["p_adjusted"]) == "too few to say":
         kind = {"macro_f1": "faces of each label", "accuracy": "faces"}.get(metric) or f"{_RATE[metric][0]} faces"
-        return f"Too few to say of the {METRICS[metric]}: fewer than two groups have {fewest} {kind}."
+        return (
+            f"Too few to say of the {METRICS[metric]}: fewer than two groups have {fewest} {kind}, of at least "
+            f"{FEWEST_GROUPS} photos or look-alikes."
+        )
     lowest, highest = ((name, groups[name]) for name in (gap["lowest"], gap["highest"]))
     first, second = (highest, lowest) if metric in RATES else (lowest, highest)
-    return " ".join(filter(None, [_finding(gap, first, second, controlled, together), _within(gap, controlled)]))
+    unjudged = f"Too few faces to be judged: {gap['not_compared']}." if gap["not_compared"] else ""
+    parts = [_finding(gap, first, second, controlled, together), _within(gap, controlled), unjudged]
+    return " ".join(filter(None, parts))
 
 
 def chance(p_value: float) -> str:

@@ -61,12 +61,26 @@ def tells_datasets_apart(judged: Judged) -> bool:
     return bool(((judged.faces_by_dataset.sum(axis=-1) > 0).sum(axis=1) <= 1).all())
 
 
+def large_enough(metric: str, judged: Judged, fewest: int) -> npt.NDArray[np.intp]:
+    """The groups that are compared: of enough faces, in enough clusters for an interval."""
+    clusters = measure_of(metric, judged.clusters) >= FEWEST_GROUPS
+    return np.flatnonzero(enough(metric, judged.faces, fewest) & clusters & applies(metric, judged))
+
+
+def applies(metric: str, judged: Judged) -> bool:
+    """False where only faces of one label have a group, as of mask colours: accuracy then says what the rate says."""
+    return metric != "accuracy" or bool((judged.faces.sum(axis=0) > 0).all())
+
+
 def gap_row(
     metric: str, judged: Judged, drawn: Resamples, rows: list[dict[str, Any]], p: float, fewest: int
 ) -> dict[str, Any]:
     """The gap of one metric over the groups that are large enough; ``rows`` are those of the groups (`group_row`)."""
-    large = np.flatnonzero(enough(metric, judged.faces, fewest))
-    row: dict[str, Any] = {"metric": metric, "compared": len(large)}
+    large = large_enough(metric, judged, fewest)
+    row: dict[str, Any] = {
+        "metric": metric, "compared": len(large), "not_compared": _not_compared(metric, judged, large),
+        "applies": applies(metric, judged),
+    }  # fmt: skip
     if len(large) < 2:
         return row | {
             "difference": _NAN, "difference_low": _NAN, "difference_high": _NAN, "ratio": _NAN, "lowest": "",
@@ -86,6 +100,13 @@ def gap_row(
         "lowest": judged.names[lowest], "highest": judged.names[highest], "p_value": p,
         "within": control.value, "within_low": control.low, "within_high": control.high, "within_faces": control.faces,
     }  # fmt: skip
+
+
+def _not_compared(metric: str, judged: Judged, large: npt.NDArray[np.intp]) -> str:
+    """The groups that have faces of the metric, but too few to be compared, with their numbers."""
+    faces = judged_faces(metric, judged.faces)
+    small = [at for at in np.flatnonzero(faces > 0) if at not in large]
+    return ", ".join(f"{judged.names[at]} (n = {faces[at]:,})" for at in small)
 
 
 def within_datasets(metric: str, judged: Judged, drawn: Resamples, lowest: int, highest: int) -> Control:
@@ -113,7 +134,7 @@ def permutation_test(judged: Judged, options: GroupOptions) -> dict[str, float]:
     At least 1 / (permutations + 1), since the observed verdicts count as one permutation (Phipson & Smyth 2010), and 1
     where all verdicts are right.
     """
-    large = {metric: np.flatnonzero(enough(metric, judged.faces, options.fewest)) for metric in METRICS}
+    large = {metric: large_enough(metric, judged, options.fewest) for metric in METRICS}
     if all(len(groups) < 2 for groups in large.values()):
         return dict.fromkeys(METRICS, _NAN)
     dealt, expected = _dealt_anew(judged, options)
@@ -153,13 +174,23 @@ def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return adjusted
 
 
-def _p_value(departures: Values, spread: Values) -> float:
-    """Share of the permutations whose gap is at least that of the first row, shape (1 + permutations, groups)."""
-    if departures.shape[1] < 2:
+def _p_value(values: Values, widening: Values) -> float:
+    """Share of the permutations whose groups differ at least as much as those of the first row.
+
+    Parameters
+    ----------
+    values : array, shape (1 + permutations, groups)
+    widening : array, shape (groups,)
+        By how much the spread of the observed verdicts is larger than that of the permutations.
+    """
+    if values.shape[1] < 2:
         return _NAN
-    ranges = np.ptp(departures * spread, axis=1)
-    ranges[0] = np.ptp(departures[0])
-    return float((ranges >= ranges[0] - 1e-9).mean())
+    centred = values - values.mean(axis=0)
+    spread = centred.std(axis=0)
+    units = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)  # no spread: no error to be dealt
+    units[0] /= widening
+    distance = (units**2).sum(axis=1)
+    return float((distance >= distance[0] - 1e-9).mean())
 
 
 def _dealt_anew(judged: Judged, options: GroupOptions) -> tuple[Values, Values]:

@@ -54,7 +54,8 @@ class GroupReport:
         A row a group: group, n, with_mask, without_mask (faces), groups (clusters of related faces), each of `METRICS`
         with METRIC_low and METRIC_high (shares, 0 to 1; NaN where ``reason`` says why).
     gaps : DataFrame
-        A row a metric: metric, compared (groups that are large enough), difference of the highest and the lowest of
+        A row a metric: metric, compared (groups that are large enough), not_compared (the others, named), applies
+        (False for accuracy where only one label has groups), difference of the highest and the lowest of
         them with difference_low and difference_high, ratio (lowest / highest), lowest, highest (their names), p_value
         (see `maskdet.bias.gaps`), p_adjusted (over all that was judged together), within (the difference between these
         two with the dataset held fixed) with within_low, within_high and within_faces, verdict ("gap", "no gap found",
@@ -206,7 +207,7 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
                 options=GroupOptions(**entry["options"]),
                 faces=int(entry["faces"]),
                 controlled=bool(entry["controlled"]),
-                **{name: _table(entry[name]) for name in _TABLES},
+                **{name: _whole(name, _table(entry[name])) for name in _TABLES},
             )
             for entry in stored
         ]
@@ -215,11 +216,25 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
     return {report.attribute: report for report in reports}
 
 
+def _whole(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A table that was read, if it has the columns that pages and reports show. Raises ValueError otherwise."""
+    needed = {
+        "groups": {"group", *_COUNTS, *_FIGURES, "reason"},
+        "gaps": {"metric", "p_adjusted", "applies", "sentence"},
+    }
+    if missing := needed.get(name, set()) - set(table):
+        raise ValueError(f"{name} lacks {sorted(missing)[0]}")
+    return table
+
+
 def _table(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
     """A table from JSON; where a figure is None, it is NaN."""
     table = pd.DataFrame(dict(columns))
-    texts = ("group", "dataset", "label", "metric", "reason", "lowest", "highest", "verdict", "sentence")
-    figures = [name for name in table.columns if name not in texts]
+    other = {
+        "group", "dataset", "label", "metric", "reason", "lowest", "highest", "not_compared", "applies", "verdict",
+        "sentence",
+    }  # fmt: skip
+    figures = [name for name in table.columns if name not in other]
     return table.assign(**{name: pd.to_numeric(table[name]) for name in figures})
 
 
@@ -275,13 +290,14 @@ def _values(judged: Judged, large: npt.NDArray[np.bool_], *, by_dataset: bool = 
 
 
 def _left_out(predictions: pd.DataFrame, groups: "pd.Series[Any]") -> pd.DataFrame:
-    """Faces of each label whose group is not known."""
+    """Faces of each label whose group is not known; a label that can have none, as of mask colours, is no row."""
     known = groups.index[(groups.notna() & (groups.astype(object) != "")).to_numpy()]
     unknown = ~predictions["face_id"].isin(known)
     rows = [
         (label, int((unknown & of_label).sum()), int(of_label.sum()))
         for label in CLASSES
         for of_label in [predictions["label"] == label]
+        if not unknown[of_label].all() or unknown.all()
     ]
     return pd.DataFrame(rows, columns=["label", "faces", "of"])
 
@@ -289,7 +305,7 @@ def _left_out(predictions: pd.DataFrame, groups: "pd.Series[Any]") -> pd.DataFra
 def _empty(attribute: str, options: GroupOptions, left_out: pd.DataFrame) -> GroupReport:
     """The report where no face's group is known."""
     columns = [*_COUNTS, *_FIGURES, "reason"]
-    gap = {"compared": 0, "lowest": "", "highest": "", "within_faces": 0}
+    gap = {"compared": 0, "not_compared": "", "applies": True, "lowest": "", "highest": "", "within_faces": 0}
     numbers = (
         "difference",
         "difference_low",

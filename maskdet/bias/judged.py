@@ -162,7 +162,7 @@ def judged_of(predictions: pd.DataFrame, groups: "pd.Series[Any]", attribute: st
     dataset, datasets = pd.factorize(rows["dataset"], sort=True)
     present = np.unique(group.to_numpy(np.int64))
     return Judged(
-        names=tuple(names[i] for i in present),
+        names=tuple(str(names[i]) for i in present),  # booleans and numbers too
         datasets=tuple(str(name) for name in datasets),
         group=np.searchsorted(present, group.to_numpy(np.int64)).astype(np.int64),
         dataset=dataset.astype(np.int64),
