@@ -9,11 +9,6 @@ from written_runs import predictions, write_run
 
 from maskdet.bias import analysis
 from maskdet.bias.analysis import (
-    ATTENTION,
-    ATTRIBUTES,
-    COUNTERFACTUALS,
-    NOT_MEASURABLE,
-    SHORTCUTS,
     LabOptions,
     affordable,
     analyse_data,
@@ -23,6 +18,7 @@ from maskdet.bias.analysis import (
     run_findings,
 )
 from maskdet.bias.shipping import ship_data, ship_run
+from maskdet.bias.store import ATTENTION, ATTRIBUTES_FILE, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS
 from maskdet.cli import main
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.runs import Run, list_runs
@@ -160,7 +156,7 @@ def test_figures_ship_and_attributes_of_test_faces_alone(analysed: Workspace, tm
     ship_run(analysed, run, tmp_path)
     folder = tmp_path / "bias" / run.fingerprint
     assert {path.name for path in folder.iterdir()} == {
-        SHORTCUTS, "shortcuts.parquet", "cross-dataset-svm.json", NOT_MEASURABLE, ATTRIBUTES, run.id,
+        SHORTCUTS, "shortcuts.parquet", "cross-dataset-svm.json", NOT_MEASURABLE, ATTRIBUTES_FILE, run.id,
     }  # fmt: skip
     names = {path.name for path in (folder / run.id).iterdir()}
     (groups,) = (name for name in names if name.startswith("groups-"))
@@ -168,9 +164,9 @@ def test_figures_ship_and_attributes_of_test_faces_alone(analysed: Workspace, tm
         COUNTERFACTUALS, "counterfactuals.parquet", ATTENTION, "attention.parquet", "attention.npz", groups
     }  # fmt: skip
     test = run.predictions.loc[run.predictions["split"] == "test", "face_id"]
-    assert set(pd.read_parquet(folder / ATTRIBUTES)["face_id"]) == set(test)
+    assert set(pd.read_parquet(folder / ATTRIBUTES_FILE)["face_id"]) == set(test)
     ship_run(analysed, run, tmp_path)  # once more: the same faces, once
-    assert sorted(pd.read_parquet(folder / ATTRIBUTES)["face_id"]) == sorted(test)
+    assert sorted(pd.read_parquet(folder / ATTRIBUTES_FILE)["face_id"]) == sorted(test)
 
 
 def test_what_ships_is_found_without_a_workspace(

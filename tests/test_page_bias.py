@@ -15,13 +15,12 @@ from written_runs import predictions, write_run
 from maskdet import jobs
 from maskdet import runs as runs_module
 from maskdet.bias import store
-from maskdet.bias.analysis import ATTENTION, ATTRIBUTES, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS
 from maskdet.bias.attention import save_attention
 from maskdet.bias.attributes import save_attributes
 from maskdet.bias.counterfactuals import save_counterfactuals
 from maskdet.bias.cross_dataset import save_cross
 from maskdet.bias.shortcuts import save_shortcuts
-from maskdet.bias.store import own_path
+from maskdet.bias.store import ATTENTION, ATTRIBUTES_FILE, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS, own_path
 from maskdet.compare import own_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace, read_json, write_table
@@ -84,7 +83,7 @@ def measured(home: Workspace, runs: list[Run]) -> None:
         skin_lightness=[40.0 + n % 40 for n in range(len(faces))], skin_hue=[45.0 + n % 20 for n in range(len(faces))],
         mask_colour=["white" if label == "with_mask" else "" for label in faces["label"]],
     )  # fmt: skip
-    save_attributes(own_path(home, "abc", ATTRIBUTES), known)
+    save_attributes(own_path(home, "abc", ATTRIBUTES_FILE), known)
     for run in runs:
         save_counterfactuals(own_path(home, "abc", COUNTERFACTUALS, run.id), written_findings.counterfactuals(run))
         save_attention(own_path(home, "abc", ATTENTION, run.id), written_findings.attention(run))
@@ -168,7 +167,7 @@ def test_the_answer_comes_first(home: Workspace, monkeypatch: pytest.MonkeyPatch
     faces = predictions(300)["face_id"]
     write_run(home, "svm-1", "svm", table=predictions(300, [n for n in range(100) if n % 8 in (0, 1)]))
     tone = ["dark" if n // 3 % 4 < 2 else "light" for n in range(300)]  # half of the dark ones are judged wrongly
-    save_attributes(own_path(home, "abc", ATTRIBUTES), pd.DataFrame({"face_id": faces, "skin_tone": tone}))
+    save_attributes(own_path(home, "abc", ATTRIBUTES_FILE), pd.DataFrame({"face_id": faces, "skin_tone": tone}))
     choose(fine(app.run()), "results_runs", ["svm-1"])
     assert app.markdown[1].value.startswith("**SVM, by apparent skin tone.** ")
     assert "Of group dark, 48.0 %" in app.markdown[1].value

@@ -108,16 +108,16 @@ def faces_are_here(workspace: Workspace, run: Run) -> bool:
 
 def counterfactuals_of(workspace: Workspace, run: Run) -> "Counterfactuals | None":
     """How a run's verdicts change with a face, None where that was not measured. Raises WorkspaceError if damaged."""
-    from maskdet.bias.analysis import COUNTERFACTUALS
     from maskdet.bias.counterfactuals import load_counterfactuals
+    from maskdet.bias.store import COUNTERFACTUALS
 
     return _loaded(workspace, run, COUNTERFACTUALS, load_counterfactuals)
 
 
 def attention_of(workspace: Workspace, run: Run) -> "Attention | None":
     """Where a run looks, None where that was not measured. Raises WorkspaceError if damaged."""
-    from maskdet.bias.analysis import ATTENTION
     from maskdet.bias.attention import load_attention
+    from maskdet.bias.store import ATTENTION
 
     return _loaded(workspace, run, ATTENTION, load_attention)
 

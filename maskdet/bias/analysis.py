@@ -14,7 +14,15 @@ import pandas as pd
 
 from maskdet.bias.findings import DataFindings, RunFindings
 from maskdet.bias.kept_groups import keep_reports, reports_by_group
-from maskdet.bias.store import find_path, own_path
+from maskdet.bias.store import (
+    ATTENTION,
+    COUNTERFACTUALS,
+    CROSS,
+    NOT_MEASURABLE,
+    SHORTCUTS,
+    find_path,
+    own_path,
+)
 from maskdet.compare import own_faces
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import has_faces, load_faces
@@ -24,13 +32,6 @@ from maskdet.progress import Progress, part_of, silent
 from maskdet.runs import Run, list_runs
 from maskdet.split import Split, load_split
 from maskdet.workspace import Workspace, read_table, write_table
-
-SHORTCUTS: Final = "shortcuts.json"
-COUNTERFACTUALS: Final = "counterfactuals.json"
-ATTENTION: Final = "attention.json"
-NOT_MEASURABLE: Final = "not_measurable.parquet"
-ATTRIBUTES: Final = "attributes.parquet"
-CROSS: Final = "cross-dataset-{model}.json"
 
 #: What is measured of the data, in order, and of a run.
 DATA_PARTS: Final = ("appearance", "shortcuts", "cross-dataset")

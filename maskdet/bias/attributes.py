@@ -4,7 +4,7 @@ A category makes a group a value, a number makes quantile bins. Attributes are o
 is called skin tone is the apparent colour of pixels in that light, and where it is not known a face is in no group.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from maskdet.bias.skin_tone import TONES, tone_category
-from maskdet.bias.store import find_path
+from maskdet.bias.store import ATTRIBUTES_FILE, SHORTCUTS, find_path
 from maskdet.catalog import Dataset, load_catalog, lookup
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import has_faces, load_faces
@@ -24,10 +24,7 @@ from maskdet.workspace import Workspace, read_table, write_table
 
 Numbers = npt.NDArray[np.float64]
 
-#: Where the attributes of the bundled study's faces ship, and where the probe's scores lie (`maskdet.bias.store`).
-ATTRIBUTES_FILE: Final = "attributes.parquet"
-_SHORTCUTS_FILE: Final = "shortcuts.json"
-#: Of the logit of the shortcut probe: above it says without mask.
+#: Of the shortcut probe's probability: above, it guesses without mask.
 _EVEN: Final = 0.5
 _SOURCES: Final = {"SMFD": "simulated masks", "RMFD": "real masks"}
 
@@ -135,6 +132,7 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
 _MEASURED: Final = {
     "size": "sqrt_size", "aspect_ratio": "aspect_ratio", "brightness": "brightness", "sharpness": "sharpness"
 }  # fmt: skip
+_OF_APPEARANCE: Final = ("skin_tone", "skin_lightness", "skin_hue", "mask_colour")
 _APPEARANCE: Final = ("skin_lightness", "skin_hue", "skin_ita", "mask_colour")
 
 
@@ -184,9 +182,9 @@ def face_attributes(
 def attributes_of(workspace: Workspace, fingerprint: str) -> pd.DataFrame:
     """The attributes of the faces of a split.
 
-    Those of the workspace's own faces, if it has the split; what was not measured there is taken from what ships with
-    the bundled study (the fingerprint says that the faces are the same). A bundled run can so be looked at without any
-    photo.
+    Those of the workspace's own faces, if it has the split, with the attributes that were kept of a CSV; what was not
+    measured there is taken from what ships with the bundled study (the fingerprint says that the faces are the same). A
+    bundled run can so be looked at without any photo.
 
     Returns
     -------
@@ -200,6 +198,15 @@ def attributes_of(workspace: Workspace, fingerprint: str) -> pd.DataFrame:
     WorkspaceError
         If a file is damaged.
     """
+    from maskdet.bias.uploaded import UploadedAttributes, kept_uploaded, with_uploaded
+
+    found = _measured(workspace, fingerprint)
+    uploaded = kept_uploaded(workspace, fingerprint)
+    return found if uploaded is None else with_uploaded(found, UploadedAttributes(uploaded))
+
+
+def _measured(workspace: Workspace, fingerprint: str) -> pd.DataFrame:
+    """The attributes that are measured, not brought by anyone."""
     path = find_path(workspace, fingerprint, ATTRIBUTES_FILE)
     kept = load_attributes(path) if path else None
     own = _own_attributes(workspace, fingerprint)
@@ -212,6 +219,9 @@ def attributes_of(workspace: Workspace, fingerprint: str) -> pd.DataFrame:
         )
     if kept is None:
         return own
+    # What was measured here and found not to be measurable stays so, whatever an earlier version had found.
+    here = kept["face_id"].isin(_measured_here(workspace))
+    kept = kept.assign(**{name: kept[name].where(~here) for name in _OF_APPEARANCE})
     filled = own.set_index("face_id").replace("", np.nan).combine_first(kept.set_index("face_id").replace("", np.nan))
     return _complete(filled.loc[own["face_id"]].reset_index())
 
@@ -283,11 +293,19 @@ def _own_attributes(workspace: Workspace, fingerprint: str) -> pd.DataFrame | No
     return face_attributes(faces.table, load_appearance(workspace, faces), _scores(workspace, fingerprint), catalog)
 
 
+def _measured_here(workspace: Workspace) -> Collection[str]:
+    """The faces whose appearance was measured in this workspace."""
+    from maskdet.bias.appearance import load_appearance
+
+    appearance = load_appearance(workspace, load_faces(workspace))
+    return () if appearance is None else set(appearance["face_id"])
+
+
 def _scores(workspace: Workspace, fingerprint: str) -> pd.DataFrame | None:
     """The guesses of the shortcut probe, or None if it did not run."""
     from maskdet.bias.shortcuts import load_shortcuts
 
-    path = find_path(workspace, fingerprint, _SHORTCUTS_FILE)
+    path = find_path(workspace, fingerprint, SHORTCUTS)
     return load_shortcuts(path).scores if path else None
 
 

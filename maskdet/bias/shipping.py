@@ -10,10 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from maskdet.bias.analysis import ATTENTION, ATTRIBUTES, COUNTERFACTUALS, CROSS, NOT_MEASURABLE, SHORTCUTS
 from maskdet.bias.cross_dataset import load_cross, save_cross
 from maskdet.bias.kept_groups import keep_reports
-from maskdet.bias.store import FOLDER, own_path
+from maskdet.bias.store import (
+    ATTENTION,
+    ATTRIBUTES_FILE,
+    COUNTERFACTUALS,
+    CROSS,
+    FOLDER,
+    NOT_MEASURABLE,
+    SHORTCUTS,
+    own_path,
+)
 from maskdet.bundle import without_folders
 from maskdet.compare import own_faces
 from maskdet.runs import Run
@@ -52,13 +60,14 @@ def ship_run(workspace: Workspace, run: Run, target: Path) -> list[Path]:
     """
     import pandas as pd
 
-    from maskdet.bias.attributes import attributes_of, load_attributes, save_attributes
+    from maskdet.bias.attributes import ATTRIBUTES, attributes_of, load_attributes, save_attributes
 
     folder = target / FOLDER / run.fingerprint
     copied = _copy(own_path(workspace, run.fingerprint, ATTENTION, run.id).parent, _OF_RUN, folder / run.id)
     attributes = attributes_of(workspace, run.fingerprint)
-    mine = attributes[attributes["face_id"].isin(own_faces(run)["face_id"])]
-    path = folder / ATTRIBUTES
+    names = ["face_id", *ATTRIBUTES]  # none that somebody brought: it is theirs to publish
+    mine = attributes.loc[attributes["face_id"].isin(own_faces(run)["face_id"]), names]
+    path = folder / ATTRIBUTES_FILE
     if path.is_file():
         before = load_attributes(path)
         mine = pd.concat([before[~before["face_id"].isin(mine["face_id"])], mine])

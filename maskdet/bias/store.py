@@ -14,6 +14,13 @@ from maskdet.errors import MaskDetError
 from maskdet.workspace import Workspace
 
 FOLDER: Final = "bias"
+#: Names of results; those of a run lie in the run's folder.
+ATTRIBUTES_FILE: Final = "attributes.parquet"
+SHORTCUTS: Final = "shortcuts.json"
+CROSS: Final = "cross-dataset-{model}.json"
+NOT_MEASURABLE: Final = "not_measurable.parquet"
+COUNTERFACTUALS: Final = "counterfactuals.json"
+ATTENTION: Final = "attention.json"
 SHIPPED: Final = DATA_DIR / "study" / FOLDER
 
 

@@ -17,12 +17,16 @@ import pandas as pd
 
 from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.bias.judged import MOST_GROUPS
-from maskdet.errors import MaskDetError
+from maskdet.bias.store import own_path
+from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.export import restored
+from maskdet.workspace import Workspace, read_table, write_table
 
 #: Names of the column that says whose row it is.
 KEYS: Final = ("face_id", "file", "photo", "path")
 MOST_BYTES: Final = 20_000_000
+#: Where what is to stay is kept (see `maskdet.bias.store`).
+UPLOADED_FILE: Final = "uploaded.parquet"
 MOST_ATTRIBUTES: Final = 30
 _MOST_ROWS: Final = 500_000
 _LONGEST_TEXT: Final = 100
@@ -92,9 +96,45 @@ def read_attribute_csv(data: bytes, known: Sequence[str]) -> UploadedAttributes:
 
 def with_uploaded(attributes: pd.DataFrame, uploaded: UploadedAttributes) -> pd.DataFrame:
     """Attributes with the uploaded ones beside them; of faces that the CSV does not name they are not known."""
-    merged = attributes.merge(uploaded.table, on="face_id", how="left")
+    names = uploaded.table.columns.drop("face_id")
+    merged = attributes.drop(columns=names, errors="ignore").merge(uploaded.table, on="face_id", how="left")
     texts = [name for name in uploaded.table.columns if not pd.api.types.is_numeric_dtype(uploaded.table[name])]
     return merged.assign(**{name: merged[name].fillna("") for name in texts})
+
+
+def keep_uploaded(workspace: Workspace, fingerprint: str, uploaded: UploadedAttributes) -> None:
+    """Keep attributes in the workspace, beside those kept before; one of the same name takes its place.
+
+    Raises
+    ------
+    WorkspaceError
+        If they cannot be written, or those kept before are damaged.
+    """
+    before = kept_uploaded(workspace, fingerprint)
+    table = uploaded.table
+    if before is not None:
+        table = before.drop(columns=table.columns.drop("face_id"), errors="ignore").merge(table, "outer", "face_id")
+    write_table(own_path(workspace, fingerprint, UPLOADED_FILE), table)
+
+
+def kept_uploaded(workspace: Workspace, fingerprint: str) -> pd.DataFrame | None:
+    """The attributes that `keep_uploaded` kept: face_id and a column each. Raises WorkspaceError if damaged."""
+    path = own_path(workspace, fingerprint, UPLOADED_FILE)
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    if "face_id" not in table or table["face_id"].duplicated().any():
+        raise WorkspaceError(f"{path} holds no attributes of faces: `python -m maskdet bias --forget-attributes`.")
+    return table
+
+
+def forget_uploaded(workspace: Workspace, fingerprint: str) -> None:
+    """Forget the attributes that were kept. Raises WorkspaceError if they cannot be removed."""
+    path = own_path(workspace, fingerprint, UPLOADED_FILE)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be removed ({error.strerror}).") from error
 
 
 def _rows(data: bytes) -> list[tuple[int, list[str]]]:
