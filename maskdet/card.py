@@ -70,7 +70,7 @@ def card_of(workspace: Workspace, run: "Run") -> ModelCard:
     MaskDetError
         If the run or a result of the bias lab is damaged.
     """
-    from maskdet.bias.analysis import data_findings, run_findings
+    from maskdet.bias.findings import data_findings, run_findings
 
     return card_from(workspace, data_findings(workspace, run.fingerprint), run_findings(workspace, run))
 

@@ -201,7 +201,7 @@ def _read(path: str, stamp: float, _load: Callable[[Path], Any]) -> Any:
 
 @st.cache_resource(show_spinner="Reading what was measured", max_entries=8)
 def _data(workspace: Workspace, fingerprint: str, stamps: str) -> DataFindings:
-    from maskdet.bias.analysis import data_findings
+    from maskdet.bias.findings import data_findings
 
     return data_findings(workspace, fingerprint)
 

@@ -5,15 +5,14 @@ other options, or where it is asked for. A cancel between two parts loses nothin
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import pandas as pd
-
-from maskdet.bias.findings import DataFindings, RunFindings
-from maskdet.bias.kept_groups import keep_reports, reports_by_group
+from maskdet.bias.findings import DataFindings, RunFindings, data_findings, known_attributes, run_findings
+from maskdet.bias.judged import GroupOptions
+from maskdet.bias.kept_groups import keep_reports
 from maskdet.bias.store import (
     ATTENTION,
     COUNTERFACTUALS,
@@ -26,7 +25,6 @@ from maskdet.bias.store import (
 from maskdet.compare import own_faces
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import has_faces, load_faces
-from maskdet.labels import CLASSES
 from maskdet.models import require_model
 from maskdet.progress import Progress, part_of, silent
 from maskdet.runs import Run, list_runs
@@ -36,6 +34,8 @@ from maskdet.workspace import Workspace, read_table, write_table
 #: What is measured of the data, in order, and of a run.
 DATA_PARTS: Final = ("appearance", "shortcuts", "cross-dataset")
 RUN_PARTS: Final = ("appearance", "groups", "counterfactuals", "attention")
+
+_SAMPLE: Final = 300
 
 Found = TypeVar("Found")
 #: Its title, and what it does; only the progress is still to be given.
@@ -53,8 +53,10 @@ class LabOptions:
     cross : tuple of (str, dict)
         Models of the cross-dataset matrix, with the options that depart from their defaults: PCA and SVM by default,
         which needs no weights from elsewhere.
-    sample : int
-        Faces of a label that counterfactuals and attention look at.
+    sample : int or None
+        Faces of a label that counterfactuals and attention look at. None: as many as were looked at before, else 300.
+    fewest : int
+        Faces of a group below which its metrics are too few to say.
     seed : int
     again : bool
         Measure what is known already once more.
@@ -62,7 +64,8 @@ class LabOptions:
 
     parts: tuple[str, ...] = ()
     cross: tuple[tuple[str, dict[str, Any]], ...] = field(default=(("svm", {}),))
-    sample: int = 300
+    sample: int | None = None
+    fewest: int = GroupOptions().fewest
     seed: int = 0
     again: bool = False
 
@@ -73,12 +76,25 @@ class LabOptions:
                 raise MaskDetError(f"There is no part {part!r} of the bias lab; there are: {known}.")
         for model, _ in self.cross:
             require_model(model)
-        if self.sample < 1:
+        if self.sample is not None and self.sample < 1:
             raise MaskDetError(f"The sample must be at least 1 face, not {self.sample}.")
+
+    @property
+    def groups(self) -> GroupOptions:
+        """How groups are judged."""
+        return GroupOptions(fewest=self.fewest)
 
     def wants(self, part: str) -> bool:
         """Whether a part is asked for."""
         return not self.parts or part in self.parts
+
+    def require_parts(self, *, of_data: bool, of_runs: bool) -> None:
+        """Raise MaskDetError for a part that belongs to none of what is looked at: nothing would be measured of it."""
+        known = [*(DATA_PARTS if of_data else ()), *(RUN_PARTS if of_runs else ())]
+        for part in self.parts:
+            if part not in known:
+                what = "the data" if part in DATA_PARTS else "a run"
+                raise MaskDetError(f"{part} is a part of what is measured of {what}: name it too.")
 
 
 def affordable(model: str, weights: str | None = None) -> tuple[str, dict[str, Any]]:
@@ -159,7 +175,6 @@ def analyse_data(workspace: Workspace, options: LabOptions | None = None, progre
     options = options or LabOptions()
     if not has_faces(workspace):  # what ships is all there is to say
         return data_findings(workspace, data_at_hand(workspace))
-    workspace.ensure_writable()
     split = load_split(workspace, load_faces(workspace))
     steps: list[Step] = []
     if options.wants("appearance"):
@@ -187,8 +202,7 @@ def analyse_run(
     """
     options = options or LabOptions()
     if not require_measurable(workspace, run, options):
-        return run_findings(workspace, run, progress)
-    workspace.ensure_writable()
+        return run_findings(workspace, run, options.groups, progress)
     measures = {
         "appearance": _appearance_of, "groups": _groups, "counterfactuals": _counterfactuals, "attention": _attention
     }  # fmt: skip
@@ -196,74 +210,7 @@ def analyse_run(
         (part, partial(measure, workspace, run, options)) for part, measure in measures.items() if options.wants(part)
     ]
     _in_turn(steps, progress)
-    return run_findings(workspace, run)
-
-
-def data_findings(workspace: Workspace, fingerprint: str) -> DataFindings:
-    """What is known of a split: measured in this workspace, or shipped with the bundled study; nothing is measured.
-
-    Raises
-    ------
-    WorkspaceError
-        If a result is damaged.
-    """
-    from maskdet.bias.cross_dataset import load_cross
-    from maskdet.bias.shortcuts import load_shortcuts
-    from maskdet.models import MODELS
-
-    shortcuts = find_path(workspace, fingerprint, SHORTCUTS)
-    crossed = [find_path(workspace, fingerprint, CROSS.format(model=model)) for model in MODELS]
-    left_out = find_path(workspace, fingerprint, NOT_MEASURABLE)
-    found = load_shortcuts(shortcuts) if shortcuts else None
-    return DataFindings(
-        fingerprint,
-        len(found.scores) if found else _faces(workspace, fingerprint),
-        found,
-        tuple(load_cross(path) for path in crossed if path),
-        read_table(left_out) if left_out else None,
-    )
-
-
-def run_findings(workspace: Workspace, run: Run, progress: Progress = silent) -> RunFindings:
-    """What is known of a run; its metrics by group are computed where they were not kept, the rest is only read.
-
-    Raises
-    ------
-    WorkspaceError
-        If a result is damaged.
-    """
-    from maskdet.bias.attention import load_attention
-    from maskdet.bias.counterfactuals import load_counterfactuals
-
-    predictions = own_faces(run)
-    attributes = known_attributes(workspace, run, predictions)
-    flipped, looked = (find_path(workspace, run.fingerprint, name, run.id) for name in (COUNTERFACTUALS, ATTENTION))
-    return RunFindings(
-        run,
-        predictions,
-        reports_by_group(workspace, run, predictions, attributes, progress=progress),
-        load_counterfactuals(flipped) if flipped else None,
-        load_attention(looked) if looked else None,
-        attributes,
-    )
-
-
-def known_attributes(workspace: Workspace, run: Run, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Attributes of a run's faces; where none are known, what the run itself says: the dataset of each.
-
-    Raises
-    ------
-    WorkspaceError
-        If they are damaged.
-    """
-    from maskdet.bias.attributes import attributes_of
-
-    try:
-        return attributes_of(workspace, run.fingerprint)
-    except WorkspaceError:
-        raise
-    except MaskDetError:  # neither measured here nor shipped
-        return predictions[["face_id", "dataset"]]
+    return run_findings(workspace, run, options.groups)
 
 
 def _in_turn(steps: Sequence[Step], progress: Progress) -> None:
@@ -273,15 +220,6 @@ def _in_turn(steps: Sequence[Step], progress: Progress) -> None:
         progress(1000 * number, total, title)
         step(part_of(progress, 1000 * number, total, title))
     progress(total, total, "all is measured")
-
-
-def _faces(workspace: Workspace, fingerprint: str) -> int:
-    """Faces of a split that models tell apart; 0 where it is not in this workspace."""
-    try:
-        table = load_split(workspace, load_faces(workspace), fingerprint).table
-    except WorkspaceError:
-        return 0
-    return int(table["label"].isin(CLASSES).sum())
 
 
 def _known(
@@ -295,12 +233,23 @@ def _known(
         return None
 
 
+def _serves(known: Any, asked: Any, options: LabOptions) -> bool:
+    """Whether what was measured with some options will do; a larger sample does where none was asked for."""
+    if options.again:
+        return False
+    if options.sample is None and known.sample > asked.sample:
+        asked = replace(asked, sample=known.sample)
+    return bool(known == asked)
+
+
 def _keep_not_measurable(workspace: Workspace, split: Split, progress: Progress) -> None:
     from maskdet.bias.appearance import measure_appearance, not_measurable
 
     appearance = measure_appearance(workspace, load_faces(workspace), split.table["face_id"].tolist(), progress)
     table = not_measurable(appearance, split.table)
-    write_table(own_path(workspace, split.fingerprint, NOT_MEASURABLE), table)
+    known = _known(workspace, split.fingerprint, NOT_MEASURABLE, read_table)
+    if known is None or known.to_csv() != table.to_csv():  # a workspace may be there to be read only
+        write_table(own_path(workspace, split.fingerprint, NOT_MEASURABLE), table)
 
 
 def _appearance_of(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
@@ -311,18 +260,21 @@ def _appearance_of(workspace: Workspace, run: Run, options: LabOptions, progress
 
 def _groups(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
     predictions = own_faces(run)
-    keep_reports(workspace, run, predictions, known_attributes(workspace, run, predictions), progress=progress)
+    attributes = known_attributes(workspace, run, predictions)
+    keep_reports(workspace, run, predictions, attributes, options.groups, progress=progress)
 
 
 def _shortcuts(workspace: Workspace, split: Split, options: LabOptions, progress: Progress) -> None:
     from maskdet.bias.measurements import measure_data
-    from maskdet.bias.shortcuts import ProbeOptions, load_shortcuts, probe_shortcuts, save_shortcuts
+    from maskdet.bias.shortcuts import ProbeOptions, lacking_features, load_shortcuts, probe_shortcuts, save_shortcuts
 
     asked = ProbeOptions(seed=options.seed)
     known = _known(workspace, split.fingerprint, SHORTCUTS, load_shortcuts)
-    if known is not None and known.options == asked and not options.again:
-        return
     measurements = measure_data(workspace, load_faces(workspace), split, part_of(progress, 0, 2000, "measuring"))
+    # A scan by an earlier version lacks some, so that a report on it does not hold for one on all.
+    same = known is not None and (known.options, known.lacking) == (asked, lacking_features(measurements))
+    if same and not options.again:
+        return
     report = part_of(progress, 1000, 2000, "probing")
     found = probe_shortcuts(split.table, measurements, asked, report, split.fingerprint)
     save_shortcuts(own_path(workspace, split.fingerprint, SHORTCUTS), found)
@@ -351,9 +303,9 @@ def _counterfactuals(workspace: Workspace, run: Run, options: LabOptions, progre
         save_counterfactuals,
     )
 
-    asked = CounterfactualOptions(sample=options.sample, seed=options.seed)
+    asked = CounterfactualOptions(sample=options.sample or _SAMPLE, seed=options.seed)
     known = _known(workspace, run.fingerprint, COUNTERFACTUALS, load_counterfactuals, run.id)
-    if known is None or known.options != asked or options.again:
+    if known is None or not _serves(known.options, asked, options):
         found = counterfactuals(workspace, run, asked, progress)
         save_counterfactuals(own_path(workspace, run.fingerprint, COUNTERFACTUALS, run.id), found)
 
@@ -361,8 +313,8 @@ def _counterfactuals(workspace: Workspace, run: Run, options: LabOptions, progre
 def _attention(workspace: Workspace, run: Run, options: LabOptions, progress: Progress) -> None:
     from maskdet.bias.attention import AttentionOptions, attention, load_attention, save_attention
 
-    asked = AttentionOptions(sample=options.sample, seed=options.seed)
+    asked = AttentionOptions(sample=options.sample or _SAMPLE, seed=options.seed)
     known = _known(workspace, run.fingerprint, ATTENTION, load_attention, run.id)
-    if known is None or known.options != asked or options.again:
+    if known is None or not _serves(known.options, asked, options):
         found = attention(workspace, run, asked, progress)
         save_attention(own_path(workspace, run.fingerprint, ATTENTION, run.id), found)

@@ -33,13 +33,8 @@ def reports_by_group(
 ) -> dict[str, GroupReport]:
     """What `maskdet.bias.groups.judge_all` says, read where it was kept; nothing is written."""
     options = options or GroupOptions()
-    path = find_path(workspace, run.fingerprint, _name(predictions, attributes, options), run.id)
-    if path is not None:
-        try:
-            return load_groups(path)
-        except WorkspaceError:  # damaged: it is computed again, as if it had not been kept
-            pass
-    return judge_all(predictions, attributes, options, progress=progress)
+    known = _kept(workspace, run, _name(predictions, attributes, options))
+    return known or judge_all(predictions, attributes, options, progress=progress)
 
 
 def keep_reports(
@@ -47,11 +42,12 @@ def keep_reports(
     run: Run,
     predictions: pd.DataFrame,
     attributes: pd.DataFrame,
+    options: GroupOptions | None = None,
     *,
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Compute the reports with the default options and keep them, in place of those kept before.
+    """Compute the reports and keep them, in place of those kept before.
 
     Parameters
     ----------
@@ -63,14 +59,26 @@ def keep_reports(
     WorkspaceError
         If they cannot be written.
     """
-    options = GroupOptions()
+    options = options or GroupOptions()
     name = _name(predictions, attributes, options)
     path = folder / name if folder else own_path(workspace, run.fingerprint, name, run.id)
-    save_groups(path, reports_by_group(workspace, run, predictions, attributes, options, progress))
+    known = _kept(workspace, run, name)
+    if known and folder is None:  # nothing is to be written, which a workspace that is only to be read would refuse
+        return path
+    save_groups(path, known or judge_all(predictions, attributes, options, progress=progress))
     for old in path.parent.glob(f"{_PREFIX}*.json"):
         if old != path:
             old.unlink()
     return path
+
+
+def _kept(workspace: Workspace, run: Run, name: str) -> dict[str, GroupReport] | None:
+    """What was kept under a name; None where nothing was, or it is damaged and has to be computed again."""
+    path = find_path(workspace, run.fingerprint, name, run.id)
+    try:
+        return load_groups(path) if path else None
+    except WorkspaceError:
+        return None
 
 
 def _name(predictions: pd.DataFrame, attributes: pd.DataFrame, options: GroupOptions) -> str:

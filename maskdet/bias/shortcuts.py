@@ -139,6 +139,8 @@ class ShortcutReport:
     scores : DataFrame
         face_id, label, p_without_mask: out-of-fold probabilities from the photos' measurements, of the main pool's
         probe; of a dataset outside it, from the dataset's own probe. NaN where there is none.
+    lacking : tuple of str
+        Features that could not be used (see `lacking_features`).
     """
 
     fingerprint: str
@@ -146,6 +148,12 @@ class ShortcutReport:
     probes: tuple[Probe, ...]
     carriers: pd.DataFrame
     scores: pd.DataFrame
+    lacking: tuple[str, ...] = ()
+
+
+def lacking_features(measurements: pd.DataFrame) -> tuple[str, ...]:
+    """The features that were not measured of these faces, which an earlier version scanned."""
+    return tuple(name for names in FEATURES.values() for name in names if name not in measurements)
 
 
 def probe_shortcuts(
@@ -184,7 +192,7 @@ def probe_shortcuts(
             scores.loc[wanted, "p_without_mask"] = found[wanted[rows], 1]
     progress(len(tasks), len(tasks), "all is probed")
     carriers = _carriers(scores.assign(dataset=known["dataset"].where(known[POOLED])), probes, options)
-    return ShortcutReport(fingerprint, options, tuple(probes), carriers, scores)
+    return ShortcutReport(fingerprint, options, tuple(probes), carriers, scores, lacking_features(measurements))
 
 
 def save_shortcuts(path: Path, report: ShortcutReport) -> None:
@@ -193,23 +201,27 @@ def save_shortcuts(path: Path, report: ShortcutReport) -> None:
     record = {
         "fingerprint": report.fingerprint, "options": asdict(report.options),
         "probes": [asdict(probe) for probe in report.probes], "carriers": report.carriers.to_dict("records"),
+        "lacking": list(report.lacking),
     }  # fmt: skip
     write_json(path, record)
 
 
 def load_shortcuts(path: Path) -> ShortcutReport:
     """Read what `save_shortcuts` wrote. Raises WorkspaceError if it is missing or damaged."""
-    record, scores = read_json(path), read_table(_scores_path(path))
     try:
+        record, scores = read_json(path), read_table(_scores_path(path))
         carriers = pd.DataFrame(record["carriers"], columns=["face_id", "dataset", "label", "p_without_mask"])
         names = [field.name for field in fields(Probe)]
         probes = tuple(Probe(**{name: probe[name] for name in names}) for probe in record["probes"])
         options = ProbeOptions(**record["options"])
         return ShortcutReport(
-            str(record["fingerprint"]), options, probes, carriers, scores[["face_id", "label", "p_without_mask"]]
-        )
-    except (KeyError, TypeError, ValueError, MaskDetError) as error:
-        raise WorkspaceError(f"{path} is damaged ({error!r}): measure it again.") from error
+            str(record["fingerprint"]), options, probes, carriers, scores[["face_id", "label", "p_without_mask"]],
+            tuple(record.get("lacking", ())),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
+        raise WorkspaceError(
+            f"{path} is damaged: `python -m maskdet bias data --part shortcuts` measures it again."
+        ) from error
 
 
 def _scores_path(path: Path) -> Path:
