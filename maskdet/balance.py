@@ -38,6 +38,7 @@ TARGET_TEXTS: Final[dict[Target, str]] = {
 CAP: Final = 10.0
 #: The weights that a training began with, in its folder: attributes may be measured anew before it is resumed.
 BALANCE_FILE: Final = "balance.parquet"
+_SHORTCUT: Final = "shortcut"
 _COLUMNS: Final = ["face_id", "label", "group", "weight"]
 
 
@@ -177,6 +178,9 @@ def balance_faces(
     """
     require_attribute(attribute)
     attributes = attributes_of(workspace, fingerprint)
+    if attribute not in attributes:
+        known = ", ".join(str(name) for name in attributes if name not in ("face_id", _SHORTCUT))
+        raise MaskDetError(f"There is no attribute {attribute!r} to balance by; there are: {known}.")
     # Bins of numbers follow the training faces alone: test faces choose nothing.
     return balance_groups(
         part, group_of(attributes[attributes["face_id"].isin(part["face_id"])], attribute), attribute, target
@@ -246,13 +250,25 @@ def load_balanced(folder: Path, attribute: str, target: Target) -> Balanced:
 
 def title_of(attribute: str) -> str:
     """An attribute's name for people."""
-    return ATTRIBUTES[attribute].title
+    return ATTRIBUTES[attribute].title if attribute in ATTRIBUTES else attribute
+
+
+def balanceable() -> tuple[str, ...]:
+    """The attributes that MaskDet measures and one may balance by; those of a CSV come on top."""
+    return tuple(name for name in ATTRIBUTES if name != _SHORTCUT)
 
 
 def require_attribute(attribute: str) -> None:
-    """Raise MaskDetError unless there is such an attribute."""
-    if attribute not in ATTRIBUTES:
-        raise MaskDetError(f"There is no attribute {attribute!r} to balance by; there are: {', '.join(ATTRIBUTES)}.")
+    """Raise MaskDetError for an attribute that no training may be balanced by.
+
+    What the shortcut probe guesses was fitted to the labels of all faces, test faces among them, and those choose
+    nothing.
+    """
+    if attribute == _SHORTCUT:
+        raise MaskDetError(
+            "Training faces are not balanced by the shortcut, since its probe saw the labels of test faces: balance by "
+            "what it goes by, such as size."
+        )
 
 
 def require_target(target: str) -> None:

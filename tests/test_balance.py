@@ -388,7 +388,9 @@ def test_plans_of_balancing(planted: Workspace) -> None:
     plan = Plan("svm", balance="size", balance_target="equal")
     assert Plan.of(json.loads(json.dumps(plan.__dict__))) == plan
     with pytest.raises(MaskDetError, match="There is no attribute 'age' to balance by; there are: dataset, source"):
-        Plan("svm", balance="age")
+        train(planted, "svm", SVM, balance="age")
+    with pytest.raises(MaskDetError, match="its probe saw the labels of test faces"):
+        Plan("svm", balance="shortcut")
     with pytest.raises(MaskDetError, match="must be one of independent, equal, not 'fair'"):
         Plan("svm", balance="size", balance_target="fair")  # type: ignore[arg-type]
     with pytest.raises(MaskDetError, match="Apparent skin tone is known of no training face: measure it with"):

@@ -5,8 +5,9 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.balance import TARGET_TEXTS, TARGETS, Balanced, Target
+from maskdet.balance import TARGET_TEXTS, TARGETS, Balanced, Target, balanceable, title_of
 from maskdet.bias.attributes import ATTRIBUTES
+from maskdet.bias.uploaded import kept_uploaded
 from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.training_data import AUTOMATIC, Plan, training_data
@@ -23,12 +24,15 @@ _TITLES: Final[dict[Target, str]] = {"independent": "Label independent of it", "
 _KEPT: Final = 60
 
 
-def choose_balance() -> tuple[str | None, Target]:
+def choose_balance(workspace: Workspace, fingerprint: str | None) -> tuple[str | None, Target]:
     """The attribute to balance by, None for none, and the target."""
     st.session_state.setdefault(key_of(_TARGET), TARGETS[0])
+    names = [None, *balanceable(), *_uploaded(workspace, fingerprint)]
+    if st.session_state.get(key_of(_BALANCE)) not in names:  # an attribute that was forgotten since
+        put(_BALANCE, None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            "Balance by", [None, *ATTRIBUTES], format_func=_title, key=key_of(_BALANCE), width=280,
+            "Balance by", names, format_func=_title, key=key_of(_BALANCE), width=280,
             persist_state="session",
             help="Where most bright faces are without mask, say, a model can learn brightness in the place of masks. "
             "Balanced, training faces count by their group and label so that this does not help. Validation and test "
@@ -40,7 +44,8 @@ def choose_balance() -> tuple[str | None, Target]:
             "Target", list(TARGETS), format_func=_TITLES.__getitem__, required=True, key=key_of(_TARGET),
             persist_state="session",
         )  # fmt: skip
-    st.caption(f"{TARGET_TEXTS[target]} {plain(ATTRIBUTES[chosen].explanation)}")
+    what = ATTRIBUTES[chosen].explanation if chosen in ATTRIBUTES else "An attribute of your own CSV."
+    st.caption(f"{TARGET_TEXTS[target]} {plain(what)}")
     return chosen, target
 
 
@@ -90,5 +95,13 @@ def _balanced(_workspace: Workspace, stamp: str, plan: Plan) -> Balanced | None:
     return training_data(_workspace, plan).balanced
 
 
+def _uploaded(workspace: Workspace, fingerprint: str | None) -> list[str]:
+    """Attributes that a visitor kept for these faces on the Bias page."""
+    if fingerprint is None:
+        return []
+    table = kept_uploaded(workspace, fingerprint)
+    return [] if table is None else list(table.columns.drop("face_id"))
+
+
 def _title(attribute: str | None) -> str:
-    return "Nothing: each face counts once" if attribute is None else str(ATTRIBUTES[attribute].title)
+    return "Nothing: each face counts once" if attribute is None else title_of(attribute)

@@ -91,7 +91,7 @@ def choose_options(workspace: Workspace, model: str, saved: SavedSplit, runs: li
         problem = problem or wrong
     augmentation = _augmentation() if kind.needs_tensorflow else None
     seed, limit, left_out, watched, wrong = _data_options(model, saved)
-    balance, target = choose_balance()
+    balance, target = choose_balance(workspace, saved.fingerprint)
     choice = Choice(
         model, saved.fingerprint, values, augmentation, seed, limit, left_out, watched, base, weights, balance, target
     )  # fmt: skip

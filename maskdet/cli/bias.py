@@ -1,11 +1,13 @@
 """The command of the bias lab."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from maskdet.cli.shared import HomeOption, SeedOption, app, done, prepare, workspace_of
+from maskdet.errors import MaskDetError
 from maskdet.terminal import note, print_table, progress_bar
 from maskdet.workspace import replacing
 
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
 
     from maskdet.bias.analysis import LabOptions
     from maskdet.bias.findings import DataFindings, RunFindings
+    from maskdet.runs import Run
     from maskdet.workspace import Workspace
 
 #: How the data is named in the place of a run.
 DATA: Final = "data"
+_LISTED: Final = 20
 #: Figures by their titles: the columns of the value and of its interval.
 GROUP_METRICS: Final = {
     title: (name, f"{name}_low", f"{name}_high")
@@ -57,7 +61,16 @@ def bias(
     weights: Annotated[
         str | None, typer.Option(help="Of --cross inceptionv3: imagenet (downloaded) or a path. [default: imagenet]")
     ] = None,
-    sample: Annotated[int, typer.Option(min=1, help="Faces of a label for counterfactuals and attention.")] = 300,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Faces of a label for counterfactuals and attention. [default: as known, or 300]"),
+    ] = None,
+    fewest: Annotated[int, typer.Option(min=2, help="Faces of a group below which nothing is said of it.")] = 30,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Attributes of your own, by face id or file, kept for groups and balancing."),
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget-attributes", help="Forget those of earlier CSVs.")] = False,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -71,30 +84,24 @@ def bias(
     seed: SeedOption = 0,
     home: HomeOption = None,
 ) -> None:
-    """Measure what the data offers beside masks, and whom a run fails; print it, or write it as a report."""
-    from maskdet.bias.analysis import analyse_data, analyse_run, default_run, require_measurable
-    from maskdet.facetable import has_faces
-    from maskdet.runs import find_run
+    """Measure what the data offers beside masks, and whom a run fails; of two runs, the second against the first."""
+    from maskdet.bias.analysis import LabOptions, affordable
 
     workspace = workspace_of(context, home)
-    options = _options(part, cross, weights, sample, seed, again)
-    best = None if what else default_run(workspace)
-    runs = [find_run(workspace, name) for name in what if name != DATA] if what else [best] if best else []
-    for run in runs:
-        require_measurable(workspace, run, options)
-    data: DataFindings | None = None
-    if not has_faces(workspace):
-        note("No dataset is scanned here: what follows was measured with the bundled study.")
-    for model in dict.fromkeys([*(run.model_name for run in runs), *(model for model, _ in options.cross)]):
-        prepare(model)
-    with progress_bar() as progress:
-        if not what or DATA in what:
-            data = analyse_data(workspace, options, progress)
-        found = [analyse_run(workspace, run, options, progress) for run in runs]
+    given = {"cross": tuple(affordable(model, weights) for model in cross)} if cross else {}
+    options = LabOptions(tuple(part or ()), sample=sample, fewest=fewest, seed=seed, again=again, **given)
+    runs = _runs(workspace, what)
+    of_data = not what or DATA in what
+    options.require_parts(of_data=of_data, of_runs=bool(runs))
+    if forget or attributes is not None:
+        _take_attributes(workspace, attributes, runs, forget=forget)
+    data, found = _measure(workspace, options, runs, of_data=of_data)
     if data is not None:
-        _print_data(data)
+        _print_data(data, runs)
     for one in found:
         _print_run(one)
+    if len(found) == 2:
+        _print_change(found[0], found[1], options)
     if report is not None:
         _write_report(report, data, found)
     if ship is not None:
@@ -102,22 +109,69 @@ def bias(
     done(workspace, "bias measured" + (f", written to {report}" if report else ""))
 
 
-def _options(
-    part: list[str] | None, cross: list[str] | None, weights: str | None, sample: int, seed: int, again: bool
-) -> "LabOptions":
-    from maskdet.bias.analysis import LabOptions, affordable
+def _runs(workspace: "Workspace", what: list[str] | None) -> "list[Run]":
+    from maskdet.bias.analysis import default_run
+    from maskdet.runs import find_run
 
-    given: dict[str, Any] = {"cross": tuple(affordable(model, weights) for model in cross)} if cross else {}
-    return LabOptions(tuple(part or ()), sample=sample, seed=seed, again=again, **given)
+    if what:
+        return [find_run(workspace, name) for name in what if name != DATA]
+    best = default_run(workspace)
+    return [best] if best else []
 
 
-def _print_data(data: "DataFindings") -> None:
+def _take_attributes(workspace: "Workspace", path: Path | None, runs: "list[Run]", *, forget: bool) -> None:
+    """Keep the attributes of a CSV for the data of the runs, or the data at hand; say what it names in vain."""
+    from maskdet.bias.analysis import data_at_hand
+    from maskdet.bias.attributes import attributes_of
+    from maskdet.bias.uploaded import forget_uploaded, keep_uploaded, read_attribute_csv
+
+    for fingerprint in dict.fromkeys(run.fingerprint for run in runs) or [data_at_hand(workspace)]:
+        if forget:
+            forget_uploaded(workspace, fingerprint)
+        if path is None:
+            continue
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise MaskDetError(f"{path} cannot be read ({error.strerror}).") from error
+        uploaded = read_attribute_csv(text, attributes_of(workspace, fingerprint)["face_id"].tolist())
+        keep_uploaded(workspace, fingerprint, uploaded)
+        names = ", ".join(uploaded.table.columns.drop("face_id"))
+        note(f"{len(uploaded.table):,} faces have {names}.")
+        for title, unknown in (("Unknown", uploaded.unknown), ("Of several photos", uploaded.ambiguous)):
+            if unknown:
+                note(f"{title}, {len(unknown):,}: {', '.join(unknown[:_LISTED])}{', ...' if unknown[_LISTED:] else ''}")
+
+
+def _measure(
+    workspace: "Workspace", options: "LabOptions", runs: "list[Run]", *, of_data: bool
+) -> "tuple[DataFindings | None, list[RunFindings]]":
+    from maskdet.bias.analysis import analyse_data, analyse_run, require_measurable
+    from maskdet.facetable import has_faces
+
+    for run in runs:
+        require_measurable(workspace, run, options)
+    if not has_faces(workspace):
+        note("No dataset is scanned here: what follows was measured with the bundled study.")
+    for model in dict.fromkeys([*(run.model_name for run in runs), *(model for model, _ in options.cross)]):
+        prepare(model)
+    with progress_bar() as progress:
+        data = analyse_data(workspace, options, progress) if of_data else None
+        return data, [analyse_run(workspace, run, options, progress) for run in runs]
+
+
+def _print_data(data: "DataFindings", runs: "list[Run]") -> None:
+    from maskdet.bias.cross_dataset import row_of_run
+
     if data.shortcuts is not None:
         for probe in data.shortcuts.probes:
             print(probe.sentence)
     for matrix in data.cross:
         print(f"\nMacro F1 of {matrix.model}, trained on a dataset and tested on another:")
         print_table(matrix.rows, digits=4)
+    for run in runs:
+        print(f"\nMacro F1 of {run.id} on its test faces of each dataset:")
+        print_table(row_of_run(run), digits=4)
     if data.not_measurable is not None:
         print("\nFaces whose apparent skin tone cannot be measured:")
         print_table(data.not_measurable, digits=4)
@@ -131,8 +185,9 @@ def _print_run(found: "RunFindings") -> None:
     for attribute, groups in found.groups.items():
         print(f"\nBy {attribute}:")
         print_table(_figures(groups.groups, GROUP_METRICS, ["group", "n"]))
-        for sentence in groups.gaps["sentence"]:
-            print(sentence)
+        for gap in groups.gaps.to_dict("records"):
+            known = float(gap["ratio"])
+            print(gap["sentence"] + ("" if math.isnan(known) else f" Lowest by highest: {known:.3f}."))
     if found.counterfactuals is not None:
         print("\nVerdicts that a change of the face turns:")
         print_table(_figures(flips(found.counterfactuals), FLIPS, ["transformation", "label", "n"]))
@@ -140,6 +195,25 @@ def _print_run(found: "RunFindings") -> None:
         print("\nShare of the heat on the lower half of the face:")
         print_table(_figures(attention_by(found.attention), HEAT, ["label", "outcome", "n"]))
     print("In brackets: 95 % intervals by bootstrap of whole groups of related faces.")
+
+
+def _print_change(first: "RunFindings", second: "RunFindings", options: "LabOptions") -> None:
+    """What became of the gaps from the first run to the second, on the faces that both judged."""
+    from maskdet.bias.attributes import group_of
+    from maskdet.bias.groups import compare_groups
+
+    if first.attributes is None:
+        return
+    judged = first.attributes[first.attributes["face_id"].isin(first.predictions["face_id"])]
+    print(f"\nFrom {first.run.id} to {second.run.id}")
+    cost = ""
+    for name in first.groups:
+        found = compare_groups(first.predictions, second.predictions, group_of(judged, name), name, options.groups)
+        print(f"By {name}:")
+        for sentence in found.gaps["sentence"]:
+            print(f"  {sentence}")
+        cost = found.sentence
+    print(cost)
 
 
 def _figures(table: "pd.DataFrame", columns: "Mapping[str, tuple[str, str, str]]", beside: list[str]) -> "pd.DataFrame":
