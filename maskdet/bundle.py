@@ -15,6 +15,7 @@ import pandas as pd
 from maskdet.attribution.analysis import GRADCAM_FILE
 from maskdet.calibrate import calibrate, shippable
 from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE
+from maskdet.differences import without_folders
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import stored_images
@@ -132,11 +133,6 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, rema
     partial.rename(folder)
     size = sum(path.stat().st_size for path in (folder / "weights").iterdir())
     return {"run": run.id, "model": run.model_name, "megabytes": round(size / 1e6, 1), **bundle}
-
-
-def without_folders(options: dict[str, Any]) -> dict[str, Any]:
-    """Options that name the file of ImageNet's weights, but not where it lay on the machine that trained."""
-    return options | {"weights": Path(options["weights"]).name} if "weights" in options else options
 
 
 def _judged(workspace: Workspace, run: Run, partial: Path, progress: Progress) -> tuple[pd.DataFrame, dict[str, Any]]:

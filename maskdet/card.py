@@ -106,7 +106,7 @@ def _sections(workspace: Workspace, data: "DataFindings", found: "RunFindings") 
         Section("groups", "Groups", group_blocks(found)),
         Section("skin-tone", "Whose apparent skin tone is not measurable", tone_blocks(data)),
         Section("shortcuts", "Shortcuts in the data", shortcut_blocks(data)),
-        Section("cross-dataset", "From one dataset to another", cross_blocks(data)),
+        Section("cross-dataset", "From one dataset to another", cross_blocks(data, (run,))),
         Section("counterfactuals", "What flips a verdict", counterfactual_blocks(found)),
         Section("attention", "Where it looks", (*attention_blocks(found), *grad_cam_blocks(run))),
         Section("reliability", "When it says that it does not know", reliability_blocks(run)),

@@ -11,7 +11,7 @@ from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
 from maskdet.catalog import Dataset, lookup
 from maskdet.compare import LEFT_OUT, RETRAINED, WATCHED, Judged, other_sources, own_faces
 from maskdet.curves import actual_of
-from maskdet.differences import flattened, spoken
+from maskdet.differences import flattened, spoken, without_folders
 from maskdet.document import Block, Cell, Facts, Figure, NotMeasured, Points, Table, Text, without_empty
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL, FIGURE_TITLES
@@ -117,7 +117,7 @@ def training_blocks(run: "Run") -> tuple[Block, ...]:
         ("Seed", spoken(record.get("seed"))),
         ("Time to fit", _duration(float(record["seconds"]["fit"]))),
         *_history(run.history),
-        *((name, spoken(value)) for name, value in flattened(record["options"]).items()),
+        *((name, spoken(value)) for name, value in flattened(without_folders(record["options"])).items()),
     ]
     blocks: list[Block] = [Facts(tuple(facts)), *_balance(record.get("balance"))]
     return (*blocks, Text(f"Of its times: {run.remark}")) if run.remark else tuple(blocks)

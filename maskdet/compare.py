@@ -11,7 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.catalog import load_catalog, lookup
-from maskdet.differences import flattened, spoken
+from maskdet.differences import flattened, spoken, without_folders
 from maskdet.errors import WorkspaceError
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL, evaluate_predictions
@@ -256,7 +256,7 @@ def left_out_rows(run: Run) -> list[dict[str, Any]]:
 
 def _changed(run: Run, entry: Mapping[str, Any]) -> str:
     """In what the trainings behind left-out figures differ from the run, as a sentence, or ""."""
-    own, other = flattened(run.record["options"]), flattened(entry.get("options", {}))
+    own, other = (flattened(without_folders(one)) for one in (run.record["options"], entry.get("options", {})))
     changes = [
         f"{name} {spoken(value)}, not {spoken(own[name])}"
         for name, value in other.items()

@@ -1,6 +1,7 @@
 """In what runs differ: their options, data and machines, one name for each nested option."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -87,3 +88,8 @@ def _flat_options(run: Run) -> dict[tuple[str, str], Any]:
         | {f"{_PACKAGE}{name}": version for name, version in environment.get("packages", {}).items()},
     }  # fmt: skip
     return {(part, name): value for part, values in parts.items() for name, value in flattened(values).items()}
+
+
+def without_folders(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that name the file of ImageNet's weights, but not where it lay on the machine that trained."""
+    return options | {"weights": Path(options["weights"]).name} if "weights" in options else options

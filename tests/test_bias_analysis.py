@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from written_runs import predictions, write_run
 
-from maskdet.bias import analysis
+from maskdet.balance import balance_faces
+from maskdet.bias import analysis, measurements
 from maskdet.bias.analysis import (
     LabOptions,
     affordable,
@@ -21,6 +22,7 @@ from maskdet.bias.shipping import ship_data, ship_run
 from maskdet.bias.store import ATTENTION, ATTRIBUTES_FILE, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS
 from maskdet.cli import main
 from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.facetable import load_faces
 from maskdet.runs import Run, list_runs
 from maskdet.workspace import Workspace
 
@@ -219,3 +221,74 @@ def test_errors_in_the_shell(analysed: Workspace, capsys: pytest.CaptureFixture[
     ):
         assert shell(*command, "--home", str(analysed.home)) == 1
         assert sentence in capsys.readouterr().err
+
+
+def test_two_runs_are_compared_and_attributes_are_taken(
+    analysed: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(tmp_path / "home")
+    shutil.copytree(analysed.home, workspace.home)
+    run = svm_of(workspace)
+    other = next(one for one in list_runs(workspace) if one.model_name == "cnn" and one.pool == run.pool)
+    faces = load_faces(workspace).table["face_id"]
+    rows = [f"{face_id},{'a' if number % 2 else 'b'}" for number, face_id in enumerate(faces)]
+    path = tmp_path / "cameras.csv"
+    path.write_text("\n".join(["face_id,camera", "nobody,a", *rows]))
+    common = ["--home", str(workspace.home), "--part", "groups", "--fewest", "2"]
+    assert shell(run.id, other.id, *common, "--attributes", str(path)) == 0
+    said = capsys.readouterr()
+    assert "90 faces have camera." in said.err
+    assert "Unknown, 1: nobody" in said.err
+    assert "By camera:" in said.out
+    assert f"From {run.id} to {other.id}" in said.out
+    assert "The gap in the accuracy goes from" in said.out
+    assert "camera" in run_findings(workspace, run).groups  # kept for the page and for trainings too
+    ship_run(workspace, run, tmp_path / "study")
+    shipped = pd.read_parquet(tmp_path / "study/bias" / run.fingerprint / ATTRIBUTES_FILE)
+    assert "camera" not in shipped  # it is for whoever brought it to publish
+    balanced = balance_faces(workspace, run.fingerprint, run.predictions.query("split == 'train'"), "camera", "equal")
+    assert balanced.cells["counted"].to_numpy() == pytest.approx([len(balanced.faces) / 4] * 4)
+    assert shell(run.id, *common, "--forget-attributes") == 0
+    assert "camera" not in run_findings(workspace, run).groups
+    assert shell(run.id, *common, "--attributes", str(tmp_path / "gone.csv")) == 1
+    assert "gone.csv cannot be read" in capsys.readouterr().err
+
+
+def test_a_larger_sample_serves_where_none_is_asked_for(analysed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "_SAMPLE", 1)  # less than what was measured
+    for name in ("counterfactuals.counterfactuals", "attention.attention"):
+        monkeypatch.setattr(f"maskdet.bias.{name}", lambda *_a, _n=name, **_k: pytest.fail(f"{_n} was called"))
+    analyse_run(analysed, svm_of(analysed), LabOptions())
+
+
+def test_a_workspace_that_is_only_to_be_read(analysed: Workspace) -> None:
+    """All is known: nothing is written, so that a report needs no room."""
+    before = {path: path.stat().st_mtime_ns for path in analysed.path("bias").rglob("*")}
+    analyse_data(analysed, OPTIONS)
+    analyse_run(analysed, svm_of(analysed), OPTIONS)
+    assert {path: path.stat().st_mtime_ns for path in analysed.path("bias").rglob("*")} == before
+
+
+def test_a_report_on_fewer_measurements_does_not_hold_for_all(
+    analysed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faces of an earlier version's scan lack some, under the same fingerprint."""
+    workspace = Workspace(tmp_path / "home")
+    shutil.copytree(analysed.home, workspace.home)
+    measure = measurements.measure_data
+    monkeypatch.setattr(
+        measurements, "measure_data", lambda *args: measure(*args).drop(columns="jpeg_quantisation", errors="ignore")
+    )
+    poor = analyse_data(workspace, LabOptions(("shortcuts",))).shortcuts
+    monkeypatch.setattr(measurements, "measure_data", measure)
+    whole = analyse_data(workspace, LabOptions(("shortcuts",))).shortcuts
+    assert poor is not None
+    assert whole is not None
+    assert (poor.lacking, whole.lacking) == (("jpeg_quantisation",), ())
+
+
+def test_parts_of_the_other_kind_are_refused(analysed: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell("data", "--part", "attention", "--home", str(analysed.home)) == 1
+    assert "attention is a part of what is measured of a run: name it too." in capsys.readouterr().err
+    assert shell(svm_of(analysed).id, "--part", "shortcuts", "--home", str(analysed.home)) == 1
+    assert "shortcuts is a part of what is measured of the data: name it too." in capsys.readouterr().err

@@ -192,7 +192,9 @@ def _of_run(lab: Lab) -> str:
     run = plain(lab.labels[lab.focus.id])
     surest = surest_gap(reports)
     if surest is None:
-        return f"**{run}.** Of {len(gaps)} gaps between groups that were looked for, chance may explain each."
+        judged = int(gaps["p_value"].notna().sum())
+        few = f" {len(gaps) - judged} more have too few faces to say." if judged < len(gaps) else ""
+        return f"**{run}.** Of {judged} gaps between groups that were looked for, chance may explain each.{few}"
     name, row = surest
     more = f" It is the surest of {found} gaps; {len(gaps)} were looked for." if found > 1 else ""
     return f"**{run}, by {plain(attribute_title(name).lower())}.** {sentence(row['sentence'])}{more}"

@@ -33,13 +33,15 @@ def show_attention(lab: Lab) -> None:
     """Shares of heat by group and outcome, mean maps, and faces with the least and the most heat on the lower half."""
     st.caption(
         "A heatmap shows which places of a face spoke for the verdict. Heat all over the face puts half of it on the "
-        "lower half, where a mask is worn; a model that looks at masks puts more there."
+        "lower half, where a mask is worn; a model that looks at masks puts more there. Heat is of the verdict, so right "
+        "and wrong are compared within one."
     )
     if needs_run(lab):
         return
     label = st.segmented_control(
-        "Faces", list(CLASSES), default=CLASSES[0], required=True, format_func=LABEL_TITLES.__getitem__,
-        key="bias_heat_label", persist_state="session", label_visibility="collapsed",
+        "Verdict", list(CLASSES), default=CLASSES[0], required=True, key="bias_heat_label",
+        format_func=lambda name: f"Judged {LABEL_TITLES[name].lower()}", persist_state="session",
+        label_visibility="collapsed",
     )  # fmt: skip
     for run in lab.pair:
         found = attention_of(lab.workspace, run)
@@ -65,14 +67,14 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
     with chart:
         groups = _choose_groups(lab, run)
         table = _table(str(run.folder), found, groups)
-        mine = table[table["label"] == label]
+        mine = table[table["verdict"] == label]
         st.plotly_chart(
             interval_chart(share_rows(mine), _OUTCOME_COLOURS, title="share of the heat on the lower half",
                            percent=True, guides=(Guide(_EVEN, "even heat"),)),
             key=f"bias_attention_{run.id}", config=NO_BAR,
             alt="Share of heat on the lower half of the face by group and outcome",
         )  # fmt: skip
-        empty = int(mine.loc[(mine["group_name"] == ALL) & (mine["outcome"] == "all"), "no_evidence"].sum())
+        empty = int(mine.loc[mine["group_name"] == ALL, "no_evidence"].sum())
         st.caption(
             f"{plain(found.method)}{f' of layer {plain(found.layer)}' if found.layer else ''}, a random sample of at "
             f"most {found.options.sample:,} test faces of each label; *wrong* takes further wrong faces in. Bars are "
@@ -81,7 +83,7 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
         )
     with maps:
         _show_maps(run, found, label)
-    _show_examples(lab, run, found, label)
+    _show_examples(lab, run, found, label, groups)
     with st.expander("All figures, with n and intervals"):
         st.dataframe(
             table, hide_index=True, key=f"bias_attention_table_{run.id}",
@@ -112,10 +114,11 @@ def _table(folder: str, _found: "Attention", groups: "pd.Series[Any] | None") ->
 def _show_maps(run: Run, found: "Attention", label: str) -> None:
     from maskdet.bias.attention import mean_map, of_outcome
 
-    st.markdown(f"**Mean heatmaps, faces {LABEL_TITLES[label].lower()}**")
+    st.markdown(f"**Mean heatmaps of faces judged {LABEL_TITLES[label].lower()}**")
     with st.container(horizontal=True, gap="medium"):
         for outcome in ("right", "wrong"):
-            members = found.faces[of_outcome(found.faces, label, outcome)]
+            actual = label if outcome == "right" else CLASSES[1 - CLASSES.index(label)]
+            members = found.faces[of_outcome(found.faces, actual, outcome)]
             mean = mean_map(found, members["face_id"])
             with st.container(width=_MAP_WIDTH, gap="xxsmall"):
                 evident = int(members["lower_half_share"].notna().sum())
@@ -130,15 +133,20 @@ def _show_maps(run: Run, found: "Attention", label: str) -> None:
     st.caption("Dark is cold; below the dashed line is the lower half. Each map is scaled to its own hottest place.")
 
 
-def _show_examples(lab: Lab, run: Run, found: "Attention", label: str) -> None:
+def _show_examples(lab: Lab, run: Run, found: "Attention", label: str, groups: "pd.Series[Any] | None") -> None:
     from maskdet.bias.attention import examples
 
-    chosen = examples(found, None, 6)
-    chosen = chosen[chosen["label"] == label]
+    chosen = examples(found, groups, 6)
+    chosen = chosen[(chosen["label"] == label) ^ chosen["wrong"]]  # those that were judged so
     if chosen.empty:
         return
     known = here(lab.workspace, chosen["face_id"])
     with st.expander("Examples: the faces with the least and the most heat on the lower half"):
+        names = list(dict.fromkeys(chosen["group_name"]))
+        if len(names) > 1:
+            name = st.selectbox("Group", names, key=f"bias_examples_of_{run.id}", width=240)
+            chosen = chosen[chosen["group_name"] == name]
+            known = here(lab.workspace, chosen["face_id"])
         if not known.all():
             st.info(
                 "The photos of these faces are not all on this computer; scan their datasets to see them here.",

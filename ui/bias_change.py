@@ -134,10 +134,14 @@ def _against_scratch(
     if rows.empty:
         return ""
     row = rows.iloc[0]
+    fewer = row["flipped"] < 0
+    ends = sorted(abs(100 * row[name]) for name in ("low", "high")) if row["low"] * row["high"] > 0 else ()
+    size = f"{abs(100 * row['flipped']):.1f} percentage points" + (f" ({ends[0]:.1f}–{ends[1]:.1f})" if ends else "")
+    word = "fewer" if fewer else "more"
+    chance = "" if ends else ", which chance may explain"
     return (
-        f"On the same {int(row['n']):,} faces, a light patch flips "
-        f"{with_interval(100 * row['flipped'], 100 * row['low'], 100 * row['high'], 1)} percentage points of verdicts "
-        f"more in {plain(labels[transfer])} than in {plain(labels[scratch])}."
+        f"On the same {int(row['n']):,} faces, a light patch flips {size} {word} verdicts in "
+        f"{plain(labels[transfer])} than in {plain(labels[scratch])}{chance}."
     )
 
 

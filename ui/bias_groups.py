@@ -73,7 +73,8 @@ def overview(reports: Reports) -> pd.DataFrame:
     rows = [
         {
             "Groups by": attribute_title(name), "Metric": METRIC_TITLES[gap["metric"]], "Verdict": gap["verdict"],
-            "Largest difference": _figure(gap, "difference"), "Within datasets": _figure(gap, "within"),
+            "Largest difference": _figure(gap, "difference"),
+            "Ratio": "—" if pd.isna(gap["ratio"]) else f"{gap['ratio']:.2f}", "Within datasets": _figure(gap, "within"),
             "Lowest": gap["lowest"] or "—", "Highest": gap["highest"] or "—", "n": report.faces,
             "p": gap["p_adjusted"], "order": _ORDER.index(gap["verdict"]), "size": gap["difference"],
         }

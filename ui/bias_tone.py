@@ -74,9 +74,9 @@ def _show_method() -> None:
         f"categories are the groups called *apparent skin tone*: {tones}. It says little alone, which is why L* and "
         "hue stand beside it.\n"
         "- **Mask colour** is the colour that covers the middle of the lower face of masked faces, named.\n"
-        "- Skin is looked for where landmarks, or else the usual place of a face, say that it is. Small, grey, dark or "
-        "unevenly lit faces are *not measurable*: they are in no group, and a large share of them makes the groups say "
-        "little of all faces."
+        "- Skin is looked for where landmarks say that it is. Small, grey, dark or unevenly lit faces, and those whose "
+        "landmarks were not found, are *not measurable*: they are in no group, and a large share of them makes the "
+        "groups say little of all faces."
     )
 
 

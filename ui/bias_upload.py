@@ -6,7 +6,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.bias.uploaded import UploadedAttributes, read_attribute_csv
+from maskdet.bias.uploaded import UploadedAttributes, forget_uploaded, keep_uploaded, kept_uploaded, read_attribute_csv
 from maskdet.errors import MaskDetError
 from ui.bias_data import UPLOADED, Lab
 from ui.cached import csv_bytes
@@ -23,8 +23,8 @@ def choose_upload(lab: Lab) -> None:
     with st.popover(title, icon=":material/upload_file:", width="content"):
         st.markdown(
             "A CSV with a row a face or photo, and a column an attribute: text makes a group a value, numbers are put "
-            "into bins. The column `face_id`, `file`, `photo` or `path` says whose row it is. It is kept for this "
-            "visit only."
+            "into bins. The column `face_id`, `file`, `photo` or `path` says whose row it is. It stays for this visit; "
+            "*Keep it* keeps it in the workspace, where trainings can be balanced by it."
         )
         st.download_button(
             "Template (CSV)", partial(_template, lab), "attributes.csv", "text/csv", icon=":material/download:",
@@ -34,7 +34,8 @@ def choose_upload(lab: Lab) -> None:
         if file is not None and file.file_id != st.session_state.get(_TAKEN):
             _take(lab, file.getvalue(), file.file_id)
         if known is not None:
-            _show_known(known)
+            _show_known(lab, known)
+        _show_kept(lab)
 
 
 def _take(lab: Lab, data: bytes, file_id: str) -> None:
@@ -49,7 +50,7 @@ def _take(lab: Lab, data: bytes, file_id: str) -> None:
     st.rerun()
 
 
-def _show_known(known: UploadedAttributes) -> None:
+def _show_known(lab: Lab, known: UploadedAttributes) -> None:
     names = ", ".join(plain(name) for name in known.table.columns.drop("face_id"))
     if len(known.table):
         st.success(f"{len(known.table):,} faces have {names}.", icon=":material/check:")
@@ -61,8 +62,24 @@ def _show_known(known: UploadedAttributes) -> None:
             st.dataframe(pd.DataFrame({"name": ids[:_LISTED]}), hide_index=True, height=140)
             if len(ids) > _LISTED:
                 st.caption(f"The first {_LISTED} of {len(ids):,}.")
-    if st.button("Forget them", icon=":material/delete:", key="bias_forget"):
-        st.session_state.pop(UPLOADED)
+    with st.container(horizontal=True):
+        if len(known.table) and st.button("Keep it", icon=":material/save:", key="bias_keep"):
+            keep_uploaded(lab.workspace, lab.fingerprint, known)
+            st.session_state.pop(UPLOADED)
+            st.rerun()
+        if st.button("Forget them", icon=":material/delete:", key="bias_forget"):
+            st.session_state.pop(UPLOADED)
+            st.rerun()
+
+
+def _show_kept(lab: Lab) -> None:
+    """What is kept in the workspace, and how to be rid of it."""
+    kept = kept_uploaded(lab.workspace, lab.fingerprint) if lab.fingerprint else None
+    if kept is None:
+        return
+    st.caption(f"Kept in the workspace: {', '.join(map(plain, kept.columns.drop('face_id')))}.")
+    if st.button("Forget what is kept", icon=":material/delete:", key="bias_forget_kept"):
+        forget_uploaded(lab.workspace, lab.fingerprint)
         st.rerun()
 
 

@@ -41,7 +41,7 @@ _FACTS: Final = [
     *("lower_half_share", "lower_face_share", "lower_face_area"),
 ]
 _COLUMNS: Final = [
-    *("group_name", "label", "outcome", "n", "share", "low", "high", "lower_face_share", "lower_face_low"),
+    *("group_name", "label", "outcome", "verdict", "n", "share", "low", "high", "lower_face_share", "lower_face_low"),
     *("lower_face_high", "lower_face_area", "no_evidence", "reason"),
 ]
 #: Maps of more cells a side are shrunk to this before they are kept.
@@ -214,6 +214,9 @@ def kept_maps(raw: RawMaps) -> npt.NDArray[np.float16]:
 def attention_by(found: Attention, groups: "pd.Series[Any] | None" = None, fewest: int = FEWEST) -> pd.DataFrame:
     """Mean share of the heat on the lower face, by group, label, and right or wrong.
 
+    The heat is of the label that the model gives. Right and wrong faces of one label therefore compare two verdicts;
+    those of one verdict compare what made it right with what made it wrong.
+
     "all" and "right" are of the random sample, "wrong" of all wrong faces that were looked at.
 
     Parameters
@@ -226,7 +229,8 @@ def attention_by(found: Attention, groups: "pd.Series[Any] | None" = None, fewes
     Returns
     -------
     DataFrame
-        A row a group, label and outcome: group_name, label, outcome, n (faces), share (mean share on the lower half of
+        A row a group, label and outcome: group_name, label, outcome, verdict (what the model says of them; "" where
+        outcome is "all"), n (faces), share (mean share on the lower half of
         the picture, of the faces with evidence; even heat gives 0.5), low, high, lower_face_share (on the lower face by
         its landmarks), lower_face_low, lower_face_high, lower_face_area (what even heat gives there), no_evidence
         (faces in whose map nothing is left), reason.
@@ -241,10 +245,16 @@ def attention_by(found: Attention, groups: "pd.Series[Any] | None" = None, fewes
                     shares = zip(figures.mean[:2], figures.low[:2], figures.high[:2], strict=True)
                     empty = int(members["lower_half_share"].isna().sum())
                     rows.append(
-                        (group_name, label, outcome, len(members), *(value for share in shares for value in share),
-                         figures.mean[2], empty, figures.reason[0])
+                        (group_name, label, outcome, verdict_of(label, outcome), len(members),
+                         *(value for share in shares for value in share), figures.mean[2], empty, figures.reason[0])
                     )  # fmt: skip
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def verdict_of(label: str, outcome: Outcome) -> str:
+    """What a model says of faces of a label that it gets right or wrong; "" of all of them."""
+    other = CLASSES[1 - CLASSES.index(label)]
+    return {"right": label, "wrong": other}.get(outcome, "")
 
 
 def of_outcome(faces: pd.DataFrame, label: str, outcome: Outcome) -> npt.NDArray[np.bool_]:

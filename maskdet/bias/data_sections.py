@@ -13,6 +13,7 @@ from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Te
 if TYPE_CHECKING:
     from maskdet.bias.findings import DataFindings
     from maskdet.bias.shortcuts import Probe, ShortcutReport
+    from maskdet.runs import Run
 
 STAGES: Final = {"photo": "photo as it is", "normalised": "normalised, 150×150"}
 _FEATURES_SHOWN: Final = 5
@@ -39,7 +40,7 @@ def shortcut_blocks(data: "DataFindings", carriers: bool = False) -> tuple[Block
             "label, and the dataset that a face comes from. An area under the ROC curve (AUC) of 0.5 is chance, 1 "
             "certain. What they can use, a model can use instead of masks."
         ),
-        Points(tuple(probe.sentence for probe in labels)),
+        Points((*(probe.sentence for probe in labels), *_lacking(report))),
         _probes(report.probes),
         _families(labels),
     ]
@@ -48,8 +49,19 @@ def shortcut_blocks(data: "DataFindings", carriers: bool = False) -> tuple[Block
     return tuple(blocks + ([_carriers(report)] if carriers else []))
 
 
-def cross_blocks(data: "DataFindings") -> tuple[Block, ...]:
-    """Macro F1 of models that were trained on one dataset and tested on another, one matrix a model."""
+def _lacking(report: "ShortcutReport") -> list[str]:
+    """What a scan by an earlier version did not measure."""
+    if not report.lacking:
+        return []
+    return [
+        f"Not among the measurements, since the faces were scanned by an earlier version: {', '.join(report.lacking)}."
+    ]
+
+
+def cross_blocks(data: "DataFindings", runs: "Sequence[Run]" = ()) -> tuple[Block, ...]:
+    """Macro F1 of models that were trained on one dataset and tested on another, a matrix each; then finished runs."""
+    from maskdet.bias.cross_dataset import row_of_run
+
     if not data.cross:
         return (NotMeasured("what a model that is trained on one dataset is worth on another", _CROSS_COMMAND),)
     blocks: list[Block] = [
@@ -58,8 +70,9 @@ def cross_blocks(data: "DataFindings") -> tuple[Block, ...]:
             "test faces come from one source. The pooled figure says little of another source."
         )
     ]
-    for matrix in data.cross:
-        rows = matrix.rows
+    matrices = [(f"Model: {matrix.model}", matrix.rows) for matrix in data.cross]
+    matrices += [(f"Run {run.id}, on its test faces of each dataset", row_of_run(run)) for run in runs]
+    for title, rows in matrices:
         tests = list(dict.fromkeys(rows["test"]))
         cells = {(row["train"], row["test"]): row for row in rows.to_dict("records")}
         table = tuple(
@@ -67,7 +80,7 @@ def cross_blocks(data: "DataFindings") -> tuple[Block, ...]:
             for train in dict.fromkeys(rows["train"])
         )
         why = [INTERVALS, *reasons_of(rows)]
-        blocks.append(Table(("Trained on", *tests), table, f"Model: {matrix.model}", " ".join(why), heat=(0.4, 1.0)))
+        blocks.append(Table(("Trained on", *tests), table, title, " ".join(why), heat=(0.4, 1.0)))
     return tuple(blocks)
 
 

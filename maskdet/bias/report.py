@@ -28,6 +28,7 @@ from maskdet.export import to_csv
 
 if TYPE_CHECKING:
     from maskdet.bias.findings import DataFindings, RunFindings
+    from maskdet.runs import Run
 
 _POINTS_SHOWN: Final = 6
 
@@ -57,7 +58,7 @@ def report_of(data: "DataFindings | None", runs: "Sequence[RunFindings]", create
     if data is None and not runs:
         raise MaskDetError("There is nothing to report: neither the data nor a run was measured.")
     names = short_labels([found.run for found in runs])
-    sections = _data_sections(data) if data is not None else []
+    sections = _data_sections(data, [found.run for found in runs]) if data is not None else []
     if len(runs) > 1:
         sections.append(Section("side-by-side", "Gaps of the runs side by side", tuple(_side_by_side(runs, names))))
     for number, found in enumerate(runs, start=1):
@@ -91,10 +92,10 @@ def to_csvs(data: "DataFindings | None", runs: "Sequence[RunFindings]") -> dict[
     return {f"{name}.csv": to_csv(table) for name, table in tables.items() if len(table)}
 
 
-def _data_sections(data: "DataFindings") -> list[Section]:
+def _data_sections(data: "DataFindings", runs: "Sequence[Run]") -> list[Section]:
     return [
         Section("shortcuts", "Shortcuts in the data", shortcut_blocks(data, carriers=True)),
-        Section("cross-dataset", "From one dataset to another", cross_blocks(data)),
+        Section("cross-dataset", "From one dataset to another", cross_blocks(data, runs)),
         Section("skin-tone", "Whose apparent skin tone is not measurable", tone_blocks(data)),
     ]
 
@@ -140,7 +141,12 @@ def _points(data: "DataFindings | None", runs: "Sequence[RunFindings]", names: d
     if data is not None and data.shortcuts is not None:
         labels = [probe for probe in data.shortcuts.probes if (probe.target, probe.stage) == ("label", "photo")]
         strong = [probe.sentence for probe in labels if probe.verdict == "strong"]
-        points += strong or ["No strong shortcut to the label was found in the data."]
+        told = any(probe.auc is not None for probe in labels)
+        points += strong or [
+            "No strong shortcut to the label was found in the data."
+            if told
+            else "Too few faces to say whether the data has a shortcut to the label."
+        ]
     for found in runs:
         gaps = found_gaps(found)
         points += [f"{names[found.run.id]}: {gap}" for gap in gaps[:_POINTS_SHOWN]]

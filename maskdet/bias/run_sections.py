@@ -3,6 +3,7 @@
 Each function gives the blocks of one part, and says with which command to measure what was not measured.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,7 +115,8 @@ def attention_blocks(found: "RunFindings", by_tone: bool = False) -> tuple[Block
     text = Text(
         f"The share of the heat ({title}{layer}) that lies on the lower half of the picture, where even heat gives "
         "50 %, and on the lower face by its landmarks, where a mask is. A heatmap shows what weighed in the model's "
-        "choice; it does not prove that it was chosen for a good reason."
+        "choice; it does not prove that it was chosen for a good reason. The heat is of the verdict: compare right "
+        "faces of one label with wrong ones of the other, which were judged alike."
     )
     tones = _by_tone(found, lambda groups: attention_by(attention, groups)) if by_tone else pd.DataFrame()
     return text, _heat(attention_by(attention)), *_heat_by_tone(tones)
@@ -197,12 +199,18 @@ def _cell(row: Mapping[Any, Any] | None, name: str, ends: tuple[str, str]) -> Fi
 def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, report in reports.items():
-        gaps = {gap["metric"]: gap for gap in report.gaps.to_dict("records")}
+        gaps: dict[str, Mapping[Any, Any]] = {gap["metric"]: gap for gap in report.gaps.to_dict("records")}
         sizes = [figure(gaps.get(metric, {}), "difference", difference_unit(metric)[1]) for metric in METRICS]
-        rows.append((attribute_title(name), report.faces, *sizes, _verdict(report)))
-    columns = ("Groups by", "n", *(title for title, _ in METRICS.values()), "Verdict")
+        rows.append((attribute_title(name), report.faces, *sizes, _ratios(gaps), _verdict(report)))
+    columns = ("Groups by", "n", *(title for title, _ in METRICS.values()), "Lowest / highest", "Verdict")
     note = f"Largest difference of each metric between two groups that are large enough. {INTERVALS}"
     return Table(columns, tuple(rows), "Largest differences between groups", note, bars=True, one_axis=True)
+
+
+def _ratios(gaps: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Of each metric the lowest group by the highest, in the order of the columns."""
+    ratios = [gaps.get(metric, {}).get("ratio", float("nan")) for metric in METRICS]
+    return ", ".join("—" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios)
 
 
 def _verdict(report: "GroupReport") -> str:

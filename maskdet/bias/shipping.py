@@ -22,8 +22,8 @@ from maskdet.bias.store import (
     SHORTCUTS,
     own_path,
 )
-from maskdet.bundle import without_folders
 from maskdet.compare import own_faces
+from maskdet.differences import without_folders
 from maskdet.runs import Run
 from maskdet.workspace import Workspace, replacing
 
