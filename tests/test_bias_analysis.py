@@ -229,7 +229,8 @@ def test_two_runs_are_compared_and_attributes_are_taken(
     workspace = Workspace(tmp_path / "home")
     shutil.copytree(analysed.home, workspace.home)
     run = svm_of(workspace)
-    other = next(one for one in list_runs(workspace) if one.model_name == "cnn" and one.pool == run.pool)
+    own = [one for one in list_runs(workspace) if not one.is_bundled]
+    other = next(one for one in own if one.model_name == "cnn" and one.pool == run.pool)
     faces = load_faces(workspace).table["face_id"]
     rows = [f"{face_id},{'a' if number % 2 else 'b'}" for number, face_id in enumerate(faces)]
     path = tmp_path / "cameras.csv"

@@ -33,8 +33,8 @@ def show_attention(lab: Lab) -> None:
     """Shares of heat by group and outcome, mean maps, and faces with the least and the most heat on the lower half."""
     st.caption(
         "A heatmap shows which places of a face spoke for the verdict. Heat all over the face puts half of it on the "
-        "lower half, where a mask is worn; a model that looks at masks puts more there. Heat is of the verdict, so right "
-        "and wrong are compared within one."
+        "lower half, where a mask is worn; a model that looks at masks puts more there. Heat is of the verdict, "
+        "so right and wrong are compared within one."
     )
     if needs_run(lab):
         return
