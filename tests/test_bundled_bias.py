@@ -1,0 +1,93 @@
+"""What ships of the bias lab: whole, of the bundled runs' test faces alone, and what the documents tell."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from maskdet.bias import kept_groups
+from maskdet.bias.attributes import ATTRIBUTES, load_attributes
+from maskdet.bias.findings import data_findings, run_findings
+from maskdet.bias.store import ATTRIBUTES_FILE, SHIPPED
+from maskdet.catalog import DATA_DIR
+from maskdet.compare import own_faces
+from maskdet.runs import Run, open_run
+from maskdet.workspace import Workspace
+
+RUNS = [open_run(path.parent) for path in sorted((DATA_DIR / "study").glob("*/run.json"))]
+MAIN = [run for run in RUNS if run.pool == "main"]
+FINGERPRINT = MAIN[0].fingerprint
+PROJECT = Path(__file__).resolve().parents[1]
+DOCUMENT = (PROJECT / "docs/bias.md").read_text(encoding="utf-8")
+each = pytest.mark.parametrize("run", RUNS, ids=lambda run: run.id)
+each_main = pytest.mark.parametrize("run", MAIN, ids=lambda run: run.id)
+
+
+@each
+def test_everything_is_known_of_every_run_without_photos(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_groups, "judge_all", lambda *_a, **_k: pytest.fail("groups were judged anew"))
+    found = run_findings(Workspace(tmp_path / "nothing"), run)
+    assert found.counterfactuals is not None
+    assert found.attention is not None
+    assert {"dataset", "size"} & set(found.groups)
+    assert set(found.counterfactuals.faces["face_id"]) <= set(found.predictions["face_id"])
+
+
+def test_everything_is_known_of_the_data_without_photos(tmp_path: Path) -> None:
+    found = data_findings(Workspace(tmp_path / "nothing"), FINGERPRINT)
+    assert found.shortcuts is not None
+    assert found.shortcuts.lacking == ()
+    assert {matrix.model for matrix in found.cross} == {"svm", "inceptionv3"}
+    assert found.not_measurable is not None
+
+
+def test_attributes_ship_of_test_faces_alone() -> None:
+    attributes = load_attributes(SHIPPED / FINGERPRINT / ATTRIBUTES_FILE)
+    assert list(attributes) == ["face_id", *ATTRIBUTES]
+    assert set(attributes["face_id"]) == {face_id for run in RUNS for face_id in own_faces(run)["face_id"]}
+
+
+def test_no_folder_of_the_machine_that_measured_is_named() -> None:
+    for path in SHIPPED.rglob("*.json"):
+        assert not re.search(r'": "(/|[A-Z]:)', json.dumps(json.loads(path.read_text(encoding="utf-8")))), path
+
+
+@each_main
+def test_the_document_tells_every_gap(run: Run, tmp_path: Path) -> None:
+    reports = run_findings(Workspace(tmp_path / "nothing"), run).groups
+    gaps = 0
+    for name, report in reports.items():
+        groups = report.groups.set_index("group")
+        for gap in report.gaps.itertuples():
+            if gap.verdict != "gap":
+                continue
+            gaps += 1
+            row = next(line for line in _rows(run) if f"| {name} | {gap.metric} |" in line)
+            scale, digits = (1, 3) if gap.metric == "macro_f1" else (100, 1)
+            for group in (gap.lowest, gap.highest):
+                assert f"{group}: {scale * groups.loc[group, gap.metric]:.{digits}f}" in row
+    assert f"| {run.model_name} | | {gaps} gaps of " in "\n".join(_rows(run))
+
+
+@each_main
+def test_the_document_tells_what_flips(run: Run, tmp_path: Path) -> None:
+    from maskdet.bias.counterfactuals import flips
+    from maskdet.bias.transformations import TRANSFORMATIONS
+
+    found = run_findings(Workspace(tmp_path / "nothing"), run).counterfactuals
+    assert found is not None
+    table: pd.DataFrame = flips(found)
+    for row in table[table["group_name"] == "all"].itertuples():
+        who = "masked" if row.label == "with_mask" else "unmasked"
+        line = next(
+            x for x in DOCUMENT.splitlines() if x.startswith(f"| {TRANSFORMATIONS[row.transformation].title} | {who} ")
+        )
+        assert f"{100 * row.flipped:.1f} ({100 * row.low:.1f}–{100 * row.high:.1f})" in line
+
+
+def _rows(run: Run) -> list[str]:
+    return [line for line in DOCUMENT.splitlines() if line.startswith(f"| {run.model_name} | ")]
