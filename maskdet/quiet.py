@@ -24,8 +24,8 @@ def import_tensorflow() -> None:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import keras  # noqa: F401
-            import tensorflow  # noqa: F401
+            import keras  # noqa: F401 - its import is what greets
+            import tensorflow  # noqa: F401 - as above
         finally:
             sys.stderr.flush()
             os.dup2(real, 2)

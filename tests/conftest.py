@@ -267,3 +267,23 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def no_bundled_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that is not there in the place of the runs that ship with MaskDet."""
     monkeypatch.setattr("maskdet.runs.BUNDLED", tmp_path / "bundled")
+
+
+@pytest.fixture(scope="session")
+def sources_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Datasets a and b with both labels, ``only`` with one, and sim of simulated masks; not to be changed."""
+    from factories import scanned_and_split, write_tiny
+
+    folder = tmp_path_factory.mktemp("sources")
+    for seed, name in enumerate(("a", "b", "sim"), start=1):
+        write_tiny(folder / "data" / name, {"with_mask": 15, "without_mask": 15}, seed)
+    write_tiny(folder / "data/only", {"with_mask": 10}, 4)
+    scanned_and_split(Workspace(folder / "home"), folder / "data")
+    return folder / "home"
+
+
+@pytest.fixture
+def sources(workspace: Workspace, sources_home: Path) -> Workspace:
+    """A copy of `sources_home`, which may be changed."""
+    shutil.copytree(sources_home, workspace.home)
+    return workspace

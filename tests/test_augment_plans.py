@@ -115,7 +115,7 @@ def test_set_sizes_without_faces() -> None:
 
 
 def test_options_from_json_equal_those_that_were_written() -> None:
-    given = AugmentOptions(plan="study", methods=["noise", "flip"], not_augmented=["b", "a", "b"])  # type: ignore
+    given = AugmentOptions(plan="study", methods=["noise", "flip"], not_augmented=["b", "a", "b"])  # type: ignore[arg-type]
     assert given.methods == ("flip", "noise")
     assert given.not_augmented == ("a", "b")
     assert given == AugmentOptions(plan="study", methods=("flip", "noise"), not_augmented=("a", "b"))

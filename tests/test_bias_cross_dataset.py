@@ -1,13 +1,12 @@
 """Trained on one dataset, tested on another: who is fitted on what and judged by which faces."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from factories import CATALOG, resplit, scanned_and_split, use_small_networks, write_tiny
+from factories import resplit, use_small_networks
 from written_runs import predictions, write_run
 
 import maskdet.bias.cross_dataset as module
@@ -22,24 +21,6 @@ from maskdet.training_data import predictions_table
 from maskdet.workspace import Workspace
 
 SMALL = {"components": 4, "C": [1.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Datasets a and b with both labels, ``only`` with one, and sim of simulated masks; not to be changed."""
-    folder = tmp_path_factory.mktemp("crossed")
-    for seed, name in enumerate(("a", "b", "sim"), start=1):
-        write_tiny(folder / "data" / name, {"with_mask": 15, "without_mask": 15}, seed)
-    write_tiny(folder / "data/only", {"with_mask": 10}, 4)
-    assert CATALOG["sim"].pool == "pre-training"
-    scanned_and_split(Workspace(folder / "home"), folder / "data")
-    return folder / "home"
-
-
-@pytest.fixture
-def sources(workspace: Workspace, home: Path) -> Workspace:
-    shutil.copytree(home, workspace.home)
-    return workspace
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Models trained without a dataset or a fold: what they saw, and what is said of the faces they did not see."""
 
-import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from factories import CATALOG, scanned_and_split, use_small_networks, write_tiny
+from factories import use_small_networks
 
 import maskdet.crossval
 from maskdet.crossval import cross_validate, leave_one_dataset_out
@@ -20,24 +18,6 @@ from maskdet.training_data import Plan, TrainingData, predictions_table, trainin
 from maskdet.workspace import Workspace
 
 SMALL = {"components": 4, "C": [1.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Datasets a and b with both labels, ``only`` with one, and sim of simulated masks; not to be changed."""
-    folder = tmp_path_factory.mktemp("sources")
-    for seed, name in enumerate(("a", "b", "sim"), start=1):
-        write_tiny(folder / "data" / name, {"with_mask": 15, "without_mask": 15}, seed)
-    write_tiny(folder / "data/only", {"with_mask": 10}, 4)
-    assert CATALOG["sim"].pool == "pre-training"
-    scanned_and_split(Workspace(folder / "home"), folder / "data")
-    return folder / "home"
-
-
-@pytest.fixture
-def sources(workspace: Workspace, home: Path) -> Workspace:
-    shutil.copytree(home, workspace.home)
-    return workspace
 
 
 @pytest.fixture

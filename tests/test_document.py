@@ -1,9 +1,9 @@
 """Documents: what stands in them, and that no name means anything in Markdown or HTML."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
+from html_page import Page
 
 from maskdet.document import (
     Document,
@@ -23,32 +23,6 @@ from maskdet.document import (
 )
 
 EVIL = "<script>alert(1)</script>![x](https://e.vil/x.png)|`b`\n# c"
-VOID = {"meta"}
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements with their attributes, and all text; every element must be closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.text += data
 
 
 def document(name: str = "a", **more: object) -> Document:

@@ -3,11 +3,11 @@
 import base64
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from io import BytesIO
 
 import numpy as np
 import pytest
+from html_page import Page
 from PIL import Image
 
 from maskdet import __version__
@@ -15,39 +15,8 @@ from maskdet.photo_report import COUNTED, ReportFace, ReportModel, ReportPhoto, 
 from maskdet.photos import Box
 
 EVIL = '<script>alert("x")</script><img src=https://example.org/x onerror=alert(1)>.jpg'
-VOID = {"meta", "img", "rect"}
 MODEL = ReportModel("InceptionV3", "inceptionv3-20261124", (0.08, 0.93), "Grad-CAM, layer mixed8", "YuNet, from 40 px")
 WHEN = datetime(2026, 11, 24, 21, 5, tzinfo=UTC)
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements with their attributes, all text, and whether every element is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "title"):
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def face(number: int, verdict: str | None, label: str | None = None, **more: object) -> ReportFace:

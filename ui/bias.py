@@ -193,7 +193,7 @@ def _of_run(lab: Lab) -> str:
     surest = surest_gap(reports)
     if surest is None:
         judged = int(gaps["p_value"].notna().sum())
-        few = f" {len(gaps) - judged} more have too few faces to say." if judged < len(gaps) else ""
+        few = f" {len(gaps) - judged} more could not be tested." if judged < len(gaps) else ""
         return f"**{run}.** Of {judged} gaps between groups that were looked for, chance may explain each.{few}"
     name, row = surest
     more = f" It is the surest of {found} gaps; {len(gaps)} were looked for." if found > 1 else ""
