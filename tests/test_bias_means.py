@@ -77,3 +77,9 @@ def test_categories_keep_their_order() -> None:
     dtype = pd.CategoricalDtype(["small", "large", "huge"], ordered=True)
     groups = pd.Series(["large", "small", "large"], index=["a", "b", "d"]).astype(dtype)
     assert list(parts(groups).items()) == [("all", "abcd"), ("small", "b"), ("large", "ad")]
+
+
+def test_a_group_that_is_called_all_is_no_second_all() -> None:
+    faces = pd.DataFrame({"face_id": ["p", "q"]})
+    groups = pd.Series(["all", "some"], index=["p", "q"])
+    assert [name for name, _ in split_by(faces, groups)] == ["all", "all (group)", "some"]

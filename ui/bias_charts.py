@@ -71,21 +71,7 @@ def interval_chart(
     lines = list(dict.fromkeys(rows["row"]))
     known = rows.dropna(subset=["value"])
     series = [name for name in colours if (rows["series"] == name).any()]
-    figures = ".1%" if percent else ".3f"
-    for number, name in enumerate(series):
-        mine = known[known["series"] == name]
-        offset = 0.62 * ((number + 0.5) / len(series) - 0.5)
-        # A bar has the colour of its trace, which is asked for a trace without points too, for its legend.
-        figure.add_scatter(
-            x=mine["value"], y=[lines.index(line) + offset for line in mine["row"]], mode="markers",
-            name=_name(name), showlegend=len(series) > 1,
-            marker={"size": 10, "color": colours[name], "symbol": SYMBOLS[number % len(SYMBOLS)]},
-            error_x=_bars(mine),
-            customdata=np.column_stack([_text(mine["row"]), _intervals(mine, percent), mine["n"].map("{:,.0f}".format)])
-            if len(mine) else None,
-            hovertemplate=f"%{{customdata[0]}}, {_name(name)}: %{{x:{figures}}}%{{customdata[1]}}, "
-            "n = %{customdata[2]}<extra></extra>",
-        )  # fmt: skip
+    _add_series(figure, known, series, lines, colours, percent=percent)
     for guide in guides:
         figure.add_vline(
             x=guide.at, line={"dash": "dot", "width": 1.5, "color": GREY},
@@ -110,6 +96,28 @@ def interval_chart(
         tickformat=".1~%" if percent else None,
     )  # fmt: skip
     return figure
+
+
+def _add_series(
+    figure: go.Figure, known: pd.DataFrame, series: Sequence[str], lines: Sequence[str], colours: Mapping[str, str],
+    *, percent: bool,
+) -> None:  # fmt: skip
+    """The dots and bars of `interval_chart`."""
+    figures = ".1%" if percent else ".3f"
+    for number, name in enumerate(series):
+        mine = known[known["series"] == name]
+        offset = 0.62 * ((number + 0.5) / len(series) - 0.5)
+        # A bar has the colour of its trace, which is asked for a trace without points too, for its legend.
+        figure.add_scatter(
+            x=mine["value"], y=[lines.index(line) + offset for line in mine["row"]], mode="markers",
+            name=_name(name), showlegend=len(series) > 1,
+            marker={"size": 10, "color": colours[name], "symbol": SYMBOLS[number % len(SYMBOLS)]},
+            error_x=_bars(mine),
+            customdata=np.column_stack([_text(mine["row"]), _intervals(mine, percent), mine["n"].map("{:,.0f}".format)])
+            if len(mine) else None,
+            hovertemplate=f"%{{customdata[0]}}, {_name(name)}: %{{x:{figures}}}%{{customdata[1]}}, "
+            "n = %{customdata[2]}<extra></extra>",
+        )  # fmt: skip
 
 
 def cross_heatmap(

@@ -91,7 +91,7 @@ def split_by(faces: pd.DataFrame, groups: "pd.Series[Any] | None") -> Iterator[t
     for name in names:
         inside = (own == name).fillna(value=False).to_numpy(dtype=np.bool_)
         if name != "" and inside.any():
-            yield str(name), inside
+            yield f"{ALL} (group)" if name == ALL else str(name), inside  # a value of a CSV may be called so
 
 
 def _drawn(times: Values, filled: Values, counted: Values) -> dict[str, Values]:

@@ -238,7 +238,11 @@ def _joined(table: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
         raise MaskDetError(f"{len(missing)} faces were not measured, {missing.iloc[0]} among them.")
     pooled = known["pool"] == "main" if "pool" in known else pd.Series(data=True, index=known.index)
     columns = ["face_id", "dataset", "label", "group"]
-    return known[columns].assign(**{POOLED: pooled}).merge(measurements, on="face_id", how="left", validate="1:1")
+    return (
+        known[columns]
+        .assign(**{POOLED: pooled})
+        .merge(measurements.replace([np.inf, -np.inf], np.nan), on="face_id", how="left", validate="1:1")
+    )
 
 
 def _tasks(known: pd.DataFrame) -> Iterator[tuple[Target, str, Stage, Any]]:
