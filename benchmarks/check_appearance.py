@@ -25,7 +25,8 @@ from scipy.stats import spearmanr
 
 from maskdet.bias.appearance import DETECTION, find_geometry, measure_appearance, not_measurable
 from maskdet.bias.colour import to_lab
-from maskdet.bias.skin_tone import TONES, SkinTone, measure_skin, tone_category
+from maskdet.bias.skin_tone import SkinTone, measure_skin
+from maskdet.bias.tones import TONES, tone_category
 from maskdet.bootstrap import Values, measured
 from maskdet.detection import FaceDetector
 from maskdet.drawn_masks import MASK_COLOURS, draw_mask

@@ -26,7 +26,7 @@ from scipy.stats import binomtest
 from maskdet.bias.appearance import measure_appearance
 from maskdet.bias.attributes import face_attributes, group_of
 from maskdet.bias.groups import GroupOptions, GroupReport, judge_all, judge_groups
-from maskdet.bias.skin_tone import TONES
+from maskdet.bias.tones import TONES
 from maskdet.facetable import scan
 from maskdet.labels import CLASSES
 from maskdet.looks import SKINS, FaceLook

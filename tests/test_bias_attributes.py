@@ -17,7 +17,7 @@ from maskdet.bias.attributes import (
     load_attributes,
     save_attributes,
 )
-from maskdet.bias.skin_tone import TONES
+from maskdet.bias.tones import TONES
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import load_faces
 from maskdet.split import load_split

@@ -14,7 +14,6 @@ from maskdet.bias.skin_tone import (
     NOT_FOUND,
     PARTS_DIFFER,
     REASONS,
-    TONES,
     TOO_BRIGHT,
     TOO_DARK,
     TOO_SMALL,
@@ -22,14 +21,11 @@ from maskdet.bias.skin_tone import (
     SkinOptions,
     SkinTone,
     could_be_skin,
-    is_light,
-    is_yellow,
     light,
     measure_skin,
     signed_hue,
-    tone_category,
-    typology_angle,
 )
+from maskdet.bias.tones import TONES, is_light, is_yellow, tone_category, typology_angle
 from maskdet.errors import MaskDetError
 from maskdet.looks import SKINS
 from maskdet.photos import RgbImage

@@ -6,7 +6,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.bias.skin_tone import LIGHT_ABOVE, TONES, YELLOW_ABOVE
+from maskdet.bias.tones import LIGHT_ABOVE, TONES, YELLOW_ABOVE
 from maskdet.labels import CLASSES
 from ui.bias import offer_data
 from ui.bias_charts import NO_BAR, interval_chart, mask_colour_chart, spread_chart, tone_scatter

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.bias.skin_tone import TONES, tone_category
 from maskdet.bias.store import ATTRIBUTES_FILE, SHORTCUTS, find_path
+from maskdet.bias.tones import TONES, tone_category
 from maskdet.catalog import Dataset, load_catalog, lookup
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import has_faces, load_faces

@@ -15,16 +15,9 @@ import numpy.typing as npt
 
 from maskdet.bias.colour import Floats, Lab, chroma, dominant_colours, hue_angle, near, to_lab
 from maskdet.bias.regions import FaceGeometry, face_coordinates, forehead_in_picture, upper_face
+from maskdet.bias.tones import typology_angle
 from maskdet.errors import MaskDetError
 from maskdet.photos import FACE_SIZE, RgbImage
-
-#: Thresholds of Thong, Joniak and Xiang (2023): light tones have an L* above 60, yellow hues an angle above 55 degrees.
-LIGHT_ABOVE: Final = 60.0
-YELLOW_ABOVE: Final = 55.0
-#: Categories of the individual typology angle and the degrees above which each begins, from light to dark.
-TONES: Final[dict[str, float]] = {
-    "very light": 55.0, "light": 41.0, "intermediate": 28.0, "tan": 10.0, "brown": -30.0, "dark": -90.0,
-}  # fmt: skip
 
 #: Why a tone is not measurable, as it stands in the tables.
 TOO_SMALL: Final = "face too small"
@@ -164,41 +157,6 @@ class SkinTone:
     def ita(self) -> float:
         """Individual typology angle in degrees; NaN where it is not measurable."""
         return typology_angle(self.lightness, self.b)
-
-
-def typology_angle(lightness: float, b: float) -> float:
-    """Individual typology angle, atan((L* - 50) / b*) in degrees, -90..90: the higher, the lighter.
-
-    Skin is yellow rather than blue, so b* is above 0; a b* of 0 or less is taken as just above 0.
-
-    References
-    ----------
-    Chardon, Cretois and Hourseau, Skin colour typology and suntanning pathways, Int. J. Cosmetic Science 13 (1991).
-    """
-    return float(np.degrees(np.arctan2(lightness - 50.0, max(b, 1e-6)))) if np.isfinite(lightness) else float("nan")
-
-
-def tone_category(ita: float) -> str:
-    """The name of a typology angle, "" for NaN; each begins above its degrees (`TONES`).
-
-    References
-    ----------
-    Chardon et al. (1991), with the six groups of Del Bino and Bernerd, Variations in skin colour and the biological
-    consequences of ultraviolet radiation exposure, British J. Dermatology 169, suppl. 3 (2013).
-    """
-    if np.isnan(ita):
-        return ""
-    return next((name for name, above in TONES.items() if ita > above), "dark")
-
-
-def is_light(lightness: float) -> bool:
-    """True for a light tone, False for a dark one (Thong et al. 2023)."""
-    return lightness > LIGHT_ABOVE
-
-
-def is_yellow(hue: float) -> bool:
-    """True for a yellow hue, False for a red one (Thong et al. 2023)."""
-    return hue > YELLOW_ABOVE
 
 
 def measure_skin(
