@@ -196,7 +196,7 @@ def test_a_video_is_a_row_a_face_a_frame(shell: Shell, tmp_path: Path) -> None:
         (["augment-sizes", "--method", "blur"], "no augmentation method 'blur'"),
         (["train", "svm"], "scan DIR"),
         (["train", "resnet"], "no model 'resnet'"),
-        (["train", "svm", "--balance", "age"], "no attribute 'age' to balance by; there are: dataset, "),
+        (["train", "svm", "--balance", "shortcut"], "its probe saw the labels of test faces"),
         (["train", "svm", "--balance", "size", "--balance-target", "fair"], "one of independent, equal, not 'fair'"),
         (["evaluate", "nothing"], "no run 'nothing'"),
         (["predict", "{tmp}/missing"], "There is no file or folder"),
