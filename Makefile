@@ -30,11 +30,13 @@ check: lint types test  ## everything that CI checks
 bench: $(VENV)/.dev  ## measure the speed against baselines and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-lock: $(VENV)/.uv  ## pin requirements.in and requirements-dev.in again, for every platform and Python 3.11+
+lock: $(VENV)/.uv  ## pin requirements*.in again, for every platform and Python 3.11+
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	    --custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	    --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	    --custom-compile-command "make lock" requirements-proof.in -o requirements-proof.txt
 
 clean:  ## remove the environment and caches (never the workspace)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
@@ -53,6 +55,10 @@ $(VENV)/.app: requirements.txt | $(BIN)/python
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 	$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.proof: requirements-proof.txt $(VENV)/.dev
+	$(INSTALL) -r requirements-proof.txt
 	@touch $@
 
 $(VENV)/.uv: | $(BIN)/python
