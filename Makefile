@@ -10,7 +10,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test lint types check bench lock clean help
+.PHONY: app test lint types check bench docs lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -29,6 +29,9 @@ check: lint types test  ## everything that CI checks
 
 bench: $(VENV)/.dev  ## measure the speed against baselines and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.app  ## write docs/shell.md again, after a change of a command
+	$(BIN)/python -m typer maskdet.cli utils docs --name "python -m maskdet" --title "The shell" --output docs/shell.md
 
 lock: $(VENV)/.uv  ## pin requirements*.in again, for every platform and Python 3.11+
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \

@@ -4,16 +4,10 @@ An error a person can act on is one line on stderr and exit status 1 (2 for a wr
 stdout; progress and timing go to stderr.
 """
 
-from maskdet.cli import (  # each registers its commands
-    attribution,
-    bias,
-    card,
-    data,
-    mistakes,
-    models,
-    photos,
-    reliability,
-)
-from maskdet.cli.shared import main
+# Each registers its commands, in the order in which they are listed: that of the work.
+# isort: off
+from maskdet.cli import data, models, mistakes, photos, attribution, reliability, bias, card
+from maskdet.cli.shared import app, main
+# isort: on
 
-__all__ = ["attribution", "bias", "card", "data", "main", "mistakes", "models", "photos", "reliability"]
+__all__ = ["app", "attribution", "bias", "card", "data", "main", "mistakes", "models", "photos", "reliability"]

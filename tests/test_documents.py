@@ -1,0 +1,78 @@
+"""The documents: every link leads somewhere, every command they name exists, the shell's reference is the code's."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from maskdet.catalog import DATA_DIR
+from maskdet.cli import app
+
+PROJECT = DATA_DIR.parent
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md"), DATA_DIR / "README.md"])
+COMMANDS = get_command(app).commands
+each = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    """The headings of a document as GitHub links to them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(document: Path) -> list[str]:
+    """Targets of links and images outside code, without those that lead to the web."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    return [target for target in targets if not re.match(r"https?://|mailto:", target)]
+
+
+def shell_lines(document: Path) -> list[list[str]]:
+    """Words of each line of the shell that runs MaskDet, from its command on, without comments."""
+    found = re.findall(r"python -m maskdet ((?!COMMAND|\[)[^`\n]+)", document.read_text(encoding="utf-8"))
+    return [shlex.split(line.split(";")[0], comments=True) for line in found]
+
+
+@each
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in links(document):
+        name, _, anchor = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        assert path.exists(), f"{document.name}: {target}"
+        assert not anchor or anchor in anchors(path), f"{document.name}: {target}"
+
+
+@each
+def test_every_command_and_option_that_is_named_exists(document: Path) -> None:
+    for name, *words in shell_lines(document):
+        if name.startswith("-"):
+            continue
+        assert name in COMMANDS, f"{document.name}: {name}"
+        known = {text for each in COMMANDS[name].params for text in [*each.opts, *each.secondary_opts]} | {"--help"}
+        unknown = {word.split("=")[0].rstrip(".,)") for word in words if word.startswith("--")} - known - {"--"}
+        assert not unknown, f"{document.name}: {name} {unknown}"
+
+
+def test_documents_that_name_commands_are_among_those_read() -> None:
+    lines = {str(path.relative_to(PROJECT)): len(shell_lines(path)) for path in DOCUMENTS}
+    assert lines["README.md"] > 1
+    assert lines["docs/shell.md"] > 50
+    assert sum(len(links(path)) for path in DOCUMENTS) > 10
+
+
+def test_the_reference_of_the_shell_is_that_of_the_code(tmp_path: Path) -> None:
+    """After a change of a command: `make docs`."""
+    told = re.search(r"-m typer (maskdet.cli utils docs .*) --output docs/shell.md", (PROJECT / "Makefile").read_text())
+    assert told
+    target = tmp_path / "shell.md"
+    command = [sys.executable, "-m", "typer", *shlex.split(told[1]), "--output", str(target)]
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, timeout=120)
+    written = target.read_text(encoding="utf-8")
+    assert written == (PROJECT / "docs" / "shell.md").read_text(encoding="utf-8")
+    assert [f"## `python -m maskdet {name}`" in written for name in COMMANDS] == [True] * len(COMMANDS)
