@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.bias.attributes import ATTRIBUTES, attributes_of, group_of
+from maskdet.bias.attributes import ATTRIBUTES, group_of
 from maskdet.errors import MaskDetError, RunError
 from maskdet.labels import CLASSES
 from maskdet.workspace import Workspace, read_table, write_table
@@ -176,6 +176,8 @@ def balance_faces(
     MaskDetError
         If there is no such attribute, it is not measured, or there is nothing to balance.
     """
+    from maskdet.bias.known_attributes import attributes_of  # which loads what looks at pixels
+
     require_attribute(attribute)
     attributes = attributes_of(workspace, fingerprint)
     if attribute not in attributes:

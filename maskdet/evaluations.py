@@ -1,14 +1,14 @@
 """Runs judged on other data than they were made with: which faces are fair, and what was predicted for them.
 
 evaluations/RUN-FINGERPRINT.parquet   a row a face, as in a run's predictions
-evaluations/RUN-FINGERPRINT.json      when, how long it took, and what `maskdet.train.evaluate` found
+evaluations/RUN-FINGERPRINT.json      when, how long it took, and its `Evaluation`
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -17,10 +17,35 @@ from maskdet.labels import CLASSES
 from maskdet.runs import Run
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
-if TYPE_CHECKING:
-    from maskdet.train import Evaluation
-
 _COLUMNS = ["face_id", "dataset", "label", "group", "split", "logit", "p_without_mask"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's metrics on the current test split of a workspace.
+
+    Attributes
+    ----------
+    metrics : dict
+        See `maskdet.metrics.evaluate_predictions`.
+    predictions : DataFrame
+        A row a test face, columns as in a run's predictions.
+    fingerprint : str
+        Of the split it was judged on.
+    same_data : bool
+        True where the run was trained on this very split.
+    left_out : int
+        Test faces that the run saw in training or validation, or whose photo or copy it saw; they are not counted.
+    seconds : float
+        What predicting took.
+    """
+
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+    fingerprint: str
+    same_data: bool
+    left_out: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -71,7 +96,7 @@ def seen_faces(run: Run, runs: Sequence[Run]) -> set[str]:
     return seen | (seen_faces(base, runs) if base else set())
 
 
-def coverage(run: Run, table: pd.DataFrame, seen: Iterable[str], evaluation: "Evaluation | None" = None) -> Coverage:
+def coverage(run: Run, table: pd.DataFrame, seen: Iterable[str], evaluation: Evaluation | None = None) -> Coverage:
     """What a run says of a split's test faces, from its stored predictions and an evaluation on that split.
 
     Parameters
@@ -93,7 +118,7 @@ def coverage(run: Run, table: pd.DataFrame, seen: Iterable[str], evaluation: "Ev
     return Coverage(judged[_COLUMNS], missing=len(fair) - len(judged), seen=len(test) - len(fair))
 
 
-def save_evaluation(workspace: Workspace, run: Run, fingerprint: str, evaluation: "Evaluation") -> None:
+def save_evaluation(workspace: Workspace, run: Run, fingerprint: str, evaluation: Evaluation) -> None:
     """Keep what a run predicted for the split of a fingerprint. Raises WorkspaceError if it cannot be written."""
     table, record = _paths(workspace, run, fingerprint)
     write_table(table, evaluation.predictions)
@@ -109,7 +134,7 @@ def save_evaluation(workspace: Workspace, run: Run, fingerprint: str, evaluation
     write_json(record, description)
 
 
-def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> "Evaluation | None":
+def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> Evaluation | None:
     """What `save_evaluation` kept, or None if nothing was.
 
     Raises
@@ -117,8 +142,6 @@ def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> "Evalua
     WorkspaceError
         If the files are damaged or of another run.
     """
-    from maskdet.train import Evaluation
-
     table, record = _paths(workspace, run, fingerprint)
     if not record.is_file():
         return None

@@ -1,7 +1,7 @@
 """Train a model on a workspace's split, go on with a training that was cut, and evaluate a run."""
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from maskdet.balance import Balanced, load_balanced, save_balanced
 from maskdet.calibrate import reliability_of
 from maskdet.environment import environment
 from maskdet.errors import MaskDetError, RunError
-from maskdet.evaluations import seen_faces, unseen_test_faces
+from maskdet.evaluations import Evaluation, seen_faces, unseen_test_faces
 from maskdet.facetable import Faces, load_faces
 from maskdet.images import stored_images
 from maskdet.metrics import evaluate_predictions
@@ -36,30 +36,6 @@ from maskdet.runtime import ModelRuntime
 from maskdet.split import SPLITS, Split, load_split
 from maskdet.training_data import Plan, TrainingData, labelled_images, pool_faces, predictions_table, training_data
 from maskdet.workspace import Workspace, write_json, write_table
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A run's metrics on the current test split of a workspace.
-
-    Attributes
-    ----------
-    metrics : dict
-        See `maskdet.metrics.evaluate_predictions`.
-    fingerprint : str
-        Of the split it was judged on.
-    same_data : bool
-        True where the run was trained on this very split.
-    left_out : int
-        Test faces that the run saw in training or validation, or whose photo or copy it saw; they are not counted.
-    """
-
-    metrics: dict[str, Any]
-    predictions: pd.DataFrame
-    fingerprint: str
-    same_data: bool
-    left_out: int
-    seconds: float
 
 
 def train(

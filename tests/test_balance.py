@@ -363,7 +363,7 @@ def test_a_balanced_training_goes_on_as_it_began(planted: Workspace, monkeypatch
     (cut,) = unfinished_runs(planted)
     assert (cut.plan["balance"], cut.plan["balance_target"]) == ("brightness", "independent")
     with monkeypatch.context() as patch:
-        patch.setattr("maskdet.balance.attributes_of", lambda *_: pytest.fail("measured again"))
+        patch.setattr("maskdet.bias.known_attributes.attributes_of", lambda *_: pytest.fail("measured again"))
         resumed = resume(planted, cut.id)
     np.testing.assert_allclose(logits(resumed), logits(whole), rtol=1e-5, atol=1e-5)
     assert resumed.record["balance"] == whole.record["balance"]

@@ -5,13 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from factories import CATALOG, make_faces, prepared
+from factories import CATALOG, make_faces
 
-from maskdet.bias import attributes as module
-from maskdet.bias import store
 from maskdet.bias.attributes import (
     ATTRIBUTES,
-    attributes_of,
     face_attributes,
     group_of,
     load_attributes,
@@ -19,9 +16,6 @@ from maskdet.bias.attributes import (
 )
 from maskdet.bias.tones import TONES
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.facetable import load_faces
-from maskdet.split import load_split
-from maskdet.workspace import Workspace
 
 FINGERPRINT = "0123456789abcdef"
 
@@ -179,59 +173,3 @@ def test_a_table_without_faces_is_damaged(tmp_path: Path, table: pd.DataFrame) -
     table.to_parquet(tmp_path / "attributes.parquet")
     with pytest.raises(WorkspaceError, match="no attributes of faces"):
         load_attributes(tmp_path / "attributes.parquet")
-
-
-@pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in the place of the one that ships."""
-    monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
-    return tmp_path / "shipped"
-
-
-def test_a_bundled_run_needs_no_photo(workspace: Workspace, shipped: Path, table: pd.DataFrame) -> None:
-    with pytest.raises(MaskDetError, match=f"Nothing is known of the faces of split {FINGERPRINT}"):
-        attributes_of(workspace, FINGERPRINT)
-    save_attributes(shipped / FINGERPRINT / "attributes.parquet", face_attributes(table))
-    assert attributes_of(workspace, FINGERPRINT)["face_id"].tolist() == ["f0", "f1", "f2"]
-
-
-def test_own_faces_are_filled_up_by_what_ships(
-    workspace: Workspace, tmp_path: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    faces = prepared(workspace, tmp_path / "photos", {"with_mask": 12, "without_mask": 12})
-    fingerprint = load_split(workspace, faces).fingerprint
-    ids = faces.table["face_id"].tolist()
-    own = attributes_of(workspace, fingerprint)
-    assert own["face_id"].tolist() == ids
-    assert (own["skin_tone"] == "").all()
-    kept = own.head(2).assign(skin_tone=["dark", "tan"], size=1.0, club="x")
-    save_attributes(shipped / fingerprint / "attributes.parquet", kept)
-    found = attributes_of(workspace, fingerprint)
-    assert found["face_id"].tolist() == ids
-    assert found["skin_tone"].tolist() == ["dark", "tan", *[""] * (len(ids) - 2)]
-    assert found["size"].tolist() == own["size"].tolist()  # what is measured here goes before what ships
-    with pytest.raises(MaskDetError, match="Nothing is known"):
-        attributes_of(workspace, FINGERPRINT)  # of another split than the workspace has
-    appearance = pd.DataFrame({"face_id": ids, "skin_ita": 60.0})
-    monkeypatch.setattr("maskdet.bias.appearance.load_appearance", lambda *_: appearance)
-    assert set(attributes_of(workspace, fingerprint)["skin_tone"]) == {"very light"}
-    assert load_faces(workspace).fingerprint == faces.fingerprint
-
-
-def test_the_shortcut_comes_from_the_probe(
-    workspace: Workspace, tmp_path: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    faces = prepared(workspace, tmp_path / "photos", {"with_mask": 12, "without_mask": 12})
-    fingerprint = load_split(workspace, faces).fingerprint
-
-    class Report:
-        scores = faces.table[["face_id", "label"]].assign(p_without_mask=0.9)
-
-    path = store.own_path(workspace, fingerprint, "shortcuts.json")
-    path.parent.mkdir(parents=True)
-    path.touch()
-    monkeypatch.setattr("maskdet.bias.shortcuts.load_shortcuts", lambda found: Report if found == path else None)
-    found = attributes_of(workspace, fingerprint)
-    without = faces.table["label"] == "without_mask"
-    assert found["shortcut"].tolist() == np.where(without, "aligned", "conflicting").tolist()
-    assert module.ATTRIBUTES["shortcut"].groups == ("aligned", "conflicting")

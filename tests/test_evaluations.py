@@ -7,10 +7,9 @@ import pytest
 from written_runs import predictions, write_run
 
 from maskdet.errors import WorkspaceError
-from maskdet.evaluations import coverage, load_evaluation, save_evaluation, seen_faces, unseen_test_faces
+from maskdet.evaluations import Evaluation, coverage, load_evaluation, save_evaluation, seen_faces, unseen_test_faces
 from maskdet.metrics import evaluate_predictions
 from maskdet.runs import Run
-from maskdet.train import Evaluation
 from maskdet.workspace import Workspace, write_table
 
 

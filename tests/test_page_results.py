@@ -12,10 +12,9 @@ from streamlit.testing.v1 import AppTest
 from written_runs import predictions, write_run
 
 from maskdet import runs as runs_module
-from maskdet.evaluations import save_evaluation
+from maskdet.evaluations import Evaluation, save_evaluation
 from maskdet.metrics import evaluate_predictions
 from maskdet.runs import Run
-from maskdet.train import Evaluation
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 from ui.results_data import COMMON, IN_FORCE, OWN
 

@@ -218,7 +218,7 @@ def _faces_are_here(stamp: str, folder: str, _workspace: Workspace, _run: Run) -
 
 @st.cache_resource(show_spinner="Gathering what is known of the faces", max_entries=8)
 def _attributes(workspace: Workspace, fingerprint: str, stamp: str) -> pd.DataFrame | None:
-    from maskdet.bias.attributes import attributes_of
+    from maskdet.bias.known_attributes import attributes_of
 
     try:
         return attributes_of(workspace, fingerprint)

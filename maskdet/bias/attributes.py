@@ -4,7 +4,7 @@ A category makes a group a value, a number makes quantile bins. Attributes are o
 is called skin tone is the apparent colour of pixels in that light, and where it is not known a face is in no group.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.bias.store import ATTRIBUTES_FILE, SHORTCUTS, find_path
 from maskdet.bias.tones import TONES, tone_category
 from maskdet.catalog import Dataset, load_catalog, lookup
 from maskdet.errors import MaskDetError, WorkspaceError
-from maskdet.facetable import has_faces, load_faces
 from maskdet.labels import CLASSES
-from maskdet.workspace import Workspace, read_table, write_table
+from maskdet.workspace import read_table, write_table
 
 Numbers = npt.NDArray[np.float64]
 
@@ -132,7 +130,8 @@ ATTRIBUTES: Final[dict[str, Attribute]] = {
 _MEASURED: Final = {
     "size": "sqrt_size", "aspect_ratio": "aspect_ratio", "brightness": "brightness", "sharpness": "sharpness"
 }  # fmt: skip
-_OF_APPEARANCE: Final = ("skin_tone", "skin_lightness", "skin_hue", "mask_colour")
+#: Those that `maskdet.bias.appearance` measures.
+OF_APPEARANCE: Final = ("skin_tone", "skin_lightness", "skin_hue", "mask_colour")
 _APPEARANCE: Final = ("skin_lightness", "skin_hue", "skin_ita", "mask_colour")
 
 
@@ -179,56 +178,9 @@ def face_attributes(
     return pd.DataFrame(columns)[["face_id", *ATTRIBUTES]]
 
 
-def attributes_of(workspace: Workspace, fingerprint: str) -> pd.DataFrame:
-    """The attributes of the faces of a split.
-
-    Those of the workspace's own faces, if it has the split, with the attributes that were kept of a CSV; what was not
-    measured there is taken from what ships with the bundled study (the fingerprint says that the faces are the same). A
-    bundled run can so be looked at without any photo.
-
-    Returns
-    -------
-    DataFrame
-        As of `face_attributes`.
-
-    Raises
-    ------
-    MaskDetError
-        If neither is there; the sentence says what to do.
-    WorkspaceError
-        If a file is damaged.
-    """
-    from maskdet.bias.uploaded import UploadedAttributes, kept_uploaded, with_uploaded
-
-    found = _measured(workspace, fingerprint)
-    uploaded = kept_uploaded(workspace, fingerprint)
-    return found if uploaded is None else with_uploaded(found, UploadedAttributes(uploaded))
-
-
-def _measured(workspace: Workspace, fingerprint: str) -> pd.DataFrame:
-    """The attributes that are measured, not brought by anyone."""
-    path = find_path(workspace, fingerprint, ATTRIBUTES_FILE)
-    kept = load_attributes(path) if path else None
-    own = _own_attributes(workspace, fingerprint)
-    if own is None:
-        if kept is not None:
-            return kept
-        raise MaskDetError(
-            f"Nothing is known of the faces of split {fingerprint}: scan their photos and split them, or open the "
-            "workspace that has them."
-        )
-    if kept is None:
-        return own
-    # What was measured here and found not to be measurable stays so, whatever an earlier version had found.
-    here = kept["face_id"].isin(_measured_here(workspace))
-    kept = kept.assign(**{name: kept[name].where(~here) for name in _OF_APPEARANCE})
-    filled = own.set_index("face_id").replace("", np.nan).combine_first(kept.set_index("face_id").replace("", np.nan))
-    return _complete(filled.loc[own["face_id"]].reset_index())
-
-
 def save_attributes(path: Path, attributes: pd.DataFrame) -> None:
     """Write attributes as Parquet, atomically. Raises WorkspaceError if they cannot be written."""
-    write_table(path, _complete(attributes))
+    write_table(path, complete(attributes))
 
 
 def load_attributes(path: Path) -> pd.DataFrame:
@@ -236,7 +188,7 @@ def load_attributes(path: Path) -> pd.DataFrame:
     table = read_table(path)
     if "face_id" not in table or table["face_id"].duplicated().any():
         raise WorkspaceError(f"{path} holds no attributes of faces.")
-    return _complete(table)
+    return complete(table)
 
 
 def group_of(attributes: pd.DataFrame, name: str, bins: int = 4) -> "pd.Series[str]":
@@ -279,36 +231,6 @@ def group_of(attributes: pd.DataFrame, name: str, bins: int = 4) -> "pd.Series[s
     return pd.Series(groups, index=pd.Index(attributes["face_id"], name="face_id"), name=name)
 
 
-def _own_attributes(workspace: Workspace, fingerprint: str) -> pd.DataFrame | None:
-    """The attributes of the workspace's faces, or None if it has not this split of them."""
-    from maskdet.bias.appearance import load_appearance
-    from maskdet.split import saved_splits
-
-    if not has_faces(workspace):
-        return None
-    faces = load_faces(workspace)
-    if not any(saved.fingerprint == fingerprint and not saved.reason for saved in saved_splits(workspace, faces)):
-        return None
-    catalog = load_catalog(workspace.path("datasets.toml"))
-    return face_attributes(faces.table, load_appearance(workspace, faces), _scores(workspace, fingerprint), catalog)
-
-
-def _measured_here(workspace: Workspace) -> Collection[str]:
-    """The faces whose appearance was measured in this workspace."""
-    from maskdet.bias.appearance import load_appearance
-
-    appearance = load_appearance(workspace, load_faces(workspace))
-    return () if appearance is None else set(appearance["face_id"])
-
-
-def _scores(workspace: Workspace, fingerprint: str) -> pd.DataFrame | None:
-    """The guesses of the shortcut probe, or None if it did not run."""
-    from maskdet.bias.shortcuts import load_shortcuts
-
-    path = find_path(workspace, fingerprint, SHORTCUTS)
-    return load_shortcuts(path).scores if path else None
-
-
 def _by_face(table: pd.DataFrame, name: str, ids: "pd.Series[str]") -> "pd.Series[Any]":
     """A column of a table by face id, for some faces; NaN where the table has none."""
     return table[name].reindex(ids) if name in table else pd.Series(np.nan, index=ids)
@@ -322,7 +244,7 @@ def _shortcut(scores: pd.DataFrame, ids: "pd.Series[str]") -> list[str]:
     return [("aligned" if yes else "conflicting") if said else "" for yes, said in zip(agrees, known, strict=True)]
 
 
-def _complete(table: pd.DataFrame) -> pd.DataFrame:
+def complete(table: pd.DataFrame) -> pd.DataFrame:
     """All attributes in their order and kind, then other columns; a later version may know more than was kept."""
     columns: dict[str, Any] = {}
     for name, attribute in ATTRIBUTES.items():

@@ -144,7 +144,7 @@ def known_attributes(workspace: Workspace, run: Run, predictions: pd.DataFrame) 
     WorkspaceError
         If they are damaged.
     """
-    from maskdet.bias.attributes import attributes_of
+    from maskdet.bias.known_attributes import attributes_of
 
     try:
         return attributes_of(workspace, run.fingerprint)

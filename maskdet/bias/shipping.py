@@ -60,7 +60,8 @@ def ship_run(workspace: Workspace, run: Run, target: Path) -> list[Path]:
     """
     import pandas as pd
 
-    from maskdet.bias.attributes import ATTRIBUTES, attributes_of, load_attributes, save_attributes
+    from maskdet.bias.attributes import ATTRIBUTES, load_attributes, save_attributes
+    from maskdet.bias.known_attributes import attributes_of
 
     folder = target / FOLDER / run.fingerprint
     copied = _copy(own_path(workspace, run.fingerprint, ATTENTION, run.id).parent, _OF_RUN, folder / run.id)

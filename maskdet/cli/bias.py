@@ -122,7 +122,7 @@ def _runs(workspace: "Workspace", what: list[str] | None) -> "list[Run]":
 def _take_attributes(workspace: "Workspace", path: Path | None, runs: "list[Run]", *, forget: bool) -> None:
     """Keep the attributes of a CSV for the data of the runs, or the data at hand; say what it names in vain."""
     from maskdet.bias.analysis import data_at_hand
-    from maskdet.bias.attributes import attributes_of
+    from maskdet.bias.known_attributes import attributes_of
     from maskdet.bias.uploaded import forget_uploaded, keep_uploaded, read_attribute_csv
 
     for fingerprint in dict.fromkeys(run.fingerprint for run in runs) or [data_at_hand(workspace)]:
