@@ -10,7 +10,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test lint types check bench docs lock clean help
+.PHONY: app test lint types check audit bench docs lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -18,14 +18,18 @@ app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev  ## style
+lint: $(VENV)/.dev  ## style, and what is known to be unsafe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit -q -r maskdet ui pages app.py -c pyproject.toml
 
 types: $(VENV)/.dev  ## static types, strictly
 	$(BIN)/mypy
 
 check: lint types test  ## everything that CI checks
+
+audit: $(VENV)/.proof  ## ask PyPI's advisories about every pinned package (needs a network; see docs/security.md)
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r requirements.txt -r requirements-dev.txt
 
 bench: $(VENV)/.dev  ## measure the speed against baselines and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks

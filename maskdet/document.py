@@ -267,11 +267,12 @@ def _rounded_up(value: float) -> float:
 
 @cache
 def _environment(html: bool) -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+    # Markdown is made inert by the filters below, whatever is HTML by Jinja itself.
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=html, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
+        loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(["html.jinja"]), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {"shown": _shown, "number": _is_number}
     if html:

@@ -10,7 +10,7 @@ itself until no earlier job of its queue is alive (see `wait_for_turn`). So a jo
 
 import os
 import shutil
-import subprocess
+import subprocess  # it starts this program alone, and no shell  # nosec B404
 import sys
 import time
 from collections.abc import Sequence
@@ -266,7 +266,7 @@ def _start(workspace: Workspace, folder: Path, command: Sequence[str]) -> subpro
     }
     with (folder / "output.log").open("wb") as output:
         # A session of its own: closing the server's terminal must not end it.
-        return subprocess.Popen(
+        return subprocess.Popen(  # a list for this interpreter, no shell  # nosec B603
             [sys.executable, "-m", "maskdet", *command],
             env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip

@@ -13,9 +13,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element  # only a type; defusedxml parses  # nosec B405
 
 from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError
 from defusedxml.ElementTree import fromstring as parse_xml
 
 from maskdet.dataset_folders import PUBLISHER_SPLITS, Layout, detect_layout, is_utf8, walk

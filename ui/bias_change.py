@@ -225,7 +225,7 @@ def _show_charts(lab: Lab, found: Found) -> None:
 def _show_tones(lab: Lab, found: Found) -> None:
     from maskdet.bias.transformations import TRANSFORMATIONS
 
-    assert lab.focus is not None
+    assert lab.focus is not None  # for the type alone: only shown where a run is in focus  # nosec B101
     groups = groups_of(lab.workspace, lab.focus, TONE)
     st.markdown("##### By apparent skin tone")
     if groups is None:

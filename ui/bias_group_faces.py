@@ -17,7 +17,7 @@ _MAP_WIDTH = 220
 
 def show_group_faces(lab: Lab, attribute: str) -> None:
     """Errors and mean heatmap of a group that is chosen."""
-    assert lab.focus is not None
+    assert lab.focus is not None  # for the type alone: only shown where a run is in focus  # nosec B101
     groups = groups_of(lab.workspace, lab.focus, attribute)
     if groups is None:
         return
