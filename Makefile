@@ -18,9 +18,10 @@ app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev  ## style, and what is known to be unsafe
+lint: $(VENV)/.dev  ## style, what may import what, and what is known to be unsafe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/bandit -q -r maskdet ui pages app.py -c pyproject.toml
 
 types: $(VENV)/.dev  ## static types, strictly

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import pandas as pd
 import streamlit as st
 
 from maskdet.catalog import Dataset, load_catalog
@@ -32,12 +31,11 @@ def show_missing(faces: Faces) -> None:
 
 
 def show_tables(faces: Faces, catalog: Mapping[str, Dataset], incorrect_mask: IncorrectMask) -> None:
-    table = dataset_table(faces, catalog, incorrect_mask)
+    table = dataset_table(faces, catalog, incorrect_mask).astype(dict.fromkeys(_COUNTS, float))
     percent = {"dataset": "% of total", "photos": 100.0, "faces": 100.0, **label_percent(table)}
     counts = [name for name in _COUNTS if name != "incorrect_mask" or incorrect_mask == "class"]
-    shown = pd.concat([table, pd.DataFrame([percent])], ignore_index=True)[
-        [name for name in _COLUMNS if name not in _COUNTS or name in counts]
-    ].rename(columns=_TITLES)
+    table.loc[len(table)] = percent
+    shown = table[[name for name in _COLUMNS if name not in _COUNTS or name in counts]].rename(columns=_TITLES)
     shown = shown.fillna({"Name": "", "Type": "", "Licence": "", "Source": ""})
     numbers = [_TITLES[name] for name in counts]
     styled = shown.style.format("{:,.0f}", subset=(shown.index[:-1], numbers))
