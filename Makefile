@@ -10,13 +10,19 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test lint types check audit bench docs lock clean help
+.PHONY: app test test-browser chromium lint types check audit bench docs lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest
+
+test-browser: $(VENV)/.dev chromium  ## set up and run the tests that work the app in a real browser
+	$(BIN)/python -m pytest tests/browser
+
+chromium:
+	@tests/browser/find-chromium
 
 lint: $(VENV)/.dev  ## style, what may import what, and what is known to be unsafe
 	$(BIN)/ruff check .
@@ -50,7 +56,7 @@ clean:  ## remove the environment and caches (never the workspace)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,0 +1,97 @@
+"""A Chromium for all tests, a server for each state of a workspace, and a watched page for each test."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from browser.driver import PATIENCE
+from browser.server import Server, serve
+from browser.visit import Watch
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_ARGUMENTS: Final = (
+    "--disable-background-networking",
+    # Whoever asks for another host gets no answer, so that what leaves the machine is noticed twice.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+)
+_FAILED: Final = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.timeout(900))  # on a busy machine a test may wait several times for `PATIENCE`
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The system's browser."""
+    found = os.environ.get("MASKDET_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if not found:
+        pytest.fail("No Chromium is found: install it (Debian: apt-get install chromium), or name it in "
+                    "MASKDET_CHROMIUM.")  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A running browser, shared; each test has a profile of its own in it."""
+    arguments = [*_ARGUMENTS, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def study(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app as a clean clone shows it once the sample set is drawn: no test may change its workspace."""
+    home = tmp_path_factory.mktemp("study")
+    shutil.copytree(drawn, home, dirs_exist_ok=True)
+    with serve(home, tmp_path_factory.mktemp("log") / "study.log") as server:
+        yield server
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Server]:
+    """The app as a clean clone starts it: nothing was scanned, drawn or trained; for one test."""
+    with serve(tmp_path / "home", tmp_path / "server.log") as server:
+        yield server
+
+
+@pytest.fixture
+def view() -> dict[str, Any]:
+    """How the visitor's browser is set up; a test that needs it otherwise overrides this."""
+    return {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
+
+
+@pytest.fixture
+def page(browser: Browser, view: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A visitor's page: at its end nothing has gone wrong in the browser, and nothing has left the machine."""
+    context = browser.new_context(**view, accept_downloads=True, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE)
+    opened = context.new_page()
+    watch = Watch(opened)
+    yield opened
+    if request.node.stash.get(_FAILED, True):
+        picture = tmp_path / "failed.png"
+        opened.screenshot(path=picture)
+        print(f"\nscreenshot: {picture}\nthe browser's complaints: {watch.wrong or 'none'}")
+        for name in ("study", "fresh"):
+            if name in request.fixturenames:
+                print(f"the server's log: {request.getfixturevalue(name).log}")
+    context.close()
+    watch.assert_clean()
