@@ -24,8 +24,17 @@ def bootstrap(
     """Figures of bootstrap samples of some faces, each of shape (resamples,).
 
     Whole groups are drawn, not faces: faces of one photo are alike, and drawing them apart would make the intervals
-    too narrow (the cluster bootstrap, Davison & Hinkley 1997, section 3.8). The same groups and seed give the same
-    samples, whatever is measured and however groups are called.
+    too narrow (the cluster bootstrap, Davison & Hinkley 1997, section 3.8).
+
+    Parameters
+    ----------
+    groups : array, shape (faces,)
+        The group of each face, at least one. Groups are numbered in the order of their names, so that the same groups
+        and seed give the same samples, whatever is measured.
+    measure : callable
+        Figures of some resamples at once (see `Measure`).
+    resamples : int
+        At least 1.
     """
     _, group = np.unique(groups, return_inverse=True)
     size = int(group.max()) + 1
@@ -42,7 +51,7 @@ def bootstrap(
 def measured(
     groups: npt.NDArray[Any], measure: Measure
 ) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
-    """Each figure, and its interval by `bootstrap`; None where it is not defined."""
+    """Each figure of faces that may be none, and its interval by `bootstrap`; None where it is not defined."""
     once = measure(np.ones((1, len(groups))))
     values = {name: None if np.isnan(value[0]) else float(value[0]) for name, value in once.items()}
     if not len(groups):
