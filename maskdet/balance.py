@@ -130,6 +130,11 @@ def weights(
         A group is "" where it is not known: such a face counts once.
     cap : float
         The most that a face counts, above 1. What faces at the cap don't take is shared among the others.
+
+    Raises
+    ------
+    MaskDetError
+        If there is no such target, or the cap is not above 1.
     """
     require_target(target)
     if not cap > 1:

@@ -51,7 +51,7 @@ def bootstrap(
 def measured(
     groups: npt.NDArray[Any], measure: Measure
 ) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
-    """Each figure of faces that may be none, and its interval by `bootstrap`; None where it is not defined."""
+    """Each figure of faces, of which there may be none, and its interval by `bootstrap`; None where not defined."""
     once = measure(np.ones((1, len(groups))))
     values = {name: None if np.isnan(value[0]) else float(value[0]) for name, value in once.items()}
     if not len(groups):

@@ -237,7 +237,8 @@ class Bars:
 def bin_edges(values: npt.ArrayLike, log: bool = False, bins: int = _BINS) -> npt.NDArray[np.float64]:
     """Edges of equally wide bins from the least to the largest value; equally wide in the logarithm if ``log``.
 
-    In a logarithmic axis the first edge is the least positive value, and the first bin takes what is not above 0.
+    There are ``bins`` + 1 edges. In a logarithmic axis the first is the least positive value, and the first bin takes
+    what is not above 0.
     """
     numbers = np.asarray(values, dtype=np.float64)
     if log:

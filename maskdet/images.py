@@ -103,6 +103,6 @@ def stored_images(workspace: Workspace, faces: Faces, face_ids: "pd.Series[str]"
 
 
 def batches(count: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Positions 0..count-1 in order, at most ``size`` at a time."""
+    """Positions 0..count-1 in order, arrays of shape (up to ``size``,)."""
     for begin in range(0, count, size):
         yield np.arange(begin, min(begin + size, count))

@@ -87,7 +87,10 @@ def draw_backdrop(look: FaceLook, size: tuple[int, int]) -> Image.Image:
 
 
 def develop(canvas: Image.Image, look: FaceLook, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Shrink a canvas to the photo, with the light of the room, the lens's softness and the sensor's noise."""
+    """Shrink a canvas to the photo, with the light of the room, the lens's softness and the sensor's noise.
+
+    Of a size (width, height) comes an RGB photo of shape (height, width, 3).
+    """
     photo = canvas.resize(size, Image.Resampling.BOX if canvas.width == 2 * size[0] else Image.Resampling.BILINEAR)
     photo = photo.filter(ImageFilter.BoxBlur(1.2 * look.blur * min(size) / 1000))
     side = np.linspace(-1, 1, size[0], dtype=np.float32) * np.float32(np.sin(np.deg2rad(look.light)))

@@ -256,7 +256,7 @@ def margins(table: pd.DataFrame, options: FilterOptions) -> pd.DataFrame:
 
 
 def conflicting(cluster: Positions, label: npt.NDArray[Any], counted: Mask) -> Mask:
-    """True for faces of a cluster in which faces that count have different labels (as numbers)."""
+    """True for faces, shape (n,), of a cluster in which faces that count have different labels (numbers from 0)."""
     low = np.full(int(cluster.max(initial=-1)) + 1, np.iinfo(np.int64).max)
     high = np.full(len(low), -1)
     np.minimum.at(low, cluster[counted], label[counted])

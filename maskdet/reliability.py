@@ -150,7 +150,7 @@ class Reliability:
         return probability(np.asarray(logits, dtype=np.float64) / self.temperature)
 
     def not_sure(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which of some calibrated probabilities are within the band."""
+        """Which of some calibrated probabilities, shape (n,), are within the band."""
         values = np.asarray(probabilities)
         return np.asarray((values > self.low) & (values < self.high))
 

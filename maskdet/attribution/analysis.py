@@ -198,6 +198,11 @@ def choose_faces(run: Run, options: AnalysisOptions) -> pd.DataFrame:
         A row a face: those of `maskdet.mistakes.judged_faces` with logit, and sampled (in the random sample of its
         class), missed (in that of the wrong ones), lowest and highest (its place among the extremes, else -1), and
         of_label, of_wrong (how many faces of its class, and of them wrong, the split has).
+
+    Raises
+    ------
+    MaskDetError
+        If the run has no face in that split.
     """
     judged = judged_faces(run, options.split)
     logits = run.predictions.set_index("face_id")["logit"]

@@ -50,7 +50,7 @@ class Heatmap:
 
 
 def scaled(raw: npt.NDArray[np.float32], cap: float = 100.0) -> npt.NDArray[np.float32]:
-    """One raw map in 0..1: divided by its percentile ``cap``, which is its largest value by default.
+    """One raw map of any shape in 0..1: divided by its percentile ``cap``, which is its largest value by default.
 
     A map of gradients of single pixels has a few of very large value, beside which all others are black; Smilkov et
     al. (2017) cap such maps at the 99th percentile.

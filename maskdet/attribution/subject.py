@@ -43,7 +43,7 @@ class Request:
 
     @property
     def pixels(self) -> npt.NDArray[np.float32]:
-        """The faces as a network takes them."""
+        """The faces as a network takes them: 0..255, shape (n, 150, 150, 3)."""
         return self.faces.astype(np.float32)
 
 

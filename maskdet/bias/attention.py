@@ -258,7 +258,7 @@ def verdict_of(label: str, outcome: Outcome) -> str:
 
 
 def of_outcome(faces: pd.DataFrame, label: str, outcome: Outcome) -> npt.NDArray[np.bool_]:
-    """Which rows of `Attention.faces` are of a label and outcome (see `attention_by`)."""
+    """Which rows of `Attention.faces`, shape (n,), are of a label and outcome (see `attention_by`)."""
     pool = faces["wrong"] if outcome == "wrong" else faces["sampled"] & ~(faces["wrong"] & (outcome == "right"))
     return np.asarray(pool & (faces["label"] == label), dtype=np.bool_)
 

@@ -92,6 +92,15 @@ def dominant_colours(lab: Lab, weights: Floats, most: int) -> Lab:
 
 
 def near(lab: Lab, colour: Lab, lightness: float, plane: float) -> npt.NDArray[np.bool_]:
-    """Which pixels lie no further from a colour than so much in L*, and in the plane of a* and b*."""
+    """Which pixels lie no further from a colour than so much in L*, and in the plane of a* and b*.
+
+    Parameters
+    ----------
+    lab : array of shape (..., 3)
+        Pixels in CIELAB; the result has their shape without the last axis.
+    colour : array of shape (3,)
+    lightness, plane : float
+        Largest distances.
+    """
     beside = np.hypot(lab[..., 1] - colour[1], lab[..., 2] - colour[2]) <= plane
     return np.asarray(beside & (np.abs(lab[..., 0] - colour[0]) <= lightness))

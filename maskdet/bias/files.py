@@ -36,6 +36,10 @@ def write_result(
         Of the JSON file.
     record : mapping
         What JSON can hold.
+    table : DataFrame
+        Written beside it as Parquet.
+    arrays : mapping, optional
+        Arrays of any shape by name, written beside it as npz.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def tells_datasets_apart(judged: Judged) -> bool:
 
 
 def large_enough(metric: str, judged: Judged, fewest: int) -> npt.NDArray[np.intp]:
-    """The groups that are compared: of enough faces, in enough clusters for an interval."""
+    """Positions of the groups that are compared: of enough faces, in enough clusters for an interval."""
     clusters = measure_of(metric, judged.clusters) >= FEWEST_GROUPS
     return np.flatnonzero(enough(metric, judged.faces, fewest) & clusters & applies(metric, judged))
 
@@ -165,7 +165,10 @@ def design_effects(metric: str, judged: Judged) -> Values:
 
 
 def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """P-values adjusted so that the chance of any false alarm among them stays at the level (Holm 1979); NaN stays."""
+    """P-values, shape (n,), adjusted so that the chance of any false alarm among them stays at the level; NaN stays.
+
+    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
+    """
     adjusted = p_values.copy()
     known = np.flatnonzero(~np.isnan(p_values))
     order = known[np.argsort(p_values[known], kind="stable")]

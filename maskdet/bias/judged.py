@@ -83,7 +83,7 @@ class Judged:
 
     @cached_property
     def wrong(self) -> npt.NDArray[np.bool_]:
-        """True where the verdict is not the label."""
+        """True where the verdict is not the label, shape (n,)."""
         return np.asarray(self.actual != self.predicted)
 
     @cached_property

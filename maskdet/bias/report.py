@@ -54,7 +54,7 @@ def report_html(data: "DataFindings | None", runs: "Sequence[RunFindings]", crea
 
 
 def report_of(data: "DataFindings | None", runs: "Sequence[RunFindings]", created: datetime | None = None) -> Document:
-    """The report as plain data; parameters and errors as of `report_html`."""
+    """The report as plain data; parameters as of `report_html`. Raises MaskDetError if nothing was measured."""
     if data is None and not runs:
         raise MaskDetError("There is nothing to report: neither the data nor a run was measured.")
     names = short_labels([found.run for found in runs])

@@ -20,7 +20,7 @@ _HISTORY_KEY: Final = "history"
 
 
 class Checkpoint(Protocol):
-    """Where a fit keeps its state."""
+    """Where a fit keeps its state: the history, an entry an epoch or grid point, and arrays of any shape by name."""
 
     def load(self) -> tuple[History, Arrays] | None:
         """What was kept last, or None."""

@@ -150,7 +150,13 @@ def draw_apart(network: Any, strategy: Any) -> None:
 
 @contextmanager
 def cluster_failures() -> Iterator[None]:
-    """Say in one sentence what TensorFlow says in many where another worker of a cluster is gone."""
+    """Say in one sentence what TensorFlow says in many where another worker of a cluster is gone.
+
+    Raises
+    ------
+    MaskDetError
+        In the place of TensorFlow's errors of a cluster.
+    """
     import tensorflow as tf
 
     if place().workers == 1:

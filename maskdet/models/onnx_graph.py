@@ -82,6 +82,11 @@ def last_maps(network: Any) -> Any:
 
     For a network that averages maps before its last layer these means are that layer's input. One that has dense layers
     above its maps keeps only what tells the labels apart there, and non-faces from faces not at all.
+
+    Raises
+    ------
+    MaskDetError
+        If the network has no convolutions.
     """
     maps = [layer.output for layer in network.layers if len(layer.output.shape) == 4]
     if len(maps) < 2:

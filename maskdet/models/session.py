@@ -118,7 +118,7 @@ class Session:
         return self.strategy.distribute_datasets_from_function(dataset)
 
     def train_epoch(self, state: State, step: Callable[..., Any], epoch: int, phase: int) -> None:
-        """Train one epoch, judge it, and add both to the state."""
+        """Train one epoch, judge it, and add both to the state. Raises MaskDetError if the loss is no number."""
         begin = time.perf_counter()
         reseed(self.network, self.seed, epoch)
         draw_apart(self.network, self.strategy)
@@ -153,7 +153,7 @@ class Session:
         return {f"{name}_{key}": value for key, value in judge_logits(logits, faces.labels).items()}
 
     def logits(self, images: npt.NDArray[np.uint8]) -> Logits:
-        """Logits of some faces by the network as it is now."""
+        """Logits, shape (n,), of faces of shape (n, 150, 150, 3) by the network as it is now."""
         return np.asarray(self.forward(images), dtype=np.float64)[:, 0]
 
     def arrays(self, state: State, optimizer: Any) -> Arrays:

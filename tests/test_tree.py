@@ -1,0 +1,75 @@
+"""The tree as a stranger reads it: files and functions that fit on few screens, and docstrings that name errors."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+MOST_LINES_OF_A_FILE = 400
+#: Of a function's body: signatures and docstrings may be long, and are not what one gets lost in.
+MOST_LINES_OF_A_BODY = 50
+FILES = sorted(path for path in PROJECT.rglob("*.py") if path.relative_to(PROJECT).parts[0] not in (".venv", "mutants"))
+CORE = [path for path in FILES if path.is_relative_to(PROJECT / "maskdet") and path.parent.name != "cli"]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def body_lines(function: Function) -> int:
+    """From the first statement behind the docstring to the end."""
+    behind = function.body[ast.get_docstring(function) is not None :]
+    return behind[-1].end_lineno - behind[0].lineno + 1 if behind else 0
+
+
+def long_functions(tree: ast.AST) -> list[str]:
+    functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
+    return [function.name for function in functions if body_lines(function) > MOST_LINES_OF_A_BODY]
+
+
+def public_functions(tree: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef]:
+    """The public functions of a module, and the public methods of its public classes."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield from [node] if isinstance(node, ast.FunctionDef) else public_functions(node)
+
+
+def unnamed_errors(tree: ast.Module, errors: frozenset[str]) -> list[str]:
+    """Public functions that raise an error which their docstring does not name."""
+    found = []
+    for function in public_functions(tree):
+        raised = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise)]
+        names = {each.func.id for each in raised if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)}
+        found += [
+            f"{function.name}: {name}" for name in names & errors if name not in (ast.get_docstring(function) or "")
+        ]
+    return found
+
+
+def test_no_file_is_long() -> None:
+    assert len(FILES) > 300
+    assert {path.name: n for path in FILES if (n := len(path.read_text().splitlines())) > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_no_function_is_long() -> None:
+    assert {path.name: names for path in FILES if (names := long_functions(ast.parse(path.read_text())))} == {}
+
+
+def test_errors_that_a_public_function_raises_stand_in_its_docstring() -> None:
+    assert len(CORE) > 100
+    trees = {path.name: ast.parse(path.read_text()) for path in CORE}
+    classes = {node.name for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    errors = frozenset(name for name in classes if name.endswith("Error"))
+    assert errors >= {"MaskDetError", "WorkspaceError", "RunError", "PhotoError", "VideoError"}
+    assert {name: found for name, tree in trees.items() if (found := unnamed_errors(tree, errors))} == {}
+
+
+@pytest.mark.parametrize(("lines", "long"), [(50, []), (51, ["f"])])
+def test_what_counts_as_long(lines: int, long: list[str]) -> None:
+    head = 'def f(\n    x,\n):\n    """Text.\n\n    More.\n    """\n'
+    assert long_functions(ast.parse(head + "    x = 1\n" * lines)) == long
+
+
+def test_what_counts_as_unnamed() -> None:
+    text = 'def f():\n    """Text."""\n    raise RunError("x")\nclass C:\n    def g(self):\n        """RunError."""\n'
+    text += "        raise RunError()\n    def _h(self):\n        raise RunError()\nclass _D:\n    def f(self):\n"
+    assert unnamed_errors(ast.parse(text + "        raise RunError()\n"), frozenset({"RunError"})) == ["f: RunError"]
