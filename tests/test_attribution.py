@@ -53,7 +53,7 @@ def test_maps_are_what_the_interface_says(method: str, explainer: Explainer, fac
         assert found.min() >= 0
     assert max(found.max() for found in maps.values()) > 0
     differ = not np.allclose(*maps.values(), rtol=1e-3, atol=0)
-    assert differ == METHODS[method].tells_labels_apart
+    assert differ == (method != "smoothgrad")  # which takes the size of a gradient, whatever its sign
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -17,7 +17,6 @@ from maskdet.bias.counterfactuals import (
     contrast,
     counterfactuals,
     flips,
-    flips_of_runs,
     judge_changes,
     load_counterfactuals,
     save_counterfactuals,
@@ -140,15 +139,6 @@ def test_logits_that_do_not_differ_have_no_unit() -> None:
     table = flips(found_of([1.0] * 80, [2.0] * 80, [np.nan] * 80))
     assert table["change"].dropna().tolist() == [1, 1]
     assert table["change_sd"].isna().all()
-
-
-def test_runs_stand_one_below_the_other() -> None:
-    first, second = by_hand(), found_of([-2.0] * 80, [-2.0] * 80, [np.nan] * 80, run="other")
-    table = flips_of_runs([first, second])
-    assert table["run"].unique().tolist() == ["r", "other"]
-    assert table.columns[0] == "run"
-    pd.testing.assert_frame_equal(table[table["run"] == "r"].drop(columns="run"), flips(first))
-    assert flips_of_runs([]).empty
 
 
 def test_two_runs_are_compared_face_by_face() -> None:

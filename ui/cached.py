@@ -60,12 +60,6 @@ def is_synthetic(run: Run) -> bool:
     return all(lookup(catalog, dataset).synthetic for dataset in run.record["data"]["datasets"])
 
 
-def run_title(run: Run) -> str:
-    """A run's name in a list: model, id, and where it comes from."""
-    marks = (" · bundled" if run.is_bundled else "") + (" · synthetic faces only" if is_synthetic(run) else "")
-    return f"{run.title} · {run.id}{marks}"
-
-
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _faces(workspace: Workspace, stamp: str) -> Faces:
     return load_faces(workspace)

@@ -26,8 +26,6 @@ class AttributionMethod:
         True for a method that looks into one layer of the network.
     needs_network : bool
         False for a method that explains any model.
-    tells_labels_apart : bool
-        False for a method whose map is the same for both labels, since it takes the size of a gradient, not its sign.
     at_once : int
         Faces that it is given at once.
     cap : float
@@ -40,7 +38,6 @@ class AttributionMethod:
     maps: Callable[[Subject, Request], RawMaps]
     uses_layer: bool = False
     needs_network: bool = True
-    tells_labels_apart: bool = True
     at_once: int = 32
     cap: float = 100.0
 
@@ -55,9 +52,7 @@ _ALL: Final = (
     ),
     AttributionMethod("score-cam", "Score-CAM", "Wang et al., 2020", score_cam, uses_layer=True, at_once=1),
     AttributionMethod("layer-cam", "LayerCAM", "Jiang et al., 2021", layer_cam, uses_layer=True),
-    AttributionMethod(
-        "smoothgrad", "SmoothGrad", "Smilkov et al., 2017", smooth_grad, tells_labels_apart=False, **_PIXELS
-    ),
+    AttributionMethod("smoothgrad", "SmoothGrad", "Smilkov et al., 2017", smooth_grad, **_PIXELS),
     AttributionMethod(
         "guided-backpropagation", "Guided backpropagation", "Springenberg et al., 2014", guided_backpropagation,
         **_PIXELS,

@@ -202,15 +202,6 @@ def flips(found: Counterfactuals, groups: "pd.Series[Any] | None" = None, fewest
     return table[_FLIPS]
 
 
-def flips_of_runs(
-    found: Sequence[Counterfactuals], groups: "pd.Series[Any] | None" = None, fewest: int = FEWEST
-) -> pd.DataFrame:
-    """`flips` of several runs, one below the other, with a first column ``run``."""
-    parts = [flips(each, groups, fewest).assign(run=each.run) for each in found]
-    columns = ["run", *_FLIPS]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-
-
 def compare_flips(
     first: Counterfactuals,
     second: Counterfactuals,
