@@ -22,8 +22,8 @@ from maskdet.photos import RgbImage
 
 Method = Literal["flip", "rotate", "brightness", "crop", "noise"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
-Plan = Literal["none", "on-the-fly", "study"]
-PLANS: Final[tuple[Plan, ...]] = get_args(Plan)
+AugmentPlan = Literal["none", "on-the-fly", "study"]
+PLANS: Final[tuple[AugmentPlan, ...]] = get_args(AugmentPlan)
 #: What training shows of a face: the face as it is, a random variant of it, or a copy by one method.
 Copy = Literal["original", "variant"] | Method
 
@@ -61,7 +61,7 @@ class AugmentOptions:
         Chance of each method in a random variant (our choice: the study adds one copy a method instead).
     """
 
-    plan: Plan = "on-the-fly"
+    plan: AugmentPlan = "on-the-fly"
     methods: tuple[Method, ...] = METHODS
     not_augmented: tuple[str, ...] = ("2.1",)
     rotation: float = 30.0

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.bias.attributes import ATTRIBUTES, group_of
+from maskdet.bias.attributes import ATTRIBUTES, attribute_title, group_of
 from maskdet.errors import MaskDetError, RunError
 from maskdet.labels import CLASSES
 from maskdet.workspace import Workspace, read_table, write_table
@@ -62,7 +62,7 @@ class Balanced:
     @property
     def title(self) -> str:
         """The attribute's name for people."""
-        return title_of(self.attribute)
+        return attribute_title(self.attribute)
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -209,7 +209,7 @@ def balance_groups(part: pd.DataFrame, groups: pd.Series, attribute: str, target
     MaskDetError
         If no group is known, or only one.
     """
-    title = title_of(attribute)
+    title = attribute_title(attribute)
     found = groups.reindex(part["face_id"])
     order = (
         list(groups.cat.categories)
@@ -253,11 +253,6 @@ def load_balanced(folder: Path, attribute: str, target: Target) -> Balanced:
     if list(faces) != _COLUMNS or not isinstance(faces["group"].dtype, pd.CategoricalDtype):
         raise RunError(f"{folder / BALANCE_FILE} is damaged: train anew.")
     return Balanced(attribute, target, faces)
-
-
-def title_of(attribute: str) -> str:
-    """An attribute's name for people."""
-    return ATTRIBUTES[attribute].title if attribute in ATTRIBUTES else attribute
 
 
 def balanceable() -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from maskdet import __version__
+from maskdet.bias.attributes import attribute_title
 from maskdet.bias.cells import label_title
 from maskdet.bias.data_sections import cross_blocks, shortcut_blocks, tone_blocks
 from maskdet.bias.run_sections import (
     attention_blocks,
-    attribute_title,
     counterfactual_blocks,
     found_gaps,
     group_blocks,

@@ -9,7 +9,7 @@ import pandas as pd
 from maskdet.bias.cells import INTERVALS, figure, label_title
 from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
 from maskdet.catalog import Dataset, lookup
-from maskdet.compare import LEFT_OUT, RETRAINED, WATCHED, Judged, other_sources, own_faces
+from maskdet.compare import LEFT_OUT, RETRAINED, WATCHED, JudgedRun, other_sources, own_faces
 from maskdet.curves import actual_of
 from maskdet.differences import flattened, spoken, without_folders
 from maskdet.document import Block, Cell, Facts, Figure, NotMeasured, Points, Table, Text, without_empty
@@ -215,7 +215,7 @@ def limits_blocks(run: "Run") -> tuple[Block, ...]:
 
 def left_out_figures(run: "Run") -> list[dict[str, Any]]:
     """Macro F1 on each dataset that was left out of training: dataset, how, faces, figure, reason."""
-    sources = other_sources([Judged(run, run.id, run.metrics, None, run.fingerprint)])
+    sources = other_sources([JudgedRun(run, run.id, run.metrics, None, run.fingerprint)])
     rows = sources[sources["how"].isin(_HOW)].to_dict("records")
     return [
         {"dataset": str(row["dataset"]), "how": _HOW[row["how"]], "faces": int(row["faces"]),

@@ -35,7 +35,7 @@ HOW: Final = (TRAINED_ON, LEFT_OUT, WATCHED, RETRAINED)
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRun:
     """A run and what it was judged by.
 
     Attributes
@@ -122,11 +122,11 @@ def own_faces(run: Run) -> pd.DataFrame:
     return table[(table["split"] == "test") & table["label"].isin(CLASSES)].reset_index(drop=True)
 
 
-def judged_by_own(runs: Sequence[Run]) -> list[Judged]:
+def judged_by_own(runs: Sequence[Run]) -> list[JudgedRun]:
     """Runs judged by their own test faces. Raises WorkspaceError if a run's predictions cannot be read."""
     labels = short_labels(runs)
     return [
-        Judged(run, labels[run.id], evaluate_predictions(faces), faces, run.fingerprint)
+        JudgedRun(run, labels[run.id], evaluate_predictions(faces), faces, run.fingerprint)
         for run, faces in ((run, own_faces(run)) for run in runs)
     ]
 
@@ -147,7 +147,7 @@ def same_faces(tables: Sequence[pd.DataFrame]) -> bool:
     return len(set(faces)) <= 1
 
 
-def ranking(judged: Sequence[Judged]) -> pd.DataFrame:
+def ranking(judged: Sequence[JudgedRun]) -> pd.DataFrame:
     """A row a run, the highest macro F1 first: run, model, macro_f1, low, high, faces, groups, study."""
     rows = [
         {
@@ -162,7 +162,7 @@ def ranking(judged: Sequence[Judged]) -> pd.DataFrame:
     return table.sort_values("macro_f1", ascending=False, kind="stable", ignore_index=True, na_position="last")
 
 
-def table_3(judged: Sequence[Judged]) -> pd.DataFrame:
+def table_3(judged: Sequence[JudgedRun]) -> pd.DataFrame:
     """The study's Table 3, a row a run and label and one for both together.
 
     Returns
@@ -176,7 +176,7 @@ def table_3(judged: Sequence[Judged]) -> pd.DataFrame:
     return table.astype({"groups": "Int64"})
 
 
-def running_times(judged: Sequence[Judged], runs: Sequence[Run]) -> pd.DataFrame:
+def running_times(judged: Sequence[JudgedRun], runs: Sequence[Run]) -> pd.DataFrame:
     """How long each run took, beside its macro F1 (study, Figure 14).
 
     Returns
@@ -198,7 +198,7 @@ def running_times(judged: Sequence[Judged], runs: Sequence[Run]) -> pd.DataFrame
     return table
 
 
-def other_sources(judged: Sequence[Judged]) -> pd.DataFrame:
+def other_sources(judged: Sequence[JudgedRun]) -> pd.DataFrame:
     """Macro F1 on each dataset when it was in training, and when it was left out of it.
 
     Returns
@@ -267,7 +267,7 @@ def _changed(run: Run, entry: Mapping[str, Any]) -> str:
     return f"Trained anew with {'; '.join(changes)}." if changes else ""
 
 
-def _table_3_row(one: Judged, label: str) -> dict[str, Any]:
+def _table_3_row(one: JudgedRun, label: str) -> dict[str, Any]:
     metrics, both = one.metrics, label == "macro"
     own = metrics if both else metrics["labels"][label]
     row: dict[str, Any] = {
@@ -285,7 +285,7 @@ def _table_3_row(one: Judged, label: str) -> dict[str, Any]:
     return row | {"trained_on": one.run.fingerprint, "judged_on": one.fingerprint}
 
 
-def _times_row(one: Judged, by_id: Mapping[str, Run]) -> dict[str, Any]:
+def _times_row(one: JudgedRun, by_id: Mapping[str, Run]) -> dict[str, Any]:
     record = one.run.record
     seconds, faces = record["seconds"], record["data"].get("faces", {})
     base = by_id.get(str(record.get("base")))
@@ -304,7 +304,7 @@ def _times_row(one: Judged, by_id: Mapping[str, Run]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _source_row(one: Judged, dataset: str, how: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _source_row(one: JudgedRun, dataset: str, how: str, values: Mapping[str, Any]) -> dict[str, Any]:
     interval = values.get("intervals", {}).get("macro_f1")
     figure = _values(values["macro_f1"], interval, "macro_f1", ("low", "high"))
     reason = values.get("reason") or values.get("reasons", {}).get("macro_f1", "")

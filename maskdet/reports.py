@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.bootstrap import LEVEL
-from maskdet.compare import Judged, marks, table_3
+from maskdet.compare import JudgedRun, marks, table_3
 from maskdet.export import to_csv
 from maskdet.metrics import FIGURE_TITLES
 from maskdet.published import STUDY_NOTE
@@ -35,7 +35,7 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     return f"{_number(value, digits)} ({_number(low, digits)}{dash}{_number(high, digits)})"
 
 
-def by_label(judged: Sequence[Judged]) -> pd.DataFrame:
+def by_label(judged: Sequence[JudgedRun]) -> pd.DataFrame:
     """Table 3 as text: Model, Label, n, Precision, Recall, F1 and the study's three as one column."""
     rows = []
     for row in table_3(judged).to_dict("records"):
@@ -51,7 +51,7 @@ def by_label(judged: Sequence[Judged]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Model", "Label", "n", "Precision", "Recall", "F1", "Study"])
 
 
-def of_both_labels(judged: Sequence[Judged]) -> pd.DataFrame:
+def of_both_labels(judged: Sequence[JudgedRun]) -> pd.DataFrame:
     """Accuracy, ROC-AUC and calibration as text, a row a run, with n and the number of groups."""
     rows = []
     for one in judged:
@@ -63,7 +63,7 @@ def of_both_labels(judged: Sequence[Judged]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def notes(judged: Sequence[Judged]) -> list[str]:
+def notes(judged: Sequence[JudgedRun]) -> list[str]:
     """What a reader must know of these figures, as sentences."""
     said = [
         f"In brackets are intervals at {100 * LEVEL:.0f} %, by bootstrap of whole groups of related faces; n is the "
@@ -79,18 +79,18 @@ def notes(judged: Sequence[Judged]) -> list[str]:
     return said
 
 
-def as_csv(judged: Sequence[Judged]) -> str:
+def as_csv(judged: Sequence[JudgedRun]) -> str:
     """`maskdet.compare.table_3` as CSV, with all digits; no cell is run as a formula."""
     return to_csv(table_3(judged))
 
 
-def as_markdown(judged: Sequence[Judged]) -> str:
+def as_markdown(judged: Sequence[JudgedRun]) -> str:
     """Both tables and the notes as Markdown."""
     tables = [_markdown_table(by_label(judged)), _markdown_table(of_both_labels(judged))]
     return "\n\n".join([*tables, "\n".join(f"- {markdown(note)}" for note in notes(judged))]) + "\n"
 
 
-def as_latex(judged: Sequence[Judged]) -> str:
+def as_latex(judged: Sequence[JudgedRun]) -> str:
     r"""Both tables as LaTeX, with ``\usepackage{booktabs}``; the notes are in the first one's caption."""
     first = _latex_table(by_label(judged), "Precision, recall and F1. " + " ".join(notes(judged)), "tab:by-label")
     second = _latex_table(

@@ -157,7 +157,7 @@ def training_data(workspace: Workspace, plan: Plan, balanced: Balanced | None = 
     return TrainingData(faces, split, filter_options, table, apart, watched_test, parts, images, watched, balanced)
 
 
-def watchable(split: Split, model_name: str, pool: Pool = "main") -> tuple[str, ...]:
+def automatic_watch(split: Split, model_name: str, pool: Pool = "main") -> tuple[str, ...]:
     """The datasets that ("auto",) watches: of the pre-training pool, with both labels, for a network without a base."""
     kind = require_model(model_name)
     if pool != "main" or kind.needs_base or not kind.needs_tensorflow:
@@ -228,7 +228,7 @@ def _balanced(
 
 def _watched(split: Split, plan: Plan) -> tuple[str, ...]:
     if plan.watched == AUTOMATIC:
-        return tuple(d for d in watchable(split, plan.model, plan.pool) if d not in plan.left_out)
+        return tuple(d for d in automatic_watch(split, plan.model, plan.pool) if d not in plan.left_out)
     if plan.watched and not require_model(plan.model).needs_tensorflow:
         raise MaskDetError(f"{plan.model} is fitted in one go: there is no epoch to choose by watching a dataset.")
     return plan.watched

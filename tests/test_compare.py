@@ -14,7 +14,7 @@ from maskdet.compare import (
     RETRAINED,
     TRAINED_ON,
     WATCHED,
-    Judged,
+    JudgedRun,
     common_faces,
     default_runs,
     left_out_rows,
@@ -40,8 +40,8 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bundled"
 
 
-def judged(run: Run, label: str = "A", **more: Any) -> Judged:
-    return Judged(run, label, run.metrics, own_faces(run), more.pop("fingerprint", run.fingerprint), **more)
+def judged(run: Run, label: str = "A", **more: Any) -> JudgedRun:
+    return JudgedRun(run, label, run.metrics, own_faces(run), more.pop("fingerprint", run.fingerprint), **more)
 
 
 def test_the_studys_figures_agree_with_each_other() -> None:

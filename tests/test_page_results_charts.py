@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from written_runs import CURVES, GRID, predictions, write_run
 
-from maskdet.compare import Judged, other_sources, ranking
+from maskdet.compare import JudgedRun, other_sources, ranking
 from ui.charts import confusion_heatmap, grid_scores, learning_curves
-from ui.results_charts import duration, ranking_chart, sources_chart, styles, times_chart
+from ui.results_charts import ranking_chart, running_time, sources_chart, styles, times_chart
 from ui.results_learning import common_span, history_of
 from ui.results_views import datasets_table, sources_table
 
@@ -49,7 +49,7 @@ def test_grids_have_a_line_a_kernel_and_gamma() -> None:
 
 def test_the_ranking_chart_has_the_studys_figure_beside_each_model(tmp_path: Path) -> None:
     run = write_run(tmp_path, "cnn-1", table=predictions(wrong=[0]))
-    table = ranking([Judged(run, "<b>", run.metrics, None, "abc")])
+    table = ranking([JudgedRun(run, "<b>", run.metrics, None, "abc")])
     figure = ranking_chart(table, styles(["<b>"]))
     assert list(figure.data[0].x) == [0.981]
     assert list(figure.data[1].y) == ["&lt;b&gt;"]
@@ -69,7 +69,7 @@ def test_times_without_a_value_are_left_out_of_the_chart() -> None:
 
 def test_sources_stand_in_a_row_a_dataset_and_run(tmp_path: Path) -> None:
     run = write_run(tmp_path, "cnn-1", data={"left_out": ["b"]})
-    judged = [Judged(run, "CNN", run.metrics, None, "abc")]
+    judged = [JudgedRun(run, "CNN", run.metrics, None, "abc")]
     sources = other_sources(judged)
     table = sources_table(sources)
     assert table["Dataset"].tolist() == ["pooled", "a", "b"]
@@ -82,7 +82,7 @@ def test_sources_stand_in_a_row_a_dataset_and_run(tmp_path: Path) -> None:
 
 def test_histories_that_cannot_be_shown_are_sentences(tmp_path: Path) -> None:
     run = write_run(tmp_path, "cnn-1", history=[])
-    assert history_of(Judged(run, "A", {}, None, "")) == "Nothing was measured while fitting this run."
+    assert history_of(JudgedRun(run, "A", {}, None, "")) == "Nothing was measured while fitting this run."
     assert common_span([], "loss") is None
     assert common_span([pd.DataFrame({"loss": [0.0, 1.0]})], "loss") == pytest.approx((-0.06, 1.06))
 
@@ -91,4 +91,4 @@ def test_histories_that_cannot_be_shown_are_sentences(tmp_path: Path) -> None:
     ("seconds", "text"), [(0.44, "0.4 s"), (59.6, "1 min 0 s"), (100, "1 min 40 s"), (7260, "2 h 1 min")]
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert running_time(seconds) == text

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from written_runs import predictions, write_run
 
-from maskdet.compare import Judged, own_faces
+from maskdet.compare import JudgedRun, own_faces
 from maskdet.reports import as_csv, as_latex, as_markdown, by_label, latex, markdown, with_interval
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> list[Judged]:
+def judged(tmp_path: Path) -> list[JudgedRun]:
     first = write_run(tmp_path, "cnn-1", table=predictions(wrong=[0, 1, 3]), limit=20)
     second = write_run(tmp_path, "=x_1", "svm")
     return [
-        Judged(first, "CNN", first.metrics, own_faces(first), "abc"),
-        Judged(second, "=SVM & co_1", second.metrics, own_faces(second), "other"),
+        JudgedRun(first, "CNN", first.metrics, own_faces(first), "abc"),
+        JudgedRun(second, "=SVM & co_1", second.metrics, own_faces(second), "other"),
     ]
 
 
@@ -36,14 +36,14 @@ def test_a_figure_with_its_interval(figure: tuple[float, float, float], text: st
     assert with_interval(*figure) == text
 
 
-def test_table_3_as_text(judged: list[Judged]) -> None:
+def test_table_3_as_text(judged: list[JudgedRun]) -> None:
     table = by_label(judged)
     assert table["n"].tolist() == ["10", "10", "20"] * 2
     assert table["F1"][2].startswith("0.850 (")
     assert table["Study"].tolist()[:3] == ["0.99 / 0.98 / 0.98", "0.97 / 0.98 / 0.98", "0.981"]
 
 
-def test_csv_holds_all_digits_and_no_formula(judged: list[Judged]) -> None:
+def test_csv_holds_all_digits_and_no_formula(judged: list[JudgedRun]) -> None:
     rows = list(csv.DictReader(StringIO(as_csv(judged))))
     assert len(rows) == 6
     assert float(rows[0]["recall"]) == 0.9
@@ -54,7 +54,7 @@ def test_csv_holds_all_digits_and_no_formula(judged: list[Judged]) -> None:
     assert (rows[3]["trained_on"], rows[3]["judged_on"]) == ("abc", "other")
 
 
-def test_markdown(judged: list[Judged]) -> None:
+def test_markdown(judged: list[JudgedRun]) -> None:
     text = as_markdown(judged)
     lines = text.splitlines()
     assert lines[0] == "| Model | Label | n | Precision | Recall | F1 | Study |"
@@ -65,7 +65,7 @@ def test_markdown(judged: list[Judged]) -> None:
     assert "it publishes no intervals" in text
 
 
-def test_latex(judged: list[Judged]) -> None:
+def test_latex(judged: list[JudgedRun]) -> None:
     text = as_latex(judged)
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\begin{tabular}") == 2
     assert r"=SVM \& co\_1 & With mask & 10 &" in text

@@ -15,7 +15,7 @@ from maskdet.facetable import load_faces
 from maskdet.runs import Run, list_runs, open_run, unfinished_runs
 from maskdet.split import load_split
 from maskdet.train import _fitting_base, estimate, evaluate, resume, train
-from maskdet.training_data import Plan, training_data, watchable
+from maskdet.training_data import Plan, automatic_watch, training_data
 from maskdet.workspace import Workspace, write_json
 
 pytestmark = pytest.mark.usefixtures("no_bundled_runs")
@@ -139,8 +139,9 @@ def test_the_smallest_limit_leaves_a_face_of_each_dataset_and_label(pools: Works
 
 def test_who_is_watched_by_itself(pools: Workspace) -> None:
     split = load_split(pools, load_faces(pools))
-    assert watchable(split, "cnn") == watchable(split, "inceptionv3") == ("sim",)
-    assert watchable(split, "cnn", "pre-training") == watchable(split, "svm") == watchable(split, "cnn-transfer") == ()
+    assert automatic_watch(split, "cnn") == automatic_watch(split, "inceptionv3") == ("sim",)
+    assert automatic_watch(split, "cnn", "pre-training") == ()
+    assert automatic_watch(split, "svm") == automatic_watch(split, "cnn-transfer") == ()
     assert training_data(pools, Plan("cnn", left_out=("sim",))).watched == ()
 
 

@@ -5,11 +5,11 @@ from typing import Final
 
 import streamlit as st
 
-from maskdet.augment import METHODS, AugmentOptions, Method, Plan
+from maskdet.augment import METHODS, AugmentOptions, AugmentPlan, Method
 from ui.text import plain
 
-PLAN_TITLES: Final[dict[Plan, str]] = {"on-the-fly": "On the fly", "study": "Study plan", "none": "None"}
-PLAN_TEXTS: Final[dict[Plan, str]] = {
+PLAN_TITLES: Final[dict[AugmentPlan, str]] = {"on-the-fly": "On the fly", "study": "Study plan", "none": "None"}
+PLAN_TEXTS: Final[dict[AugmentPlan, str]] = {
     "on-the-fly": "Each epoch shows one new random variant of each face in its place.",
     "study": "Each epoch shows each face as it is, plus one copy a method. The copies are the same in every epoch.",
     "none": "Each epoch shows each face as it is.",

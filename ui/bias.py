@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.bias.attributes import ATTRIBUTES
+from maskdet.bias.attributes import attribute_title
 from maskdet.bias.groups import GroupOptions, GroupReport
 from maskdet.errors import MaskDetError
 from maskdet.jobs import list_jobs
@@ -106,11 +106,6 @@ def choose_one(
         title, names, index=names.index(default) if default in names else 0, key=key, persist_state="session",
         format_func=titles, width=260,
     )  # fmt: skip
-
-
-def attribute_title(name: str) -> str:
-    """An attribute for people; that of an uploaded column is its name."""
-    return ATTRIBUTES[name].title if name in ATTRIBUTES else name
 
 
 def surest_gap(reports: Mapping[str, GroupReport]) -> tuple[str, dict[str, Any]] | None:

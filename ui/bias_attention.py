@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from maskdet.bias.attributes import attribute_title
 from maskdet.bias.means import ALL
 from maskdet.labels import CLASSES
 from maskdet.runs import Run
-from ui.bias import TONE, attribute_title, choose_one, needs_run, offer_run
-from ui.bias_charts import NO_BAR, Guide, interval_chart
+from ui.bias import TONE, choose_one, needs_run, offer_run
+from ui.bias_charts import Guide, interval_chart
 from ui.bias_data import Lab, attention_of, attributes_of_run, groups_of
 from ui.cached import csv_bytes, faces_of, jpeg, thumbnails
-from ui.charts import LABEL_TITLES
+from ui.charts import LABEL_TITLES, NO_BAR
 from ui.errors_faces import here
 from ui.explain_charts import mean_map_chart
 from ui.text import plain

@@ -12,10 +12,10 @@ from maskdet.labels import CLASSES
 from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.bias import TONE, needs_run, offer_run
-from ui.bias_charts import NO_BAR, Guide, interval_chart
+from ui.bias_charts import Guide, interval_chart
 from ui.bias_data import Lab, counterfactuals_of, groups_of
 from ui.cached import csv_bytes
-from ui.charts import LABEL_TITLES
+from ui.charts import LABEL_TITLES, NO_BAR
 from ui.text import plain, sentence
 
 if TYPE_CHECKING:

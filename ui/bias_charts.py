@@ -14,17 +14,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from maskdet.labels import CLASSES
-from ui.charts import LABEL_COLOURS, LABEL_TITLES
+from ui.charts import LABEL_COLOURS, LABEL_TITLES, LEGEND, MARGIN
 from ui.results_charts import GREY, SYMBOLS
 
-NO_BAR: Final = {"displayModeBar": False}
 #: A mask colour is drawn as what it is (names of `maskdet.bias.mask_colour.COLOURS`).
 MASK_PAINTS: Final = {
     "white": "#F4F4F0", "grey": "#9A9A9A", "black": "#222222", "blue": "#3B7DD8", "green": "#3E9B5B",
     "red or pink": "#D4576B", "yellow or brown": "#B98A3C", "skin-coloured": "#E0B594", "patterned": "#B9C2C8",
 }  # fmt: skip
-_MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
-_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _WIDTH: Final = 30  # characters of a line's name
 _ONE_LINE: Final = 24  # characters of all names of a legend that fit
 _MOST_POINTS: Final = 2500
@@ -83,8 +80,8 @@ def interval_chart(
     top = max(8, legend) + (18 if guides else 0)
     height = 52 + top + sum(_height(line, len(series)) for line in lines)
     figure.update_layout(
-        margin=_MARGIN | {"t": top}, height=height, dragmode=False,
-        legend=_LEGEND | {"yref": "container", "y": 1, "yanchor": "top"},
+        margin=MARGIN | {"t": top}, height=height, dragmode=False,
+        legend=LEGEND | {"yref": "container", "y": 1, "yanchor": "top"},
     )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(lines))), fixedrange=True,
@@ -151,7 +148,7 @@ def cross_heatmap(
                 x=x, y=y, text="–" if np.isnan(value) else f"{value:.3f}", showarrow=False,
                 font={"size": 14, "color": colour},
             )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=96 + 46 * len(trains), dragmode=False)
+    figure.update_layout(margin=MARGIN, height=96 + 46 * len(trains), dragmode=False)
     figure.update_xaxes(
         title="tested on", tickvals=list(range(len(tests))), ticktext=[_wrapped(test, 12) for test in tests],
         fixedrange=True, showgrid=False, zeroline=False, side="top",
@@ -197,7 +194,7 @@ def tone_scatter(tones: pd.DataFrame, light: float, yellow: float, seed: int = 0
             bgcolor="#1d2b30", font={"color": "#ffffff"}, borderpad=3, opacity=0.85,
             xanchor="left" if x < 0.5 else "right", yanchor="top" if y > 0.5 else "bottom",
         )  # fmt: skip
-    figure.update_layout(margin=_MARGIN | {"t": 36}, height=380, legend=_LEGEND, dragmode=False)
+    figure.update_layout(margin=MARGIN | {"t": 36}, height=380, legend=LEGEND, dragmode=False)
     figure.update_xaxes(title="hue, in degrees: red on the left, yellow on the right", fixedrange=True, zeroline=False,
                         range=_quantiles(tones["skin_hue"], yellow))  # fmt: skip
     figure.update_yaxes(title="lightness L*", fixedrange=True, zeroline=False,
@@ -228,7 +225,7 @@ def spread_chart(values: pd.DataFrame, title: str) -> go.Figure:
             line={"width": 1.5}, hoverinfo="x+name", customdata=[int(counts[row]) for row in names],
         )  # fmt: skip
     figure.update_layout(
-        boxmode="group", margin=_MARGIN | {"t": 36}, height=110 + 58 * len(rows), legend=_LEGEND, dragmode=False,
+        boxmode="group", margin=MARGIN | {"t": 36}, height=110 + 58 * len(rows), legend=LEGEND, dragmode=False,
         boxgroupgap=0.25,
     )  # fmt: skip
     figure.update_xaxes(title=title, fixedrange=True, zeroline=False)
@@ -257,8 +254,8 @@ def mask_colour_chart(counts: pd.DataFrame) -> go.Figure:
             hovertemplate=f"{_name(colour)}: %{{x:.1%}}, %{{customdata[0]:,}} of %{{customdata[1]:,}}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
-        barmode="stack", margin=_MARGIN | {"t": 36}, height=120 + 34 * len(rows), dragmode=False,
-        legend=_LEGEND | {"traceorder": "normal"},
+        barmode="stack", margin=MARGIN | {"t": 36}, height=120 + 34 * len(rows), dragmode=False,
+        legend=LEGEND | {"traceorder": "normal"},
     )  # fmt: skip
     figure.update_xaxes(title="share of the faces whose mask colour was measured", tickformat=".0%", fixedrange=True,
                         range=[0, 1])  # fmt: skip

@@ -13,9 +13,10 @@ from maskdet.errors import MaskDetError
 from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.bias import offer_data
-from ui.bias_charts import NO_BAR, cross_heatmap
+from ui.bias_charts import cross_heatmap
 from ui.bias_data import Lab
 from ui.cached import csv_bytes
+from ui.charts import NO_BAR
 from ui.text import plain, sentence
 
 _TITLES: Final = {ALL: "all of them", POOLED: "pooled"}

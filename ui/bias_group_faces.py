@@ -7,9 +7,9 @@ from maskdet.mistakes import wrong_faces
 from maskdet.runs import Run
 from ui.bias import offer_run
 from ui.bias_data import Lab, attention_of, groups_of
-from ui.charts import LABEL_TITLES
+from ui.charts import LABEL_TITLES, NO_BAR
 from ui.errors_faces import show_gallery_of
-from ui.explain_charts import NO_BAR, mean_map_chart
+from ui.explain_charts import mean_map_chart
 from ui.text import plain
 
 _MAP_WIDTH = 220

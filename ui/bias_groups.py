@@ -6,17 +6,17 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.bias.attributes import ATTRIBUTES
+from maskdet.bias.attributes import ATTRIBUTES, attribute_title
 from maskdet.bias.groups import METRICS, GroupOptions, GroupReport
 from maskdet.reports import with_interval
 from maskdet.runs import Run
-from ui.bias import attribute_title, choose_one, needs_run, surest_gap
-from ui.bias_charts import NO_BAR, interval_chart
+from ui.bias import choose_one, needs_run, surest_gap
+from ui.bias_charts import interval_chart
 from ui.bias_data import Lab, reports_of
 from ui.bias_group_faces import show_group_faces
 from ui.bias_upload import choose_upload
 from ui.cached import csv_bytes
-from ui.charts import LABEL_TITLES
+from ui.charts import LABEL_TITLES, NO_BAR
 from ui.text import plain, sentence
 
 Reports = dict[str, GroupReport]

@@ -7,16 +7,17 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from maskdet.bias.attributes import attribute_title
 from maskdet.bias.groups import Comparison, GroupOptions, GroupReport, compare_groups, judge_groups
 from maskdet.compare import common_faces, short_labels
 from maskdet.reports import with_interval
 from maskdet.runs import Run
-from ui.bias import attribute_title, choose_one, needs_run
-from ui.bias_charts import NO_BAR, Guide, interval_chart
+from ui.bias import choose_one, needs_run
+from ui.bias_charts import Guide, interval_chart
 from ui.bias_data import Lab, attributes_of_run, groups_of, predictions_of
 from ui.bias_groups import METRIC_HELP, METRIC_TITLES, group_rows, metric_name
 from ui.cached import csv_bytes, runs_of
-from ui.charts import RUN_COLOURS
+from ui.charts import NO_BAR, RUN_COLOURS
 from ui.results_data import is_whole
 from ui.text import plain, sentence
 

@@ -8,10 +8,10 @@ import streamlit as st
 
 from maskdet.bias.measurements import FAMILIES
 from ui.bias import offer_data
-from ui.bias_charts import NO_BAR, Guide, interval_chart
+from ui.bias_charts import Guide, interval_chart
 from ui.bias_data import Lab
 from ui.cached import csv_bytes
-from ui.charts import LABEL_TITLES, RUN_COLOURS
+from ui.charts import LABEL_TITLES, NO_BAR, RUN_COLOURS
 from ui.errors_faces import show_gallery_of
 from ui.text import plain, sentence
 

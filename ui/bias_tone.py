@@ -9,10 +9,10 @@ import streamlit as st
 from maskdet.bias.tones import LIGHT_ABOVE, TONES, YELLOW_ABOVE
 from maskdet.labels import CLASSES
 from ui.bias import offer_data
-from ui.bias_charts import NO_BAR, interval_chart, mask_colour_chart, spread_chart, tone_scatter
+from ui.bias_charts import interval_chart, mask_colour_chart, spread_chart, tone_scatter
 from ui.bias_data import Lab, known_faces
 from ui.cached import csv_bytes
-from ui.charts import LABEL_COLOURS, LABEL_TITLES
+from ui.charts import LABEL_COLOURS, LABEL_TITLES, NO_BAR
 from ui.text import plain, sentence
 
 _ALL: Final = "all"

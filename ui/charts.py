@@ -20,8 +20,11 @@ CURVES: Final = {
     "watched_": ("watched dataset", "#009E73", "dashdot"),
 }
 CONFUSION_SCALE: Final = "Blues"
-_MARGIN: Final = {"l": 8, "r": 8, "t": 40, "b": 8}
-_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
+#: In a line above the chart.
+LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+#: A chart in which there is nothing to select or to save.
+NO_BAR: Final = {"displayModeBar": False}
 
 
 def confusion_heatmap(
@@ -50,7 +53,7 @@ def confusion_heatmap(
             xgap=2, ygap=2,
         )
     )  # fmt: skip
-    figure.update_layout(margin=_MARGIN | {"t": 8}, height=215, dragmode=False)
+    figure.update_layout(margin=MARGIN, height=215, dragmode=False)
     figure.update_xaxes(title="predicted", fixedrange=True, showgrid=False)
     figure.update_yaxes(title="actual", autorange="reversed", fixedrange=True, showgrid=False)
     return figure
@@ -91,7 +94,7 @@ def learning_curves(history: pd.DataFrame, measure: str, span: tuple[float, floa
             x=float(epoch.iloc[begin]) + 0.5, line={"dash": "dot", "width": 1, "color": "#999999"},
             annotation={"text": "all layers", "font_size": 11, "yanchor": "bottom"}, annotation_position="top right",
         )  # fmt: skip
-    figure.update_layout(margin=_MARGIN | {"t": 60}, height=300, legend=_LEGEND | {"y": 1.08}, dragmode=False)
+    figure.update_layout(margin=MARGIN | {"t": 60}, height=300, legend=LEGEND | {"y": 1.08}, dragmode=False)
     figure.update_xaxes(title="epoch", dtick=max(1, len(history) // 10), fixedrange=True)
     figure.update_yaxes(title=measure, range=span, fixedrange=True)
     return figure
@@ -110,7 +113,7 @@ def grid_scores(history: pd.DataFrame) -> go.Figure:
             line={"color": RUN_COLOURS[number % len(RUN_COLOURS)], "dash": "dash" if kernel == "linear" else "solid"},
             hovertemplate=f"{name}, C %{{x:g}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin=_MARGIN | {"t": 60}, height=320, legend=_LEGEND, dragmode=False)
+    figure.update_layout(margin=MARGIN | {"t": 60}, height=320, legend=LEGEND, dragmode=False)
     figure.update_xaxes(title="C", type="log", dtick=1, fixedrange=True)
     figure.update_yaxes(title="cross-validated macro F1", fixedrange=True)
     return figure

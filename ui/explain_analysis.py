@@ -15,9 +15,9 @@ from maskdet.reports import with_interval
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
 from ui.cached import faces_of, jpeg, thumbnails
-from ui.charts import LABEL_TITLES
+from ui.charts import LABEL_TITLES, NO_BAR
 from ui.errors_faces import here
-from ui.explain_charts import NO_BAR, mean_map_chart
+from ui.explain_charts import mean_map_chart
 from ui.explain_options import choose_run
 from ui.jobs import show_jobs, start
 from ui.session import workspace_in_sight

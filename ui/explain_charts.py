@@ -10,15 +10,12 @@ from plotly.colors import sample_colorscale
 from maskdet.predict import VERDICTS
 from maskdet.reliability import Reliability
 from maskdet.whatif import Sweep
-from ui.charts import LABEL_COLOURS
+from ui.charts import LABEL_COLOURS, LEGEND, MARGIN
 from ui.explain_verdict import COLOURS, TITLES
 
 if TYPE_CHECKING:
     from maskdet.attribution.faithfulness import Faithfulness
 
-NO_BAR: Final = {"displayModeBar": False}
-_MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
-_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 #: So that what has no verdict is told apart from what has one also where colours are not seen.
 _PATTERNS: Final = {"not_sure": "/", "not_like_training_data": "x", "too_small": "."}
 _MAP_SIDE: Final = 200
@@ -48,7 +45,7 @@ def faithfulness_chart(found: "Faithfulness", curve: Literal["deletion", "insert
         x=found.share, y=own, name="this heatmap", mode="lines+markers", line={"color": _OWN, "width": 3},
         hovertemplate="%{x:.0%} of the pixels: %{y:.3f}<extra>heatmap</extra>",
     )  # fmt: skip
-    figure.update_layout(margin=_MARGIN | {"t": 36}, height=280, legend=_LEGEND, dragmode=False)
+    figure.update_layout(margin=MARGIN | {"t": 36}, height=280, legend=LEGEND, dragmode=False)
     done = "hidden, hottest first" if curve == "deletion" else "brought back, hottest first"
     figure.update_xaxes(title=f"share of the face {done}", tickformat=".0%", fixedrange=True)
     figure.update_yaxes(title="probability of the label", range=[-0.03, 1.03], fixedrange=True)
@@ -79,7 +76,7 @@ def sweep_chart(table: pd.DataFrame, what: Sweep, reliability: Reliability | Non
         x=now["value"], y=now["p"], mode="markers", showlegend=False, hoverinfo="skip",
         marker={"size": 15, "symbol": "circle-open", "line": {"width": 3}, "color": _GREY},
     )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=210, dragmode=False)
+    figure.update_layout(margin=MARGIN, height=210, dragmode=False)
     figure.update_xaxes(title=f"{what.title.lower()}{f' ({what.unit})' if what.unit else ''}", fixedrange=True,
                         **(_ratio_axis(what) if what.in_ratios else {}))  # fmt: skip
     figure.update_yaxes(title="p of no mask", range=[-0.02, 1.02], fixedrange=True, dtick=0.5, showgrid=False)
@@ -110,7 +107,7 @@ def counts_chart(counts: pd.DataFrame) -> go.Figure:
                 marker={"color": COLOURS[name], "pattern": {"shape": _PATTERNS.get(name, "")}},
                 hovertemplate=f"%{{x:.1f}} s: %{{y}}<extra>{TITLES[name]}</extra>",
             )  # fmt: skip
-    figure.update_layout(barmode="stack", margin=_MARGIN | {"t": 40}, height=280, legend=_LEGEND, dragmode=False)
+    figure.update_layout(barmode="stack", margin=MARGIN | {"t": 40}, height=280, legend=LEGEND, dragmode=False)
     figure.update_xaxes(title="seconds", fixedrange=True)
     figure.update_yaxes(title="faces in sight", fixedrange=True, rangemode="tozero", tickformat="d")
     return figure

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from ui.charts import LABEL_TITLES
-from ui.explain_charts import NO_BAR, faithfulness_chart
+from ui.charts import LABEL_TITLES, NO_BAR
+from ui.explain_charts import faithfulness_chart
 from ui.explain_heat import Display, heat_image, heatmap_of, say_coming
 from ui.explain_models import judge_of, ready_explainer
 from ui.explain_state import Look

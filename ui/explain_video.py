@@ -14,7 +14,8 @@ from maskdet.predict import FoundFace, Verdict, crop_faces
 from maskdet.runs import Run
 from maskdet.video import MAX_VIDEO_BYTES, VIDEO_SUFFIXES, VideoOptions, counts_over_time, predict_video
 from ui.cached import csv_bytes, jpeg
-from ui.explain_charts import NO_BAR, counts_chart
+from ui.charts import NO_BAR
+from ui.explain_charts import counts_chart
 from ui.explain_input import PRIVACY
 from ui.explain_models import detector, judge_of
 from ui.explain_options import choose_run, choose_size

@@ -12,8 +12,8 @@ from maskdet.photos import Box, normalise, read_photo
 from maskdet.predict import Verdict
 from maskdet.whatif import SWEEPS, flips_at, sweep
 from ui.cached import jpeg
-from ui.charts import LABEL_TITLES
-from ui.explain_charts import NO_BAR, mark_flip, sweep_chart
+from ui.charts import LABEL_TITLES, NO_BAR
+from ui.explain_charts import mark_flip, sweep_chart
 from ui.explain_heat import Display
 from ui.explain_models import judge_of
 from ui.explain_state import Look, pixels_of

@@ -8,7 +8,7 @@ import streamlit as st
 
 from maskdet.jobs import Job, cancel, launch, list_jobs
 from maskdet.workspace import Workspace
-from ui.text import code, plain, sentence
+from ui.text import code, duration, plain, sentence
 
 ICONS: Final = {
     "queued": ":material/hourglass_empty:",
@@ -83,10 +83,3 @@ def show_log(job: Job) -> None:
 def last_states(log: str) -> str:
     """A log as a terminal would show it: of a line that is written over again and again, the last state."""
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in _COLOURS.sub("", log).split("\n"))
-
-
-def duration(seconds: float) -> str:
-    """A time in words: 5 s, 3 min 20 s, 2 h 5 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from maskdet.quality import FILTER_TITLES, FILTERS
-from ui.charts import LABEL_TITLES
+from ui.charts import LABEL_TITLES, MARGIN
 from ui.text import chart_names
 
 #: Okabe and Ito's colours and greys, none of which stands for a label in `ui.charts`.
@@ -20,7 +20,6 @@ _SPLITTING_COLOURS: Final = {
     "in_force": "#999999",
 }  # fmt: skip
 _DASHES: Final = {"validation": "dot", "test": "solid"}
-_MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
 _LEGEND: Final = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}
 
 
@@ -36,7 +35,7 @@ def removed_shares(removals: pd.DataFrame) -> go.Figure:
                 hovertemplate="%{x:.2f} % (%{customdata:,} faces)",
             )  # fmt: skip
     figure.update_layout(
-        barmode="stack", margin=_MARGIN | {"t": 40}, height=110 + 26 * len(removals), showlegend=True, bargap=0.25,
+        barmode="stack", margin=MARGIN | {"t": 40}, height=110 + 26 * len(removals), showlegend=True, bargap=0.25,
         legend=_LEGEND | {"traceorder": "normal"}, dragmode=False, hoverlabel={"namelength": -1},
     )  # fmt: skip
     figure.update_yaxes(type="multicategory", autorange="reversed", fixedrange=True)
@@ -59,7 +58,7 @@ def leak_lines(leaks: pd.DataFrame, titles: Mapping[str, str], distance: int) ->
         )  # fmt: skip
     figure.add_vline(x=distance, line={"dash": "dash", "width": 1, "color": "#999999"})
     figure.update_layout(
-        margin=_MARGIN, height=400, dragmode=False, hoverlabel={"namelength": -1},
+        margin=MARGIN, height=400, dragmode=False, hoverlabel={"namelength": -1},
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )  # fmt: skip
     figure.update_yaxes(title="share that leaks", ticksuffix=" %", rangemode="tozero", fixedrange=True)

@@ -20,7 +20,7 @@ from maskdet.quality import (
 from maskdet.review import duplicate_clusters, near_threshold, pairs_near_threshold, removals
 from maskdet.split import SplitOptions
 from ui.cached import csv_bytes
-from ui.charts import LABEL_TITLES
+from ui.charts import LABEL_TITLES, NO_BAR
 from ui.gallery import pager, show_faces
 from ui.groups import Group, show_groups
 from ui.quality_charts import leak_lines, removed_shares
@@ -55,7 +55,7 @@ def show_removals(setting: Setting) -> None:
             st.caption(f"The chart leaves out {left_out:,} faces whose mask is worn incorrectly: all are removed.")
     if charted["removed"].any():
         st.plotly_chart(
-            removed_shares(charted), key="removed_shares", config={"displayModeBar": False},
+            removed_shares(charted), key="removed_shares", config=NO_BAR,
             alt="Share removed by dataset and label, a colour a filter",
         )  # fmt: skip
     else:
@@ -179,7 +179,7 @@ def show_leaks(setting: Setting, options: SplitOptions | None) -> None:
         },
     )  # fmt: skip
     st.plotly_chart(
-        leak_lines(leaks, _SPLIT_TITLES, distance), key="leak_lines", config={"displayModeBar": False},
+        leak_lines(leaks, _SPLIT_TITLES, distance), key="leak_lines", config=NO_BAR,
         alt="Share of validation and test faces that leak, by distance, a line a splitting and part",
     )  # fmt: skip
     st.caption("Solid lines: test faces. Dotted lines: validation faces.")

@@ -11,6 +11,7 @@ from maskdet.compare import default_runs, marks, ranking, short_labels
 from maskdet.metrics import Difference
 from maskdet.reports import with_interval
 from maskdet.runs import Run
+from ui.charts import NO_BAR
 from ui.jobs import show_jobs, start
 from ui.results_charts import ranking_chart
 from ui.results_data import BASES, COMMON, IN_FORCE, OWN, Comparison, difference_of
@@ -71,7 +72,7 @@ def show_ranking(comparison: Comparison) -> None:
         return
     st.markdown(_headline(comparison, known))
     st.plotly_chart(
-        ranking_chart(known, comparison.style), key="ranking", config={"displayModeBar": False},
+        ranking_chart(known, comparison.style), key="ranking", config=NO_BAR,
         alt="Macro F1 of each run with its interval, and the study's",
     )  # fmt: skip
     counts = sorted({int(faces) for faces in known["faces"]})

@@ -8,15 +8,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from maskdet.compare import HOW
-from ui.charts import RUN_COLOURS
-from ui.text import chart_name, chart_names
+from ui.charts import LEGEND, MARGIN, RUN_COLOURS
+from ui.text import chart_name, chart_names, duration
 
 #: A grey that is seen on a light and on a dark page.
 GREY: Final = "#8A949A"
 SYMBOLS: Final = ("circle", "square", "triangle-up", "diamond", "cross", "x", "star", "pentagon")
 _HOW_SYMBOLS: Final = dict(zip(HOW, ("circle", "triangle-up", "square", "diamond-open"), strict=True))
-_MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
-_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 def styles(labels: list[str]) -> dict[str, dict[str, str]]:
@@ -46,7 +44,7 @@ def ranking_chart(ranking: pd.DataFrame, style: Mapping[str, dict[str, str]]) ->
             hovertemplate="%{x:.4f}, 95 % %{customdata[0]:.4f} to %{customdata[1]:.4f}, n = %{customdata[2]:,}"
             "<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=100 + 36 * len(ranking), legend=_LEGEND, dragmode=False)
+    figure.update_layout(margin=MARGIN, height=100 + 36 * len(ranking), legend=LEGEND, dragmode=False)
     figure.update_yaxes(
         categoryorder="array", categoryarray=[names[run] for run in ranking["run"]][::-1], fixedrange=True,
         range=[-0.6, len(ranking) - 0.4], tickfont={"size": 14},
@@ -68,7 +66,7 @@ def reliability_chart(curve: pd.DataFrame, style: Mapping[str, str]) -> go.Figur
         hovertemplate="says %{x:.3f}, found %{y:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f}), "
         "n = %{customdata[0]:,}<extra></extra>",
     )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=260, dragmode=False, showlegend=False)
+    figure.update_layout(margin=MARGIN, height=260, dragmode=False, showlegend=False)
     figure.update_xaxes(title="probability of no mask", range=[-0.05, 1.05], tickvals=[0, 0.5, 1], fixedrange=True)
     figure.update_yaxes(title="share without mask", range=[-0.05, 1.05], tickvals=[0, 0.5, 1], fixedrange=True)
     return figure
@@ -84,7 +82,7 @@ def roc_chart(curves: Mapping[str, pd.DataFrame], style: Mapping[str, dict[str, 
             line={"color": style[label]["color"], "shape": "hv"}, customdata=curve["threshold"],
             hovertemplate=f"{name}: %{{y:.3f}} found, %{{x:.3f}} falsely, above p = %{{customdata:.3f}}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=420, legend=_LEGEND, dragmode=False)
+    figure.update_layout(margin=MARGIN, height=420, legend=LEGEND, dragmode=False)
     margin = 0.02 * zoom
     figure.update_xaxes(title="false positive rate", range=[-margin, zoom + margin], fixedrange=True)
     figure.update_yaxes(title="true positive rate", range=[1 - zoom - margin, 1 + margin], fixedrange=True)
@@ -100,7 +98,7 @@ def times_chart(
     for number, row in enumerate(known.itertuples()):
         time = getattr(row, column)
         name = chart_name(row.run)
-        spoken = duration(time) if seconds else f"{time:.2f} ms"
+        spoken = running_time(time) if seconds else f"{time:.2f} ms"
         figure.add_scatter(
             x=[time], y=[row.macro_f1], mode="markers", showlegend=False, marker={**style[row.run], "size": 12},
             error_y=_error(*(pd.Series([value]) for value in (row.macro_f1, row.low, row.high))),
@@ -113,7 +111,7 @@ def times_chart(
             textposition=f"{side} center", cliponaxis=False, hoverinfo="skip",
         )  # fmt: skip
     span = times[column].dropna()
-    figure.update_layout(margin=_MARGIN | {"t": 16}, height=340, dragmode=False)
+    figure.update_layout(margin=MARGIN | {"t": 16}, height=340, dragmode=False)
     figure.update_xaxes(title=title, type="log", fixedrange=True, range=_log_span(span), **_ticks(seconds))
     figure.update_yaxes(title="macro F1", fixedrange=True, range=_span(times, ["low", "high", "macro_f1"], room=0.15))
     return figure
@@ -143,7 +141,7 @@ def sources_chart(sources: pd.DataFrame, style: Mapping[str, dict[str, str]]) ->
         marker = {"color": GREY, "symbol": _HOW_SYMBOLS[how], "size": 10, "line_width": 1.5}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=how, marker=marker)
     height = 130 + max(60, 24 * len(runs)) * len(datasets)
-    figure.update_layout(margin=_MARGIN, height=height, legend=_LEGEND, dragmode=False)
+    figure.update_layout(margin=MARGIN, height=height, legend=LEGEND, dragmode=False)
     figure.update_yaxes(
         tickvals=list(range(len(datasets))), ticktext=[names[dataset] for dataset in datasets], fixedrange=True,
         range=[len(datasets) - 0.5, -0.5], title="dataset",
@@ -152,13 +150,9 @@ def sources_chart(sources: pd.DataFrame, style: Mapping[str, dict[str, str]]) ->
     return figure
 
 
-def duration(seconds: float) -> str:
-    """A running time in words: ``45 min 33 s``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def running_time(seconds: float) -> str:
+    """A running time in words: 3.4 s, 45 min 33 s."""
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
 
 
 def _error(value: "pd.Series[float]", low: "pd.Series[float]", high: "pd.Series[float]") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.compare import Judged, common_faces, own_faces, same_faces, short_labels
+from maskdet.compare import JudgedRun, common_faces, own_faces, same_faces, short_labels
 from maskdet.curves import reliability, roc_points
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.evaluations import coverage, load_evaluation, seen_faces
@@ -33,7 +33,7 @@ class Comparison:
     ----------
     runs : list of Run
         All runs that there are, for those that others began with.
-    judged : list of Judged
+    judged : list of JudgedRun
         The chosen ones that can be judged.
     basis : str
         One of `BASES`.
@@ -43,7 +43,7 @@ class Comparison:
 
     workspace: Workspace
     runs: list[Run]
-    judged: list[Judged]
+    judged: list[JudgedRun]
     basis: str
     problems: list[str] = field(default_factory=list)
 
@@ -53,7 +53,7 @@ class Comparison:
         return styles([one.label for one in self.judged])
 
     @property
-    def with_predictions(self) -> list[Judged]:
+    def with_predictions(self) -> list[JudgedRun]:
         """Those whose predictions can be read."""
         return [one for one in self.judged if one.predictions is not None]
 
@@ -80,7 +80,7 @@ def compare(workspace: Workspace, runs: list[Run], chosen: list[Run], basis: str
         able = [one for one in judged if one.predictions is not None]
         problems += [f"{one.label} has no predictions to compare with." for one in judged if one.predictions is None]
         judged = [
-            Judged(one.run, one.label, metrics_of(table) | _beside(one.run), table, one.fingerprint)
+            JudgedRun(one.run, one.label, metrics_of(table) | _beside(one.run), table, one.fingerprint)
             for one, table in zip(able, common_faces([one.predictions for one in able]), strict=True)
         ]
     return Comparison(workspace, runs, judged, basis, problems)
@@ -127,17 +127,17 @@ def roc_of(predictions: pd.DataFrame) -> pd.DataFrame:
     return roc_points(predictions)
 
 
-def _judged_by_own(chosen: list[Run], labels: dict[str, str]) -> tuple[list[Judged], list[str]]:
+def _judged_by_own(chosen: list[Run], labels: dict[str, str]) -> tuple[list[JudgedRun], list[str]]:
     judged, problems = [], []
     for run in chosen:
         label = labels[run.id]
         try:
             faces = _own_faces(run.folder, _stamp(run.folder), run)
-            judged.append(Judged(run, label, metrics_of(faces) | _beside(run), faces, run.fingerprint))
+            judged.append(JudgedRun(run, label, metrics_of(faces) | _beside(run), faces, run.fingerprint))
         except WorkspaceError as error:
             if run.metrics.keys() >= _FIGURES:
                 problems.append(f"{label}: {error} Its figures are those kept when it was trained.")
-                judged.append(Judged(run, label, run.metrics, None, run.fingerprint))
+                judged.append(JudgedRun(run, label, run.metrics, None, run.fingerprint))
             else:
                 problems.append(f"{label} cannot be judged: {error}")
     return judged, problems
@@ -145,7 +145,7 @@ def _judged_by_own(chosen: list[Run], labels: dict[str, str]) -> tuple[list[Judg
 
 def _judged_in_force(
     workspace: Workspace, runs: list[Run], chosen: list[Run], labels: dict[str, str]
-) -> tuple[list[Judged], list[str]]:
+) -> tuple[list[JudgedRun], list[str]]:
     _, split = in_force(workspace)
     judged, problems = [], []
     for run in chosen:
@@ -159,7 +159,7 @@ def _judged_in_force(
             continue
         metrics = metrics_of(covered.predictions) | _beside(run, with_incorrect=False)
         judged.append(
-            Judged(run, label, metrics, covered.predictions, split.fingerprint, covered.missing, covered.seen)
+            JudgedRun(run, label, metrics, covered.predictions, split.fingerprint, covered.missing, covered.seen)
         )
     return judged, problems
 

@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.compare import Judged
+from maskdet.compare import JudgedRun
 from maskdet.errors import MaskDetError
 from maskdet.reports import with_interval
 from ui.charts import CURVES, grid_scores, learning_curves
@@ -41,7 +41,7 @@ def show_learning(comparison: Comparison) -> None:
             _show_grid(one, history)
 
 
-def history_of(one: Judged) -> pd.DataFrame | str:
+def history_of(one: JudgedRun) -> pd.DataFrame | str:
     """What a run measured while fitting, or a sentence that says why there is nothing to show."""
     try:
         history = one.run.history
@@ -64,7 +64,7 @@ def common_span(histories: list[pd.DataFrame], measure: str) -> tuple[float, flo
     return low - room, high + room
 
 
-def _show_curves(one: Judged, history: pd.DataFrame, spans: dict[str, tuple[float, float] | None]) -> None:
+def _show_curves(one: JudgedRun, history: pd.DataFrame, spans: dict[str, tuple[float, float] | None]) -> None:
     for column, measure in zip(st.columns(2, gap="medium"), _MEASURES, strict=True):
         if measure in history:
             column.plotly_chart(
@@ -75,7 +75,7 @@ def _show_curves(one: Judged, history: pd.DataFrame, spans: dict[str, tuple[floa
         st.caption("This run does not say which epoch's weights it kept.")
 
 
-def _show_grid(one: Judged, history: pd.DataFrame) -> None:
+def _show_grid(one: JudgedRun, history: pd.DataFrame) -> None:
     chart, words = st.columns([3, 2], gap="medium", vertical_alignment="center")
     chart.plotly_chart(
         grid_scores(history), key=f"grid_{one.run.id}", config=_NO_BAR, alt=f"Grid scores of {one.label}"

@@ -8,18 +8,17 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.compare import HOW, POOLED, Judged, other_sources, running_times
+from maskdet.compare import HOW, POOLED, JudgedRun, other_sources, running_times
 from maskdet.differences import options_table
 from maskdet.errors import MaskDetError
 from maskdet.metrics import Difference
 from maskdet.published import STUDY_NOTE
 from maskdet.reports import as_csv, as_latex, as_markdown, by_label, of_both_labels, with_interval
-from ui.charts import confusion_heatmap
-from ui.results_charts import duration, reliability_chart, roc_chart, sources_chart, times_chart
+from ui.charts import NO_BAR, confusion_heatmap
+from ui.results_charts import reliability_chart, roc_chart, running_time, sources_chart, times_chart
 from ui.results_data import Comparison, difference_of, reliability_of, roc_of, threshold_of
 from ui.text import plain, sentence
 
-_NO_BAR: Final = {"displayModeBar": False}
 #: So that four fit beside each other in a wide window.
 _PANEL_WIDTH: Final = 228
 _COLOURINGS: Final = {"share": "Share of the actual label", "count": "Count"}
@@ -76,7 +75,7 @@ def show_confusion(comparison: Comparison) -> None:
                 figure = with_interval(matrix["macro_f1"], *(matrix["interval"] or (None, None)))
                 st.markdown(f"**{plain(one.label)}**  \nmacro F1 {figure}  \nn = {matrix['faces']:,}")
                 st.plotly_chart(
-                    confusion_heatmap(matrix["confusion"], colour_by=colour_by, most=most), config=_NO_BAR,
+                    confusion_heatmap(matrix["confusion"], colour_by=colour_by, most=most), config=NO_BAR,
                     key=f"confusion_{one.run.id}", alt=f"Confusion matrix of {one.label}",
                 )  # fmt: skip
     for one, matrix in found:
@@ -99,7 +98,7 @@ def show_calibration(comparison: Comparison) -> None:
                 error = with_interval(metrics["ece"], *(metrics["intervals"].get("ece") or (None, None)))
                 st.markdown(f"**{plain(one.label)}**  \nECE {error}  \nn = {metrics['faces']:,}")
                 st.plotly_chart(
-                    reliability_chart(reliability_of(one.predictions), style[one.label]), config=_NO_BAR,
+                    reliability_chart(reliability_of(one.predictions), style[one.label]), config=NO_BAR,
                     key=f"reliability_{one.run.id}", alt=f"Reliability curve of {one.label}",
                 )  # fmt: skip
     columns = ["Model", "n", "Expected calibration error", "Brier score", "ROC-AUC"]
@@ -124,11 +123,11 @@ def show_times(comparison: Comparison) -> None:
     with fit:
         st.markdown("##### Fitting")
         figure = times_chart(times, "total_seconds", "time to fit", comparison.style)
-        st.plotly_chart(figure, key="times_fit", config=_NO_BAR, alt="Macro F1 against the time to fit")
+        st.plotly_chart(figure, key="times_fit", config=NO_BAR, alt="Macro F1 against the time to fit")
     with predict:
         st.markdown("##### Predicting")
         figure = times_chart(times, "predict_ms", "ms a face", comparison.style, seconds=False)
-        st.plotly_chart(figure, key="times_predict", config=_NO_BAR, alt="Macro F1 against the time to predict a face")
+        st.plotly_chart(figure, key="times_predict", config=NO_BAR, alt="Macro F1 against the time to predict a face")
     st.dataframe(times_table(times), hide_index=True, height="content")
     several = len(times[["cores", "processor"]].drop_duplicates()) > 1
     st.caption(
@@ -162,7 +161,7 @@ def show_sources(comparison: Comparison) -> None:
             icon=":material/lightbulb:",
         )
     st.plotly_chart(
-        sources_chart(sources, comparison.style), key="sources", config=_NO_BAR, alt="Macro F1 by dataset and how"
+        sources_chart(sources, comparison.style), key="sources", config=NO_BAR, alt="Macro F1 by dataset and how"
     )
     st.dataframe(sources_table(sources), hide_index=True, height="content")
     _show_reasons(zip(sources["dataset"], sources["reason"], strict=True))
@@ -195,7 +194,7 @@ def show_options(comparison: Comparison) -> None:
             st.json({name: record.get(name) for name in ("options", "seed", "base", "data", "seconds", "environment")})
 
 
-def datasets_table(judged: list[Judged]) -> pd.DataFrame:
+def datasets_table(judged: list[JudgedRun]) -> pd.DataFrame:
     """Macro F1 and accuracy of each run on each dataset's test faces, as text."""
     rows = []
     for one in judged:
@@ -229,7 +228,7 @@ def times_table(times: pd.DataFrame) -> pd.DataFrame:
     """Running times as text."""
 
     def spoken(seconds: Any) -> str:
-        return "—" if pd.isna(seconds) else duration(float(seconds))
+        return "—" if pd.isna(seconds) else running_time(float(seconds))
 
     rows = [
         {
@@ -275,10 +274,10 @@ def _show_roc(comparison: Comparison) -> None:
     whole = st.toggle("The whole curve, not its corner", key="results_roc_whole", persist_state="session")
     figure = roc_chart({label: curve for label, curve in curves.items() if len(curve)}, comparison.style,
                        1.0 if whole else 0.2)  # fmt: skip
-    st.plotly_chart(figure, key="roc", config=_NO_BAR, alt="ROC curves")
+    st.plotly_chart(figure, key="roc", config=NO_BAR, alt="ROC curves")
 
 
-def _matrix(one: Judged, threshold: float) -> dict[str, Any] | None:
+def _matrix(one: JudgedRun, threshold: float) -> dict[str, Any] | None:
     if one.predictions is not None:
         return threshold_of(one.predictions, threshold)
     if threshold != 0.5:
@@ -296,7 +295,7 @@ def _verdict(difference: Difference) -> str:
     return "the same" if difference.low == difference.high == 0 else "may be chance"
 
 
-def _show_cautions(one: Judged) -> None:
+def _show_cautions(one: JudgedRun) -> None:
     metrics = one.metrics
     for text in dict.fromkeys([*metrics.get("reasons", {}).values(), *metrics.get("cautions", [])]):
         st.caption(f":material/info: {plain(one.label)}: {sentence(text)}")
@@ -308,7 +307,7 @@ def _show_cautions(one: Judged) -> None:
         )
 
 
-def _show_exports(judged: list[Judged]) -> None:
+def _show_exports(judged: list[JudgedRun]) -> None:
     files = {
         "CSV": (as_csv, "results.csv", "text/csv"),
         "Markdown": (as_markdown, "results.md", "text/markdown"),
@@ -322,5 +321,5 @@ def _show_exports(judged: list[Judged]) -> None:
             )  # fmt: skip
 
 
-def _bytes(make: Any, judged: list[Judged]) -> bytes:
+def _bytes(make: Any, judged: list[JudgedRun]) -> bytes:
     return make(judged).encode()

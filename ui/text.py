@@ -1,4 +1,4 @@
-"""Names of files and folders in the pages' Markdown and charts: shown as they are, whatever they are made of."""
+"""Names of files and folders in the pages' Markdown and charts, shown as they are, and times in words."""
 
 from collections.abc import Iterable
 from html import escape
@@ -23,4 +23,11 @@ def chart_names(names: Iterable[str]) -> dict[str, str]:
     return short if len(set(short.values())) == len(known) else {name: chart_name(name, len(name)) for name in known}
 
 
-__all__ = ["TICK", "TITLE", "chart_name", "chart_names", "code", "plain", "sentence"]
+def duration(seconds: float) -> str:
+    """A time in words: 5 s, 3 min 20 s, 2 h 5 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+__all__ = ["TICK", "TITLE", "chart_name", "chart_names", "code", "duration", "plain", "sentence"]

@@ -5,8 +5,8 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from maskdet.balance import TARGET_TEXTS, TARGETS, Balanced, Target, balanceable, title_of
-from maskdet.bias.attributes import ATTRIBUTES
+from maskdet.balance import TARGET_TEXTS, TARGETS, Balanced, Target, balanceable
+from maskdet.bias.attributes import ATTRIBUTES, attribute_title
 from maskdet.bias.uploaded import kept_uploaded
 from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
@@ -104,4 +104,4 @@ def _uploaded(workspace: Workspace, fingerprint: str | None) -> list[str]:
 
 
 def _title(attribute: str | None) -> str:
-    return "Nothing: each face counts once" if attribute is None else title_of(attribute)
+    return "Nothing: each face counts once" if attribute is None else attribute_title(attribute)

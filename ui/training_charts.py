@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from scipy.stats import binomtest
 
+from ui.charts import LEGEND, MARGIN, NO_BAR
 from ui.text import plain
 
 #: Okabe and Ito's colours, which people with a colour vision deficiency can tell apart.
@@ -17,10 +18,7 @@ SERIES: Final = (
     ("watched_", "watched", "#009E73", "diamond"),
 )
 _GRID_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
-_LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _HEIGHT: Final = 240
-_CONFIG: Final = {"displayModeBar": False}
 
 
 def show_history(history: pd.DataFrame, epochs: int, key: str, counts: dict[str, int]) -> None:
@@ -43,7 +41,7 @@ def show_history(history: pd.DataFrame, epochs: int, key: str, counts: dict[str,
     for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
         figure = curves(history, measure, epochs)
         # The same key and revision each second: the browser changes what is new and leaves the rest.
-        column.plotly_chart(figure, key=f"{key}_{measure}", config=_CONFIG, alt=f"{measure} by epoch")
+        column.plotly_chart(figure, key=f"{key}_{measure}", config=NO_BAR, alt=f"{measure} by epoch")
     st.caption(epoch_text(history, counts))
 
 
@@ -68,7 +66,7 @@ def curves(history: pd.DataFrame, measure: str, epochs: int) -> go.Figure:
     if 0 < first < max(epochs, len(history)) and (history["phase"] > 1).any():
         figure.add_vline(first + 0.5, line={"dash": "dot", "width": 1, "color": "#8A949A"})
     last = max(epochs, int(history["epoch"].max()))
-    figure.update_layout(margin=_MARGIN, height=_HEIGHT, legend=_LEGEND, uirevision="constant", dragmode=False)
+    figure.update_layout(margin=MARGIN, height=_HEIGHT, legend=LEGEND, uirevision="constant", dragmode=False)
     figure.update_xaxes(title="epoch", range=[0.5, last + 0.5], dtick=tick_step(last), fixedrange=True)
     figure.update_yaxes(title=measure, fixedrange=True)
     return figure
@@ -106,7 +104,7 @@ def wilson(share: float, faces: int) -> tuple[float, float]:
 def _show_grid(history: pd.DataFrame, key: str) -> None:
     table = history.sort_values("f1_macro", ascending=False, ignore_index=True)
     left, right = st.columns(2)
-    left.plotly_chart(grid_chart(history), key=f"{key}_grid", config=_CONFIG, alt="macro F1 by grid point")
+    left.plotly_chart(grid_chart(history), key=f"{key}_grid", config=NO_BAR, alt="macro F1 by grid point")
     right.dataframe(
         table[[name for name in ("kernel", "C", "gamma", "f1_macro", "f1_macro_std") if name in table]],
         hide_index=True, height=_HEIGHT, key=f"{key}_table",
@@ -137,7 +135,7 @@ def grid_chart(history: pd.DataFrame) -> go.Figure:
             x=rows["C"], y=rows["f1_macro"], error_y=error, name=title, mode="lines+markers", line={"color": colour},
             hovertemplate=f"{title}, C %{{x}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin=_MARGIN, height=_HEIGHT, legend=_LEGEND, uirevision="constant", dragmode=False)
+    figure.update_layout(margin=MARGIN, height=_HEIGHT, legend=LEGEND, uirevision="constant", dragmode=False)
     figure.update_xaxes(title="C", type="log", fixedrange=True)
     figure.update_yaxes(title="macro F1", fixedrange=True)
     return figure

@@ -93,7 +93,7 @@ def pre_training(choice: Choice) -> list[str]:
 
 
 def automatic_watch(saved: SavedSplit, model: str) -> tuple[str, ...]:
-    """The datasets that are watched unless others are chosen (see `maskdet.training_data.watchable`)."""
+    """The datasets that are watched unless others are chosen (see `maskdet.training_data.automatic_watch`)."""
     kind = MODELS[model]
     return () if kind.needs_base or not kind.needs_tensorflow else _whole_datasets(saved, "pre-training")
 

@@ -14,8 +14,8 @@ from maskdet.jobs import Job, cancel, launch, list_jobs, remove_job
 from maskdet.models import MODELS
 from maskdet.runs import Run, Unfinished, discard_unfinished, open_run, unfinished_runs
 from maskdet.workspace import Workspace
-from ui.jobs import ICONS, duration, show_log
-from ui.text import code, plain, sentence
+from ui.jobs import ICONS, show_log
+from ui.text import code, duration, plain, sentence
 from ui.training_charts import show_history
 
 #: Trainings work one after the other: two at once would each take twice as long.

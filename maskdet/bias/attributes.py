@@ -135,6 +135,11 @@ OF_APPEARANCE: Final = ("skin_tone", "skin_lightness", "skin_hue", "mask_colour"
 _APPEARANCE: Final = ("skin_lightness", "skin_hue", "skin_ita", "mask_colour")
 
 
+def attribute_title(name: str) -> str:
+    """An attribute's name for people; that of an uploaded column is its name."""
+    return ATTRIBUTES[name].title if name in ATTRIBUTES else name
+
+
 def face_attributes(
     table: pd.DataFrame,
     appearance: pd.DataFrame | None = None,

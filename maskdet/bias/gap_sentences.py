@@ -9,7 +9,7 @@ from maskdet.bias.gaps import SIGNIFICANT
 from maskdet.bias.group_metrics import METRICS, RATES
 from maskdet.bootstrap import FEWEST_GROUPS
 
-Verdict = Literal["gap", "no gap found", "too few to say"]
+GapVerdict = Literal["gap", "no gap found", "too few to say"]
 #: Of which faces a rate is, what they are judged as, and the column that counts them.
 _RATE: Final = {
     "false_mask_rate": ("unmasked", "masked", "without_mask"),
@@ -17,7 +17,7 @@ _RATE: Final = {
 }
 
 
-def verdict_of(p_value: float) -> Verdict:
+def verdict_of(p_value: float) -> GapVerdict:
     """What a p-value, adjusted for all that was judged together, says of a gap; NaN where too few groups have one."""
     if np.isnan(p_value):
         return "too few to say"

@@ -24,8 +24,8 @@ from maskdet.bias.group_metrics import (
     METRICS,
     Resamples,
     enough,
+    faces_of,
     frame,
-    judged_faces,
     measure_of,
     metric_values,
     span,
@@ -104,7 +104,7 @@ def gap_row(
 
 def _not_compared(metric: str, judged: Judged, large: npt.NDArray[np.intp]) -> str:
     """The groups that have faces of the metric, but too few to be compared, with their numbers."""
-    faces = judged_faces(metric, judged.faces)
+    faces = faces_of(metric, judged.faces)
     small = [at for at in np.flatnonzero(faces > 0) if at not in large]
     return ", ".join(f"{judged.names[at]} (n = {faces[at]:,})" for at in small)
 
@@ -125,7 +125,7 @@ def within_datasets(metric: str, judged: Judged, drawn: Resamples, lowest: int, 
     low, high = span(_weighted(metric, drawn.faces[:, :, pair], drawn.wrong[:, :, pair]))
     if clusters.min() < FEWEST_GROUPS or not high > low:
         low, high = _NAN, _NAN
-    return Control(float(value), low, high, int(judged_faces(metric, judged.faces_by_dataset[:, pair][both]).sum()))
+    return Control(float(value), low, high, int(faces_of(metric, judged.faces_by_dataset[:, pair][both]).sum()))
 
 
 def permutation_test(judged: Judged, options: GroupOptions) -> dict[str, float]:
@@ -151,7 +151,7 @@ def design_effects(metric: str, judged: Judged) -> Values:
     The correlation is that of all pairs of related faces, each face's error taken less the share of errors in its
     dataset and label; one below 0 counts as 0.
     """
-    chosen = np.flatnonzero(judged_faces(metric, np.eye(2, dtype=np.int64)[judged.actual]))
+    chosen = np.flatnonzero(faces_of(metric, np.eye(2, dtype=np.int64)[judged.actual]))
     stratum = (2 * judged.dataset + judged.actual)[chosen]
     share = (judged.wrong_by_dataset.sum(axis=1) / np.maximum(judged.faces_by_dataset.sum(axis=1), 1)).ravel()[stratum]
     cluster = judged.cluster[chosen]
@@ -228,7 +228,7 @@ def _weighted(metric: str, faces: npt.NDArray[Any], wrong: npt.NDArray[Any]) -> 
     Faces and misjudged faces have shape (samples, datasets, 2 groups, 2 labels).
     """
     values = metric_values(faces, wrong)[metric]
-    sizes = judged_faces(metric, faces)
+    sizes = faces_of(metric, faces)
     difference = values[..., 1] - values[..., 0]
     there = ~np.isnan(difference)
     weight = np.where(there, sizes.prod(axis=-1) / np.maximum(sizes.sum(axis=-1), 1), 0.0)

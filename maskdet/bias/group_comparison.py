@@ -12,7 +12,7 @@ from maskdet.bias.group_metrics import (
     METRICS,
     Resamples,
     enough,
-    judged_faces,
+    faces_of,
     measure_of,
     metric_values,
     resample,
@@ -129,7 +129,7 @@ def _group_row(
     metric: str, group: int, judged: Judged, values: list[dict[str, Values]], drawn: list[Resamples], fewest: int
 ) -> dict[str, Any]:
     faces = judged.faces[group]
-    start = {"group": judged.names[group], "metric": metric, "n": int(judged_faces(metric, faces))}
+    start = {"group": judged.names[group], "metric": metric, "n": int(faces_of(metric, faces))}
     if not enough(metric, faces, fewest):
         rests = int(measure_of(metric, faces))
         few = " of the rarer label" if metric == "macro_f1" else ""

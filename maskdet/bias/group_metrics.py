@@ -135,7 +135,7 @@ def measure_of(metric: str, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(counts.sum(axis=-1) if label is None else counts.min(axis=-1))
 
 
-def judged_faces(metric: str, faces: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def faces_of(metric: str, faces: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """How many faces a metric is a figure of, those of its label or all; shape (..., 2) becomes (...)."""
     label = _LABEL[metric]
     return np.asarray(faces[..., label] if isinstance(label, int) else faces.sum(axis=-1))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from maskdet import __version__
+from maskdet.bias.attributes import attribute_title
 from maskdet.bias.cells import figure
 from maskdet.bias.data_sections import cross_blocks, shortcut_blocks, tone_blocks
 from maskdet.bias.run_sections import (
     attention_blocks,
-    attribute_title,
     counterfactual_blocks,
     difference_unit,
     found_gaps,

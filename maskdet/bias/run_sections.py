@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from maskdet.bias.attributes import attribute_title
 from maskdet.bias.cells import APPEARANCE_COMMAND, INTERVALS, figure, label_title, reasons_of
 from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, in_words, without_empty
 
@@ -259,10 +260,3 @@ def _left_out(title: str, report: "GroupReport") -> list[str]:
 
 def _lower(title: str) -> str:
     return f"{title[:1].lower()}{title[1:]}"
-
-
-def attribute_title(name: str) -> str:
-    """An attribute's name for people; one that was uploaded is called as it is."""
-    from maskdet.bias.attributes import ATTRIBUTES
-
-    return ATTRIBUTES[name].title if name in ATTRIBUTES else name

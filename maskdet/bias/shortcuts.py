@@ -25,8 +25,8 @@ from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
 from maskdet.workspace import read_json, read_table, write_json, write_table
 
-Target = Literal["label", "dataset"]
-Verdict = Literal["strong", "weak", "none", "too few to say"]
+ProbeTarget = Literal["label", "dataset"]
+ShortcutVerdict = Literal["strong", "weak", "none", "too few to say"]
 #: The scope of all datasets of the main pool.
 POOLED: Final = "pooled"
 _LEAST_FOLDS: Final = 2
@@ -112,7 +112,7 @@ class Probe:
         Why nothing was measured, or who was left out; "" if nothing is to be said.
     """
 
-    target: Target
+    target: ProbeTarget
     scope: str
     stage: Stage
     faces: int
@@ -122,7 +122,7 @@ class Probe:
     high: float | None
     families: dict[str, dict[str, Any]]
     importance: dict[str, dict[str, float]]
-    verdict: Verdict
+    verdict: ShortcutVerdict
     sentence: str
     reason: str = ""
 
@@ -245,7 +245,7 @@ def _joined(table: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _tasks(known: pd.DataFrame) -> Iterator[tuple[Target, str, Stage, Any]]:
+def _tasks(known: pd.DataFrame) -> Iterator[tuple[ProbeTarget, str, Stage, Any]]:
     """What is probed: target, scope, stage, and which rows."""
     pooled = known[POOLED].to_numpy()
     labels = known.groupby("dataset")["label"].nunique()
@@ -261,7 +261,7 @@ def _tasks(known: pd.DataFrame) -> Iterator[tuple[Target, str, Stage, Any]]:
 
 
 def _probe(
-    rows: pd.DataFrame, target: Target, scope: str, stage: Stage, options: ProbeOptions,
+    rows: pd.DataFrame, target: ProbeTarget, scope: str, stage: Stage, options: ProbeOptions,
     dealt: dict[tuple[str, str], Folds],
 ) -> tuple[Probe, Any]:  # fmt: skip
     """A probe, and its out-of-fold scores, None where nothing was fitted; both stages of a scope share their folds."""
@@ -293,7 +293,7 @@ def _probe(
     return found, whole.scores
 
 
-def _enough(rows: pd.DataFrame, target: Target, options: ProbeOptions) -> tuple[pd.DataFrame, list[str], str]:
+def _enough(rows: pd.DataFrame, target: ProbeTarget, options: ProbeOptions) -> tuple[pd.DataFrame, list[str], str]:
     """The rows that can be probed, the classes among them that have enough groups, and which have not, as a sentence.
 
     Datasets of too few groups are left out; of a dataset with too few of a label, nothing can be said.
@@ -314,7 +314,7 @@ def _family(auc: Auc, options: ProbeOptions) -> dict[str, Any]:
     return {"auc": auc.value, "low": auc.low, "high": auc.high, "found": found}
 
 
-def _verdict(auc: Auc, options: ProbeOptions) -> Verdict:
+def _verdict(auc: Auc, options: ProbeOptions) -> ShortcutVerdict:
     if auc.low is None or auc.high is None:  # nothing varies
         return "none"
     if auc.low > 0.5 and auc.value >= options.material:
