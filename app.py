@@ -4,13 +4,23 @@ import streamlit as st
 
 from ui.session import choose_data
 
-#: On a small screen, little room is given to margins.
+#: Little room is given to margins; choices that take two lines are buttons of their own, large enough for a thumb.
 STYLE = """<style>
+[data-testid="stMainBlockContainer"] { padding-top: 3.5rem; padding-bottom: 5rem; }
+[data-testid="stButtonGroup"] [role="radiogroup"] { gap: 0.3rem; }
+[data-testid="stButtonGroup"] [data-variant="segmented_control"] {
+  margin: 0; border: 1px solid rgba(128, 128, 128, 0.35) !important; border-radius: 0.4rem !important;
+}
+[data-testid="stButtonGroup"] [data-variant="segmented_control"][data-selected] {
+  border-color: var(--st-primary-color) !important;
+}
+[data-testid="stSidebar"] [data-variant="segmented_control"] { padding-left: 0.6rem; padding-right: 0.6rem; }
 @media (max-width: 1280px) {
-  [data-testid="stMainBlockContainer"] { padding: 3.5rem 2rem 5rem; }
+  [data-testid="stMainBlockContainer"] { padding-left: 2rem; padding-right: 2rem; }
 }
 @media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 5rem; }
+  [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
+  [data-testid="stButtonGroup"] [data-variant="segmented_control"] { min-height: 2.5rem; }
 }
 </style>"""
 

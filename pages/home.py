@@ -1,17 +1,21 @@
-"""Home: what this is, what is loaded, and three ways in."""
+"""Home: what this is, what is loaded, three ways in, and what the other pages are for."""
+
+from typing import Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from maskdet.compare import SHORT_NAMES
 from maskdet.facetable import has_faces, load_faces
-from maskdet.runs import list_runs
+from maskdet.runs import Run, list_runs
 from ui.session import show, shows_sample, workspace_in_sight
 
-WAYS = (
+WAYS: Final = (
     (
         "pages/datasets.py",
         ":material/photo_library:",
         "Browse data",
-        "What is in the photos: sizes, balance, duplicates, and what a filter removes.",
+        "What is in the photos: sizes, shapes, colours, balance, and the faces behind each point.",
     ),
     (
         "pages/explain.py",
@@ -26,6 +30,40 @@ WAYS = (
         "How often each model is right, on which faces it errs, and how sure that figure is.",
     ),
 )
+STEPS: Final = (
+    (
+        "pages/datasets.py",
+        ":material/add_photo_alternate:",
+        "Scan a dataset of your own",
+        "A folder on this computer, or a download from Kaggle.",
+    ),
+    (
+        "pages/quality.py",
+        ":material/filter_alt:",
+        "Filter and split",
+        "Duplicates, distorted and dark faces out; related faces never on both sides of the split.",
+    ),
+    (
+        "pages/augmentation.py",
+        ":material/auto_fix_high:",
+        "Choose an augmentation",
+        "What training shows of each face, seen on the faces.",
+    ),
+    (
+        "pages/training.py",
+        ":material/model_training:",
+        "Train a model",
+        "In the background; it goes on when you close the browser.",
+    ),
+    (
+        "pages/bias.py",
+        ":material/balance:",
+        "Question the score",
+        "Can it be believed, and for whom: shortcuts in the photos, groups that a model fails.",
+    ),
+)
+
+_STEP_WIDTH: Final = 260
 
 
 def main() -> None:
@@ -34,40 +72,52 @@ def main() -> None:
         "Does this face wear a mask? MaskDet rebuilds a 2021 study that asked four models, lets you do it again "
         "**on your own photos**, and shows what you need to decide **whether to believe the answer**."
     )
-
     for column, (page, icon, title, text) in zip(st.columns(3), WAYS, strict=True):
         with column.container(border=True, height="stretch"):
             st.page_link(page, label=f"**{title}**", icon=icon)
             st.write(text)
 
     st.subheader("What is loaded")
+    show_loaded()
+
+    st.subheader("Do it again yourself")
+    for page, icon, title, text in STEPS:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.page_link(page, label=title, icon=icon, width=_STEP_WIDTH)
+            st.caption(text, width="content")
+
+
+def show_loaded() -> None:
+    """How many faces and models there are, and the best figure with what it rests on."""
     workspace = workspace_in_sight()
     runs = list_runs(workspace)
-    data, models, best = st.columns(3)
+    faces, models, best = st.columns(3)
     if has_faces(workspace):
-        faces = load_faces(workspace)
-        name = "synthetic sample faces" if shows_sample() else "faces"
-        data.metric(name.capitalize(), f"{len(faces.table):,}", border=True, help=f"from {len(faces.roots)} datasets")
+        loaded = load_faces(workspace)
+        name = "Synthetic sample faces" if shows_sample() else "Faces"
+        _metric(faces, name, f"{len(loaded.table):,}", f"from {len(loaded.roots)} datasets")
     else:
-        data.metric(
-            "Faces", "none yet", border=True, help="A synthetic sample set is drawn when a page first needs it."
-        )
-    models.metric("Trained models", len(runs), border=True)
+        _metric(faces, "Faces", "none yet", "the pages show synthetic ones until you scan a dataset")
+    bundled = sum(run.is_bundled for run in runs)
+    _metric(models, "Trained models", str(len(runs)), f"{bundled} bundled, {len(runs) - bundled} of yours")
     judged = [run for run in runs if run.pool == "main" and run.metrics.get("macro_f1") is not None]
     if judged:
         top = max(judged, key=lambda run: float(run.metrics["macro_f1"]))
-        interval = top.metrics["intervals"].get("macro_f1")
-        between = f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else "too few for an interval"
-        best.metric(
-            f"Best macro F1: {top.title}",
-            f"{top.metrics['macro_f1']:.3f}",
-            border=True,
-            help=f"On {top.metrics['faces']:,} test faces; {between}.",
-        )
-    if not has_faces(workspace):
-        st.caption("No dataset was scanned yet. The other pages show a small synthetic sample set until then.")
-    st.page_link("pages/bias.py", label="Can the score be believed, and for whom?", icon=":material/balance:")
-    st.page_link("pages/datasets.py", label="Scan a dataset of your own", icon=":material/add_photo_alternate:")
+        _metric(
+            best, f"Best macro F1: {SHORT_NAMES.get(top.model_name, top.model_name)}", f"{top.metrics['macro_f1']:.3f}",
+            _rests_on(top), "Macro F1 is the mean of both labels' F1, the balance of precision and recall: 1 is "
+            "without any error. In brackets: its 95 % interval.",
+        )  # fmt: skip
+
+
+def _rests_on(run: Run) -> str:
+    interval = run.metrics["intervals"].get("macro_f1")
+    between = f"({interval[0]:.3f}–{interval[1]:.3f})" if interval else "too few for an interval"
+    return f"{between}, {run.metrics['faces']:,} test faces"
+
+
+def _metric(place: DeltaGenerator, title: str, value: str, note: str, about: str | None = None) -> None:
+    place.metric(title, value, note, delta_color="off", delta_arrow="off", border=True, help=about, height="stretch")
 
 
 show(main)
