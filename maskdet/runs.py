@@ -17,6 +17,7 @@ training that was cut goes on.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ FORMAT: Final = 3
 BUNDLED: Final = DATA_DIR / "study"
 _PLAN_FILE: Final = "plan.json"
 _LOCK_FILE: Final = ".lock"
+#: Ids of runs become names of files, and words of commands.
+_ID: Final = re.compile(r"\w[\w.-]{0,199}")
 #: Who only asks whether a folder is held holds it for an instant (see `Unfinished.active`).
 _SECONDS_TO_LOCK: Final = 1
 #: What only a training needs.
@@ -140,6 +143,9 @@ def open_run(folder: Path) -> Run:
     whole = isinstance(record, dict) and keys <= record.keys()
     if not whole or not isinstance(record["format"], int) or not isinstance(record["options"], dict):
         raise RunError(f"{folder} is no run.")
+    # A folder that somebody passed on must not say that it is another, or lies elsewhere.
+    if record["id"] != folder.name or not _ID.fullmatch(folder.name):
+        raise RunError(f"{folder} holds the run {record['id']!r}: a run's folder is called as the run is.")
     if record["format"] > FORMAT:
         raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
     return Run(folder, upgraded(record))
@@ -262,7 +268,7 @@ def unfinished_runs(workspace: Workspace) -> list[Unfinished]:
             plan = read_json(path)
         except WorkspaceError:
             continue
-        if isinstance(plan, dict) and {"id", "model"} <= plan.keys():
+        if isinstance(plan, dict) and "model" in plan and path.parent.name == f".{plan.get('id')}.partial":
             found.append(Unfinished(path.parent, plan))
     return found
 

@@ -22,6 +22,7 @@ from maskdet.models.linear import fit_logistic
 from maskdet.models.network import NetworkModel, NetworkOptions
 from maskdet.models.precision import precision_of_layers
 from maskdet.models.session import Phase, judge_logits
+from maskdet.models.weights import check_hdf5
 from maskdet.photos import FACE_SIZE
 from maskdet.progress import Progress, silent
 
@@ -87,9 +88,16 @@ def build_inception(cut: str, dropout: float) -> Any:
 
 
 def check_weights(weights: str) -> None:
-    """Raise MaskDetError if a path of weights leads nowhere."""
-    if weights not in ("imagenet", "none") and not Path(weights).expanduser().is_file():
+    """Raise MaskDetError if a path of weights leads nowhere, or to what is no file of weights alone."""
+    if weights in ("imagenet", "none"):
+        return
+    path = Path(weights).expanduser()
+    if not path.is_file():
         raise MaskDetError(f"There are no weights at {weights}: give the path of a .weights.h5 file, imagenet or none.")
+    try:
+        check_hdf5(path)  # an archive of Keras's is none: its layers may be code
+    except (OSError, ValueError) as error:
+        raise _cannot_be_had(error) from error
 
 
 class InceptionV3(NetworkModel):
@@ -121,11 +129,11 @@ class InceptionV3(NetworkModel):
 
     def initialise(self, network: Any) -> None:
         """Put in ImageNet's weights. Raises MaskDetError where they cannot be had; the sentence says what to do."""
-        import keras
-
         check_weights(self.options.weights)
         if self.options.weights == "none":
             return
+        import keras
+
         shape = (FACE_SIZE, FACE_SIZE, 3)
         try:
             if self.options.weights == "imagenet":
@@ -134,10 +142,7 @@ class InceptionV3(NetworkModel):
                 source = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=shape)
                 source.load_weights(Path(self.options.weights).expanduser())
         except Exception as error:
-            raise MaskDetError(
-                f"InceptionV3's weights cannot be had ({_first_line(error)}): without a way to the internet, give the "
-                "path of a file of weights without the top with --weights PATH, or --weights none to begin at random."
-            ) from error
+            raise _cannot_be_had(error) from error
         _copy_layers(source, network)
 
     def phases(self) -> Sequence[Phase]:
@@ -244,6 +249,13 @@ def _as_made(network: Any, kind: str) -> list[Any]:
         return int(suffix) if suffix.isdigit() else 0
 
     return sorted((layer for layer in network.layers if type(layer).__name__ == kind), key=number)
+
+
+def _cannot_be_had(error: BaseException) -> MaskDetError:
+    return MaskDetError(
+        f"InceptionV3's weights cannot be had ({_first_line(error)}): without a way to the internet, give the path of "
+        "a file of weights without the top with --weights PATH, or --weights none to begin at random."
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -22,7 +22,7 @@ from maskdet.models.distribution import cluster_failures, place
 from maskdet.models.onnx_graph import WEIGHTS_FILE, last_maps, write_graph
 from maskdet.models.precision import Precision, best_precision, precision_of_layers
 from maskdet.models.session import Phase, Schedule, Session, State, assign, compiled_forward, epoch_text, score
-from maskdet.models.weights import halve
+from maskdet.models.weights import check_hdf5, halve
 from maskdet.progress import Progress, silent
 
 _TRIAL_STEPS: Final = 4
@@ -220,6 +220,7 @@ class NetworkModel(Model):
         with precision_of_layers("float32"):
             network = self.build()
         try:
+            check_hdf5(folder / WEIGHTS_FILE)
             network.load_weights(folder / WEIGHTS_FILE)
         except Exception as error:
             raise damaged(folder, error) from error

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskdet.errors import MaskDetError
+from maskdet.models.weights import check_hdf5
 from maskdet.workspace import replacing
 
 GRAPH_FILE: Final = "graph.onnx"
@@ -95,8 +96,13 @@ def last_maps(network: Any) -> Any:
 
 
 def read_weights(path: Path) -> Weights:
-    """The layers' weights of a file that Keras wrote, by their names in it, in float32."""
+    """The layers' weights of a file that Keras wrote, by their names in it, in float32.
+
+    Raises what `maskdet.models.weights.check_hdf5` raises.
+    """
     import h5py
+
+    check_hdf5(path)
 
     values: Weights = {}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, get_args
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ MODEL_FILE: Final = "model.skops"
 Kernel = Literal["rbf", "linear"]
 _BATCH: Final = 256
 _CACHE_MB: Final = 1000
+#: A hundred components take 27 MB, and so do as many support vectors as there are components.
+_MOST_BYTES: Final = 2_000_000_000
 #: Faces of the two trials from which the time of a fit is estimated.
 _TRIAL_FACES: Final = (400, 800)
 
@@ -278,7 +280,8 @@ class Svm(Model):
         from skops.io import load
 
         try:
-            stored = load(folder / MODEL_FILE)
+            _require_small(folder / MODEL_FILE)
+            stored = load(folder / MODEL_FILE)  # of no types but those that skops trusts: numpy's and scikit-learn's
             if "pipeline" in stored:  # as versions before 0.2 wrote it
                 self.pipeline = stored["pipeline"]
             else:
@@ -287,6 +290,7 @@ class Svm(Model):
                 pca.mean_, pca.explained_variance_ = stored["mean"], stored["explained_variance"]
                 self.pipeline = make_pipeline(pca, stored["machine"])
             self.logit_scale = float(stored["logit_scale"])
+            _require_whole(self.pipeline)
         except Exception as error:
             raise damaged(folder, error) from error
 
@@ -296,6 +300,35 @@ class Svm(Model):
             decisions[positions] = self.pipeline.decision_function(_flatten(images, positions))
             progress(int(positions[-1]) + 1, len(images), "predicting")
         return decisions
+
+
+def _require_small(path: Path) -> None:
+    """Raise ValueError for an archive that unpacks to more than any model takes."""
+    with ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _MOST_BYTES:
+        raise ValueError(f"{path.name} unpacks to {size / 1e6:,.0f} MB")
+
+
+def _require_whole(pipeline: Any) -> None:
+    """Raise ValueError unless it is a PCA and an SVM whose parts fit: libsvm, which is C, asks for no sizes itself."""
+    from sklearn.decomposition import PCA
+    from sklearn.svm import SVC
+
+    pca, machine = pipeline[0], pipeline[-1]
+    if len(pipeline) != 2 or type(pca) is not PCA or type(machine) is not SVC or machine.kernel not in get_args(Kernel):
+        raise ValueError("it is no PCA and SVM")
+    count, width = machine.support_vectors_.shape
+    fits = (
+        not machine._sparse and width == machine.n_features_in_ == len(pca.components_)
+        and machine.classes_.tolist() == [0, 1]
+        and machine._n_support.shape == (2,) and min(machine._n_support) >= 0 and sum(machine._n_support) == count
+        and machine.support_.shape == (count,)
+        and machine._dual_coef_.shape == machine.dual_coef_.shape == (1, count)
+        and machine._intercept_.shape == machine.intercept_.shape == (1,)
+    )  # fmt: skip
+    if not fits:
+        raise ValueError("its parts do not fit each other")
 
 
 def _flatten(images: FaceImages, positions: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float32]:
