@@ -10,7 +10,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test test-browser chromium lint types check audit bench docs lock clean help
+.PHONY: app test test-browser chromium lint types coverage check audit bench docs lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -32,6 +32,9 @@ lint: $(VENV)/.dev  ## style, what may import what, and what is known to be unsa
 
 types: $(VENV)/.dev  ## static types, strictly
 	$(BIN)/mypy
+
+coverage: $(VENV)/.dev  ## which lines of the core the tests run; fails below 90 %
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 check: lint types test  ## everything that CI checks
 

@@ -4,8 +4,8 @@ Everything is fitted on a run's training and validation faces and lies in its fo
 
 - The probability is the logistic function of the logit divided by a *temperature* (Guo et al., 2017), which leaves
   every verdict as it is.
-- The *band* of probabilities between ``low`` and ``high`` is "not sure": outside of it, at most `TARGET` of the
-  validation faces that are said to be of a label are of the other.
+- The *band* of probabilities between ``low`` and ``high`` is "not sure": outside of it, at most the ``target``
+  of the validation faces that are said to be of a label are of the other.
 - A face is *not like the training data* where its features are farther from the nearest training faces than those of
   99 % of the validation faces (deep nearest neighbours; Sun et al., 2022).
 """

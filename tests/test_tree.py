@@ -1,8 +1,11 @@
 """The tree as a stranger reads it: files and functions that fit on few screens, and docstrings that name errors."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_BODY = 50
 FILES = sorted(path for path in PROJECT.rglob("*.py") if path.relative_to(PROJECT).parts[0] not in (".venv", "mutants"))
 CORE = [path for path in FILES if path.is_relative_to(PROJECT / "maskdet") and path.parent.name != "cli"]
+TEXTS = [*FILES, *PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -45,6 +49,19 @@ def unnamed_errors(tree: ast.Module, errors: frozenset[str]) -> list[str]:
     return found
 
 
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, something in one, or a field of a class in one."""
+    try:
+        return resolve_name(name) is not None
+    except (ImportError, AttributeError):
+        owner, _, field = name.rpartition(".")
+    try:
+        found: Any = resolve_name(owner)
+    except (ImportError, AttributeError):
+        return False
+    return field in getattr(found, "__annotations__", {})
+
+
 def test_no_file_is_long() -> None:
     assert len(FILES) > 300
     assert {path.name: n for path in FILES if (n := len(path.read_text().splitlines())) > MOST_LINES_OF_A_FILE} == {}
@@ -61,6 +78,14 @@ def test_errors_that_a_public_function_raises_stand_in_its_docstring() -> None:
     errors = frozenset(name for name in classes if name.endswith("Error"))
     assert errors >= {"MaskDetError", "WorkspaceError", "RunError", "PhotoError", "VideoError"}
     assert {name: found for name, tree in trees.items() if (found := unnamed_errors(tree, errors))} == {}
+
+
+def test_names_of_the_core_in_texts_are_there() -> None:
+    named = {(path.name, name) for path in TEXTS for name in re.findall(r"`(maskdet\.[\w.]+)`", path.read_text())}
+    assert len(named) > 100
+    assert not is_there("maskdet.nothing")
+    assert is_there("maskdet.quality.FilterOptions.blur")
+    assert [(path, name) for path, name in sorted(named) if not is_there(name)] == []
 
 
 @pytest.mark.parametrize(("lines", "long"), [(50, []), (51, ["f"])])

@@ -96,7 +96,7 @@ def _ratio_axis(what: Sweep) -> dict[str, Any]:
 
 
 def counts_chart(counts: pd.DataFrame) -> go.Figure:
-    """Faces in each frame of a video by verdict, as bars on top of each other (see `counts_over_time`)."""
+    """Faces in each frame of a video by verdict, as stacked bars (see `maskdet.video.counts_over_time`)."""
     figure = go.Figure()
     seconds = counts["seconds"]
     step = float(seconds.diff().median()) if len(seconds) > 1 else 1.0

@@ -75,7 +75,10 @@ def applies(metric: str, judged: Judged) -> bool:
 def gap_row(
     metric: str, judged: Judged, drawn: Resamples, rows: list[dict[str, Any]], p: float, fewest: int
 ) -> dict[str, Any]:
-    """The gap of one metric over the groups that are large enough; ``rows`` are those of the groups (`group_row`)."""
+    """The gap of one metric over the groups that are large enough.
+
+    ``rows`` are those of `maskdet.bias.group_metrics.group_row`.
+    """
     large = large_enough(metric, judged, fewest)
     row: dict[str, Any] = {
         "metric": metric, "compared": len(large), "not_compared": _not_compared(metric, judged, large),

@@ -96,7 +96,7 @@ def judge_groups(
     Raises
     ------
     MaskDetError
-        If the predictions are none, or there are more than `maskdet.bias.group_metrics.MOST_GROUPS` groups.
+        If the predictions are none, or there are more than `maskdet.bias.judged.MOST_GROUPS` groups.
     """
     options = options or GroupOptions()
     judged = judged_of(predictions, groups, attribute)

@@ -190,7 +190,7 @@ def judge_logits(logits: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dic
 
 
 def score(entry: Mapping[str, float | str]) -> float:
-    """How good an epoch is (see `NetworkOptions.keep_best`)."""
+    """How good an epoch is (see `maskdet.models.network.NetworkOptions.keep_best`)."""
     if "watched_macro_f1" in entry:
         return (float(entry["val_macro_f1"]) + float(entry["watched_macro_f1"])) / 2
     return -float(entry["val_loss"])
