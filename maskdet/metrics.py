@@ -176,7 +176,7 @@ def at_threshold(predictions: pd.DataFrame, threshold: float = 0.5) -> dict[str,
         "faces": len(predictions),
         "confusion": confusion.tolist(),
         "macro_f1": values["macro_f1"],
-        "interval": trusted.get("macro_f1") if values["macro_f1"] is not None else None,
+        "interval": trusted.get("macro_f1"),
     }
 
 

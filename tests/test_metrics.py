@@ -299,6 +299,24 @@ def test_the_threshold_moves_the_confusion_matrix() -> None:
             at_threshold(faces, wrong)
 
 
+@pytest.mark.parametrize(
+    ("faces", "has_interval"),
+    [
+        (table(ACTUAL, PREDICTED, np.arange(80) // 2), True),
+        (table(ACTUAL, ACTUAL, np.arange(80)), False),  # none is misjudged
+        (table(np.repeat([0, 1], [98, 2]), np.repeat([0, 1], [97, 3]), np.arange(100)), False),  # 2 without mask only
+    ],
+)
+def test_a_half_is_the_models_own_threshold(faces: pd.DataFrame, has_interval: bool) -> None:
+    found, whole = at_threshold(faces, 0.5), evaluate_predictions(faces)
+    assert found == {
+        **{name: whole[name] for name in ("faces", "confusion", "macro_f1")},
+        "interval": found["interval"],
+    }
+    assert found["interval"] == whole["intervals"].get("macro_f1")
+    assert (found["interval"] is not None) == has_interval
+
+
 def test_two_identical_models_do_not_differ() -> None:
     faces = judged(ACTUAL.tolist(), np.where(PREDICTED == 1, 1.0, -1.0).tolist())
     difference = macro_f1_difference(faces, faces)
