@@ -25,7 +25,7 @@ def show_missing(faces: Faces) -> None:
     for dataset in faces.missing:
         st.warning(
             f"The folder of {plain(dataset)} is gone: {code(faces.roots[dataset])}. Its faces are kept out of filters, "
-            "splits and training until it is back. You can scan it elsewhere under the same name, or remove it.",
+            "splits and training until it is back. You can scan it elsewhere under the same name, or forget it.",
             icon=":material/folder_off:",
         )
 

@@ -235,17 +235,17 @@ def test_kaggle_by_button_and_by_handle(
 
 def test_a_removed_dataset_leaves_its_photos(own: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = visit(own.home, monkeypatch)
-    assert named(app, "Remove").disabled
-    app.checkbox(key="remove_sure_group").check().run()
-    named(app, "Remove").click().run()
+    assert named(app, "Forget").disabled
+    app.checkbox(key="forget_sure_group").check().run()
+    named(app, "Forget").click().run()
     assert not app.exception
     assert set(load_faces(own).roots) == {"medical", "web"}
     assert app.dataframe[0].value["Dataset"].tolist() == ["medical", "web", "Total", "% of total"]
     assert len(list((datasets / "group").rglob("*.png"))) == 3
     for dataset in ("medical", "web"):
         app.selectbox[0].set_value(dataset).run()
-        app.checkbox(key=f"remove_sure_{dataset}").check().run()
-        named(app, "Remove").click().run()
+        app.checkbox(key=f"forget_sure_{dataset}").check().run()
+        named(app, "Forget").click().run()
         assert not app.exception
     assert not has_faces(own)
     assert "Synthetic" in app.info[0].value

@@ -56,13 +56,13 @@ def test_a_filter_on_a_dataset_that_was_removed_is_dropped(own: Workspace, monke
     app = visit(own.home, monkeypatch)
     app.multiselect(key="filter_datasets").set_value(["web"]).run()
     assert count_shown(app).startswith("**8** of")
-    app.checkbox(key="remove_sure_group").check().run()
-    named(app, "Remove").click().run()
+    app.checkbox(key="forget_sure_group").check().run()
+    named(app, "Forget").click().run()
     assert not app.exception
     app.multiselect(key="filter_datasets").set_value(["medical"]).run()
     app.selectbox[0].set_value("medical").run()
-    app.checkbox(key="remove_sure_medical").check().run()
-    named(app, "Remove").click().run()
+    app.checkbox(key="forget_sure_medical").check().run()
+    named(app, "Forget").click().run()
     assert not app.exception
     assert app.multiselect(key="filter_datasets").value == []
 

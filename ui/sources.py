@@ -1,4 +1,4 @@
-"""Add a dataset, from a folder or from Kaggle, or remove one."""
+"""Add a dataset, from a folder or from Kaggle, or forget one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,8 +24,8 @@ def show_sources(catalog: Mapping[str, Dataset]) -> None:
     workspace = home_workspace()
     own = faces_of(workspace) if has_faces(workspace) else None
     running = any(job.state == "running" and job.command[0] in _JOBS for job in list_jobs(workspace))
-    with st.expander("Add or remove a dataset", icon=":material/database:", expanded=own is None or running):
-        titles = ["From a folder", "From Kaggle"] + (["Remove"] if own else [])
+    with st.expander("Add or forget a dataset", icon=":material/database:", expanded=own is None or running):
+        titles = ["From a folder", "From Kaggle"] + (["Forget"] if own else [])
         tabs = st.tabs(titles)
         with tabs[0]:
             _from_folder()
@@ -33,7 +33,7 @@ def show_sources(catalog: Mapping[str, Dataset]) -> None:
             _from_kaggle(catalog, own)
         if own:
             with tabs[2]:
-                _remove(own)
+                _forget(own)
         for kind in _JOBS:
             show_jobs(workspace, kind, count=2)
 
@@ -99,22 +99,24 @@ def _start_download(text: str) -> None:
         st.caption(f"{page_of(handle)} states its licence.")
 
 
-def _remove(own: Faces) -> None:
-    dataset = st.selectbox("Dataset to remove", sorted(own.roots), width=300)
+def _forget(own: Faces) -> None:
+    dataset = st.selectbox("Dataset to forget", sorted(own.roots), width=300)
     folder = own.roots[dataset]
     st.markdown(
         f"Its faces leave MaskDet's table; the photos in {code(folder)} are not touched. The way back: scan that "
         "folder again."
     )
-    sure = st.checkbox(f"Yes, remove {plain(dataset)}", key=f"remove_sure_{dataset}")
-    if st.button("Remove", icon=":material/delete:", disabled=not sure):
+    sure = st.checkbox(f"Yes, forget {plain(dataset)}", key=f"forget_sure_{dataset}")
+    if st.button("Forget", icon=":material/delete:", disabled=not sure):
         try:
-            with st.spinner(f"Removing {plain(dataset)}"):
+            with st.spinner(f"Forgetting {plain(dataset)}"):
                 forget(home_workspace(), dataset)
         except MaskDetError as error:
             st.error(sentence(error))
         else:
-            st.toast(f"{plain(dataset)} is removed; its photos are still in {code(folder)}.", icon=":material/delete:")
+            st.toast(
+                f"{plain(dataset)} is forgotten; its photos are still in {code(folder)}.", icon=":material/delete:"
+            )
             st.rerun()
 
 
