@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,10 @@ from maskdet.cli.shared import (
 )
 from maskdet.errors import MaskDetError
 from maskdet.terminal import note, print_metrics, print_table, progress_bar
+
+if TYPE_CHECKING:  # each command imports what it needs when it is called
+    from maskdet.runs import Run
+    from maskdet.workspace import Workspace
 
 _WORKER_DONE = "this worker's part is done; the chief writes the run"
 
@@ -129,9 +133,7 @@ def train(
     else:
         for sentence in (run.record["balance"] or {"notes": []})["notes"]:
             note(sentence)
-        print_metrics(run.metrics)
-        print(run.id)
-        done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)
+        _tell(workspace, run)
 
 
 @app.command(epilog="Example: python -m maskdet resume cnn-20260101-120000")
@@ -154,9 +156,7 @@ def resume(
             done(workspace, _WORKER_DONE)
             return
         finished = resume_training(workspace, run, progress, started)
-    print_metrics(finished.metrics)
-    print(finished.id)
-    done(workspace, f"fitted in {finished.record['seconds']['fit']:.1f} s", result=finished.id)
+    _tell(workspace, finished)
 
 
 @app.command(epilog="Example: python -m maskdet evaluate cnn")
@@ -289,6 +289,13 @@ def _settings(texts: list[str]) -> dict[str, Any]:
         except ValueError:
             values[name.replace("-", "_")] = value
     return values
+
+
+def _tell(workspace: "Workspace", run: "Run") -> None:
+    """Print what became of a training."""
+    print_metrics(run.metrics)
+    print(run.id)
+    done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)
 
 
 def _duration(seconds: float) -> str:
