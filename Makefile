@@ -10,7 +10,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test test-browser chromium lint types coverage check audit bench docs lock clean help
+.PHONY: app test test-browser chromium lint types coverage mutation check audit bench docs lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -36,6 +36,11 @@ types: $(VENV)/.dev  ## static types, strictly
 coverage: $(VENV)/.dev  ## which lines of the core the tests run; fails below 90 %
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
+mutation: $(VENV)/.proof  ## change the code that filters, splits and measures bit by bit: a test must notice
+	mkdir -p mutants/data
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
 check: lint types test  ## everything that CI checks
 
 audit: $(VENV)/.proof  ## ask PyPI's advisories about every pinned package (needs a network; see docs/security.md)
@@ -56,7 +61,7 @@ lock: $(VENV)/.uv  ## pin requirements*.in again, for every platform and Python 
 	    --custom-compile-command "make lock" requirements-proof.in -o requirements-proof.txt
 
 clean:  ## remove the environment and caches (never the workspace)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache mutants
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
