@@ -111,9 +111,10 @@ def run_study(
     faces = scan(workspace, folder, progress=progress)
     if not state["fingerprint"]:
         filtered = apply_filters(faces)
-        save_filtered(workspace, filtered)
         split = split_faces(faces, filtered, load_catalog(workspace.path("datasets.toml")))
-        save_split(workspace, split)
+        with workspace.applying():
+            save_filtered(workspace, filtered)
+            save_split(workspace, split)
         state["fingerprint"] = split.fingerprint
         _keep(workspace, state)
     trainings = _Trainings(workspace, options, state, progress, started, say)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # imported where a table is read: worker processes that measu
 
 #: Environment variable that chooses the workspace.
 HOME_VARIABLE: Final = "MASKDET_HOME"
+#: Seconds to wait for another who writes a filtered set or a split, which takes a fraction of one.
+_PATIENCE: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,24 @@ class Workspace:
                 yield
         except Timeout:
             raise WorkspaceError(f"Another scan is writing to {self.home}; wait until it has ended.") from None
+
+    @contextmanager
+    def applying(self) -> Iterator[None]:
+        """Hold the filtered set and the split alone, so that of two who write them at once one comes after the other.
+
+        Each of the two is two files, which would belong to no one if they were written in turns.
+
+        Raises
+        ------
+        WorkspaceError
+            If another process or visitor does not let go, or the workspace cannot be written.
+        """
+        self.ensure_writable()
+        try:
+            with FileLock(self.path(".applying.lock"), timeout=_PATIENCE):
+                yield
+        except Timeout:
+            raise WorkspaceError("Another session is filtering or splitting; try again in a moment.") from None
 
 
 @contextmanager

@@ -142,9 +142,9 @@ def write(setting: Setting, options: SplitOptions) -> Split:
     """Write the filtered set and its split. Raises MaskDetError if no face is kept or nothing can be written."""
     filtered = filtered_by(setting)
     split = split_faces(setting.faces, filtered, catalog_of_home(), options)
-    setting.workspace.ensure_writable()
-    save_filtered(setting.workspace, filtered)
-    save_split(setting.workspace, split)
+    with setting.workspace.applying():
+        save_filtered(setting.workspace, filtered)
+        save_split(setting.workspace, split)
     return split
 
 

@@ -172,8 +172,8 @@ def filter_faces(
     )
     faces = load_faces(workspace)
     filtered = apply_filters(faces, options, load_decisions(workspace))
-    workspace.ensure_writable()
-    save_filtered(workspace, filtered)
+    with workspace.applying():
+        save_filtered(workspace, filtered)
     print_table(removals(faces, filtered), digits=2)
     for sentence in concerns(faces, filtered):
         print(f"\nLook twice: {sentence}")
@@ -232,8 +232,8 @@ def split_command(
     faces = load_faces(workspace)
     catalog = load_catalog(workspace.path("datasets.toml"))
     split = split_faces(faces, load_filtered(workspace, faces), catalog, options)
-    workspace.ensure_writable()
-    save_split(workspace, split)
+    with workspace.applying():
+        save_split(workspace, split)
     print_table(split_table(split))
     done(workspace, f"{len(split.table)} faces split, fingerprint {split.fingerprint}")
 
