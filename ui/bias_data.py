@@ -138,6 +138,12 @@ def attributes_of_run(workspace: Workspace, run: Run) -> pd.DataFrame:
     return attributes if uploaded is None else with_uploaded(attributes, uploaded)
 
 
+def is_uploaded(attribute: str) -> bool:
+    """Whether this visitor brought an attribute, for this visit."""
+    uploaded: UploadedAttributes | None = st.session_state.get(UPLOADED)
+    return uploaded is not None and attribute in uploaded.table
+
+
 def groups_of(workspace: Workspace, run: Run, attribute: str) -> "pd.Series[Any] | None":
     """Group of each test face of a run by an attribute; None where it is not known of any."""
     from maskdet.bias.attributes import group_of
@@ -186,7 +192,8 @@ def reports_of(workspace: Workspace, run: Run, options: GroupOptions) -> dict[st
     uploaded: UploadedAttributes | None = st.session_state.get(UPLOADED)
     digest = "" if uploaded is None else f"{list(uploaded.table)} {pd.util.hash_pandas_object(uploaded.table).sum()}"
     stamp = f"{_stamp(run.folder / 'predictions.parquet')} {_attribute_stamp(workspace, run.fingerprint)} {digest}"
-    return _reports(str(workspace.home), str(run.folder), stamp, options, workspace, run)
+    judge = _reports if uploaded is None else _own_reports
+    return judge(str(workspace.home), str(run.folder), stamp, options, workspace, run)
 
 
 def _loaded(workspace: Workspace, run: Run, name: str, load: Callable[[Path], Found]) -> Found | None:
@@ -232,6 +239,14 @@ def _attributes(workspace: Workspace, fingerprint: str, stamp: str) -> pd.DataFr
 def _reports(
     home: str, folder: str, stamp: str, options: GroupOptions, _workspace: Workspace, _run: Run
 ) -> dict[str, GroupReport]:
+    return reports_by_group(_workspace, _run, predictions_of(_run), attributes_of_run(_workspace, _run), options)
+
+
+@st.cache_resource(show_spinner=_JUDGING, max_entries=8, scope="session")
+def _own_reports(
+    home: str, folder: str, stamp: str, options: GroupOptions, _workspace: Workspace, _run: Run
+) -> dict[str, GroupReport]:
+    """`_reports` with attributes that a visitor brought: gone with the visitor."""
     return reports_by_group(_workspace, _run, predictions_of(_run), attributes_of_run(_workspace, _run), options)
 
 

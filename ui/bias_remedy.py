@@ -14,7 +14,7 @@ from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.bias import choose_one, needs_run
 from ui.bias_charts import Guide, interval_chart
-from ui.bias_data import Lab, attributes_of_run, groups_of, predictions_of
+from ui.bias_data import Lab, attributes_of_run, groups_of, is_uploaded, predictions_of
 from ui.bias_groups import METRIC_HELP, METRIC_TITLES, group_rows, metric_name
 from ui.cached import csv_bytes, runs_of
 from ui.charts import NO_BAR, RUN_COLOURS
@@ -26,6 +26,8 @@ AFTER: Final = "after"
 _COLOURS: Final = {BEFORE: RUN_COLOURS[4], AFTER: RUN_COLOURS[2]}
 #: Only their figures and intervals are shown, and no test of theirs.
 _FEW_PERMUTATIONS: Final = 20
+_COMPARING: Final = "Comparing both runs group by group"
+_Compared = tuple[Comparison, tuple[GroupReport, GroupReport]]
 
 
 def show_remedy(lab: Lab) -> None:
@@ -114,7 +116,8 @@ def _show_comparison(lab: Lab, before: Run, after: Run) -> None:
     if not first["face_id"].isin(second["face_id"]).any():
         st.info("These runs have no test face in common, so that they cannot be compared face by face.")
         return
-    found, reports = _compared(str(before.folder), str(after.folder), attribute, groups, first, second)
+    compare = _own_compared if is_uploaded(attribute) else _compared
+    found, reports = compare(str(before.folder), str(after.folder), attribute, groups, first, second)
     st.markdown(f"##### {_title(found, metric)}")
     st.markdown(f"{sentence(found.gaps.set_index('metric')['sentence'][metric])} {sentence(found.sentence)}")
     _show_charts(found, reports, metric)
@@ -161,14 +164,26 @@ def _show_charts(found: Comparison, reports: tuple[GroupReport, GroupReport], me
         st.caption(f"Not shown, or without interval: {'; '.join(few)}.")
 
 
-@st.cache_data(show_spinner="Comparing both runs group by group", max_entries=32)
+@st.cache_data(show_spinner=_COMPARING, max_entries=32)
 def _compared(
     before: str, after: str, attribute: str, groups: "pd.Series[str]", _first: pd.DataFrame, _second: pd.DataFrame
-) -> tuple[Comparison, tuple[GroupReport, GroupReport]]:
-    found = compare_groups(_first, _second, groups, attribute)
+) -> _Compared:
+    return _compare(attribute, groups, _first, _second)
+
+
+@st.cache_data(show_spinner=_COMPARING, max_entries=8, scope="session")
+def _own_compared(
+    before: str, after: str, attribute: str, groups: "pd.Series[str]", _first: pd.DataFrame, _second: pd.DataFrame
+) -> _Compared:
+    """`_compared` by an attribute that a visitor brought: gone with the visitor."""
+    return _compare(attribute, groups, _first, _second)
+
+
+def _compare(attribute: str, groups: "pd.Series[str]", first: pd.DataFrame, second: pd.DataFrame) -> _Compared:
+    found = compare_groups(first, second, groups, attribute)
     options = GroupOptions(permutations=_FEW_PERMUTATIONS)
-    first, second = (judge_groups(one, groups, attribute, options) for one in common_faces([_first, _second]))
-    return found, (first, second)
+    judged = tuple(judge_groups(one, groups, attribute, options) for one in common_faces([first, second]))
+    return found, (judged[0], judged[1])
 
 
 def _title(found: Comparison, metric: str) -> str:
