@@ -6,8 +6,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from maskdet.compare import SHORT_NAMES
-from maskdet.facetable import has_faces, load_faces
+from maskdet.facetable import has_faces
 from maskdet.runs import Run, list_runs
+from ui.cached import faces_of
 from ui.session import show, shows_sample, workspace_in_sight
 
 WAYS: Final = (
@@ -93,7 +94,7 @@ def show_loaded() -> None:
     runs = list_runs(workspace)
     faces, models, best = st.columns(3)
     if has_faces(workspace):
-        loaded = load_faces(workspace)
+        loaded = faces_of(workspace)
         name = "Synthetic sample faces" if shows_sample() else "Faces"
         _metric(faces, name, f"{len(loaded.table):,}", f"from {len(loaded.roots)} datasets")
     else:
