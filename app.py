@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui.session import choose_data
+from ui.upkeep import keep_up
 
 #: Little room is given to margins; choices that take two lines are buttons of their own, large enough for a thumb.
 STYLE = """<style>
@@ -40,3 +41,4 @@ page = st.navigation(
 st.html(STYLE)
 choose_data()
 page.run()
+keep_up()

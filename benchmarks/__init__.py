@@ -17,5 +17,6 @@ BENCHMARKS: Final = {
         "attribution",
         "verdict",
         "photo",
+        "users",
     )
 }

@@ -9,8 +9,8 @@ from maskdet.sample_photos import SAMPLE_PHOTOS, sample_photo
 from ui.explain_state import Upload, digest_of, memory
 
 PRIVACY: Final = (
-    "Photos stay in this session's memory: nothing is written to disk, no other visitor sees them, and all is gone "
-    "once you close or reload the page."
+    "Photos stay in this session's memory: nothing is written to disk, no other visitor sees them, and all is gone a "
+    "minute after you close or reload the page."
 )
 _GIVEN: Final = "explain_given"  # pasted photos and the sample, which no widget holds
 _FOLDER: Final = "explain_folder"

@@ -1,0 +1,85 @@
+"""What a server with many visitors sees to: those who have left are forgotten, and looking for garbage costs little.
+
+Streamlit keeps the session of a visitor who has left, so that a lost connection may come back, and drops it when some
+later visitor leaves. It also collects all garbage after every run of a page. That looks at each object of the process,
+some 400,000 once TensorFlow is loaded, almost all of which stay as long as the server, while no other visitor's page
+can run. And Starlette writes an upload of more than 1 MB to a temporary file while it comes in. All that is mended
+here, with what Python, Streamlit and Starlette offer for it.
+"""
+
+import asyncio
+import gc
+import sys
+from threading import Lock
+from typing import Final
+
+import streamlit as st
+from starlette.formparsers import MultiPartParser
+from streamlit import config, runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+#: After so many seconds without a connection a visitor has left, not lost the connection; at most, see `_patience`.
+_PATIENCE: Final = 60.0
+_SECONDS_TO_SETTLE: Final = 1.0
+
+# Uploads stay in memory while they come in, too: nothing of a visitor's photo is on a disk.
+MultiPartParser.spool_max_size = int(config.get_option("server.maxUploadSize")) * 1024 * 1024
+
+_lock = Lock()
+_modules = 0
+_settling = False
+
+
+def keep_up() -> None:
+    """Call at the end of every run of a page."""
+    context = get_script_run_ctx()
+    if context is None or not runtime.exists():  # no server: a test runs the page
+        return
+    _visit(context.session_id)
+    global _modules
+    with _lock:
+        grown = len(sys.modules) > _modules
+        _modules = len(sys.modules)
+    if grown:
+        _settle()
+
+
+def _left(session_id: str) -> None:
+    """The visitor's connection is gone, on the thread of the server's event loop: forget them unless it comes back."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(_patience(), _forget, session_id, loop)
+
+
+@st.cache_resource(show_spinner=False, scope="session", on_release=_left)
+def _visit(session_id: str) -> str:
+    """Kept while a visitor is connected."""
+    return session_id
+
+
+def _patience() -> float:
+    """Seconds; less than Streamlit would keep the session by itself, for then it could not be closed any more."""
+    return min(_PATIENCE, float(config.get_option("server.disconnectedSessionTTL")) / 2)
+
+
+def _forget(session_id: str, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a session that did not come back: with its state, uploads and pictures."""
+    if not runtime.exists():
+        return
+    server = runtime.get_instance()
+    if server.is_active_session(session_id):
+        return
+    server.close_session(session_id)
+    server.media_file_mgr.remove_orphaned_files()  # of downloads, the first time only marks them
+    global _settling
+    if not _settling:  # many who leave at once are one collection
+        _settling = True
+        loop.call_later(_SECONDS_TO_SETTLE, _settle)
+
+
+def _settle() -> None:
+    """Collect all garbage, then leave what is left out of later collections: most of it stays with the server."""
+    global _settling
+    _settling = False
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
