@@ -119,6 +119,17 @@ def test_an_upload_asks_for_the_cookie_against_forged_requests(server: Server) -
             anna.upload("explain_files_some", {"a.jpg": drawn_photo(7)})
 
 
+def test_a_widget_lets_through_what_the_server_takes(server: Server) -> None:
+    with Visitor(server.address) as anna:
+        anna.open("explain")
+        anna.choose("explain_view", ["Video"])
+        most = anna.widget("explain_video").max_upload_size_mb * 1024 * 1024
+        anna.upload("explain_video", {"v.mp4": bytes(most - 1000)}, "video/mp4")  # the form around it counts too
+        assert anna.has("v.mp4: "), "why it is no video"
+        with pytest.raises(requests.HTTPError, match="413"):
+            anna.upload("explain_video", {"v.mp4": bytes(most + 1)}, "video/mp4")
+
+
 def test_the_client_sees_what_fails(server: Server) -> None:
     with Visitor(server.address) as anna:
         anna.open()

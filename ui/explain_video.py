@@ -12,7 +12,7 @@ from maskdet.errors import MaskDetError
 from maskdet.photos import Photo, RgbImage
 from maskdet.predict import FoundFace, Verdict, crop_faces
 from maskdet.runs import Run
-from maskdet.video import MAX_VIDEO_BYTES, VIDEO_SUFFIXES, VideoOptions, counts_over_time, predict_video
+from maskdet.video import VIDEO_SUFFIXES, VideoOptions, counts_over_time, predict_video
 from ui.cached import csv_bytes, jpeg
 from ui.charts import NO_BAR
 from ui.explain_charts import counts_chart
@@ -47,10 +47,8 @@ class Frames:
 
 def show_video() -> None:
     """A video is read as soon as it is there."""
-    file = st.file_uploader(
-        "Drop a video here", type=sorted(VIDEO_SUFFIXES), key="explain_video",
-        max_upload_size=MAX_VIDEO_BYTES // 1_000_000,
-    )  # fmt: skip
+    # As large as any upload: the server refuses more (`maxUploadSize`), whatever a widget would let through.
+    file = st.file_uploader("Drop a video here", type=sorted(VIDEO_SUFFIXES), key="explain_video")
     st.caption(f":material/lock: {PRIVACY}")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         run = choose_run(width=300)
