@@ -6,15 +6,15 @@ Only names are looked at, and of files their sizes and times, never what is in t
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from maskdet.errors import MaskDetError
 from maskdet.labels import parse_label
 from maskdet.photos import PHOTO_SUFFIXES
-
-Layout = Literal["class_folders", "voc", "json_csv"]
 
 #: A publisher's own names of splits, and what they mean.
 PUBLISHER_SPLITS: Final = {
@@ -25,6 +25,28 @@ PUBLISHER_SPLITS: Final = {
     "val": "validation",
     "test": "test",
     "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Names of the folders and files in a dataset's folder, at any depth, without hidden ones."""
+
+    folders: frozenset[str]
+    files: frozenset[str]
+
+    @cached_property
+    def suffixes(self) -> frozenset[str]:
+        """How its files end, in lower case and with the dot."""
+        return frozenset(os.path.splitext(name)[1].lower() for name in self.files)
+
+
+#: The layouts by name, each with the test that tells it; `maskdet.readers.READERS` has a reader for each. The last is
+#: asked first, so that a layout that is added comes before the more general ones here.
+LAYOUTS: Final[dict[str, Callable[[Contents], bool]]] = {
+    "json_csv": lambda found: bool(found.suffixes & {".json", ".csv"} and found.suffixes & PHOTO_SUFFIXES),
+    "voc": lambda found: ".xml" in found.suffixes,
+    "class_folders": lambda found: any(parse_label(name) for name in found.folders),
 }
 
 
@@ -100,18 +122,15 @@ def dataset_signature(folder: Path) -> str:
     return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:32]
 
 
-def detect_layout(folder: Path) -> Layout | None:
-    """The layout of a dataset's folder, or None if it is none that MaskDet knows."""
-    suffixes: set[str] = set()
-    for _, folders, files in walk(folder):
-        if any(parse_label(name) for name in folders):
-            return "class_folders"
-        suffixes.update(Path(name).suffix.lower() for name in files)
-    if ".xml" in suffixes:
-        return "voc"
-    if suffixes & {".json", ".csv"} and suffixes & PHOTO_SUFFIXES:
-        return "json_csv"
-    return None
+def detect_layout(folder: Path) -> str | None:
+    """The layout of a dataset's folder, a key of `LAYOUTS`, or None if it is none that MaskDet knows."""
+    folders: set[str] = set()
+    files: set[str] = set()
+    for _, folders_here, files_here in walk(folder):
+        folders.update(folders_here)
+        files.update(files_here)
+    found = Contents(frozenset(folders), frozenset(files))
+    return next((name for name in reversed(LAYOUTS) if LAYOUTS[name](found)), None)
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:

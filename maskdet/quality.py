@@ -1,8 +1,8 @@
 """Decide which faces stay: the study's three filters (4.2.1), further ones, and decisions by hand.
 
 Everything here is a pure function of the face table; nothing touches pixels, so a moved threshold costs milliseconds.
-A face may fail several filters; it is counted under the first it fails, in the order of `FILTERS`. A filter's *margin*
-says how far a face is from its threshold: below 0 it fails.
+A face may fail several filters; it is counted under the first it fails, in the order of `filter_titles`. A filter's
+*margin* says how far a face is from its threshold: below 0 it fails.
 """
 
 from collections.abc import Mapping
@@ -18,19 +18,16 @@ from maskdet.decisions import Decision
 from maskdet.duplicates import FLAT_HASHES, MAX_DISTANCE, NearPairs, clusters, near_pairs_of, parse_hashes
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
+from maskdet.further_filters import FURTHER, Thresholds, thresholds
 from maskdet.labels import INCORRECT_MASK, LABELS, IncorrectMask, treat_incorrect
 from maskdet.measure import HASH_KINDS, HashKind
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
 Options = TypeVar("Options")
-#: The filters in the order in which a removal is counted.
-FILTERS: Final = (
-    "missing", "incorrect_mask", "by_hand", "conflict", "exact", "duplicate", "aspect_ratio", "rgb", "small", "blur"
-)  # fmt: skip
 #: The study's three, and what becomes of masks worn incorrectly: shown even where they remove nothing.
 STUDY_FILTERS: Final = ("incorrect_mask", "duplicate", "aspect_ratio", "rgb")
-#: What each filter removes, for pages and tables.
-FILTER_TITLES: Final = {
+#: What each filter removes, for pages and tables, in the order in which a removal is counted.
+_TITLES: Final = {
     "missing": "Dataset folder gone",
     "incorrect_mask": "Mask worn incorrectly",
     "by_hand": "Dropped by hand",
@@ -42,8 +39,7 @@ FILTER_TITLES: Final = {
     "small": "Too small",
     "blur": "Blurred",
 }
-#: The filters with a threshold on one measurement, and that measurement's place in `margins`.
-MEASURED: Final = ("aspect_ratio", "rgb", "small", "blur")
+_MEASURED: Final = ("aspect_ratio", "rgb", "small", "blur")
 
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
@@ -77,6 +73,8 @@ class FilterOptions:
     min_sharpness : float
         Least variance of the Laplacian, for the filter of blurred faces (our choice; see
         `maskdet.measure.laplacian_variance`).
+    further : tuple of (str, float)
+        Filters of `maskdet.further_filters.FURTHER` that are on, each with the least value that it asks for.
     incorrect_mask : {"drop", "without_mask", "class"}
         What becomes of faces whose mask is worn incorrectly. The study's tables know two labels only, and its counts
         for Dataset 3.1 leave these faces out, so they are dropped by default (our reading). As a class of their own
@@ -100,8 +98,10 @@ class FilterOptions:
     min_side: float = 20.0
     blur: bool = False
     min_sharpness: float = 10.0
+    further: Thresholds = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "further", thresholds(self.further))  # it comes back from JSON as lists
         if not 0 <= self.hash_distance <= MAX_DISTANCE:
             raise MaskDetError(f"The hash distance must be 0 to {MAX_DISTANCE} bits, not {self.hash_distance}.")
         if self.hash_kind not in HASH_KINDS:
@@ -125,6 +125,16 @@ class FilterOptions:
             raise MaskDetError(
                 f"incorrect_mask must be one of {', '.join(get_args(IncorrectMask))}, not {self.incorrect_mask!r}."
             )
+
+
+def filter_titles() -> dict[str, str]:
+    """What each filter removes, by name, in the order in which a removal is counted."""
+    return _TITLES | {name: one.title for name, one in FURTHER.items()}
+
+
+def measured_filters() -> tuple[str, ...]:
+    """The filters with a threshold on one measurement, and so with a column in `margins`."""
+    return (*_MEASURED, *FURTHER)
 
 
 @dataclass(frozen=True)
@@ -189,10 +199,11 @@ def apply_filters(
     by_hand_keep = by_hand_keep & counted  # else it would take the place of a copy that stays
     label_code = pd.factorize(label)[0]
     fails["conflict"] = conflicting(cluster, label_code, counted & ~by_hand_drop) & options.conflicts
-    on = dict(zip(MEASURED, (options.aspect_ratio, options.rgb, options.small, options.blur), strict=True))
+    on = dict(zip(_MEASURED, (options.aspect_ratio, options.rgb, options.small, options.blur), strict=True))
+    on |= {name: name in dict(options.further) for name in FURTHER}
     margin = margins(table, options)
-    fails |= {name: (margin[name] < 0).to_numpy() & on[name] for name in MEASURED}
-    for name in ("conflict", *MEASURED):
+    fails |= {name: (margin[name] < 0).to_numpy() & on[name] for name in on}
+    for name in ("conflict", *on):
         fails[name] &= ~by_hand_keep
     spoiled = np.logical_or.reduce(list(fails.values()))
     identical = pd.factorize(table["pixels_digest"])[0].astype(np.int64) if options.exact else np.arange(count)
@@ -202,8 +213,9 @@ def apply_filters(
         fails[name] = (best != np.arange(count)) & ~by_hand_keep
         spoiled = spoiled | fails[name]  # the two filters may prefer different copies, but never remove them all
         survivor = np.where(fails[name], best, survivor)
-    first = np.argmax(np.stack([*(fails[name] for name in FILTERS), np.ones(count, bool)]), axis=0)
-    removed_by = np.array([*FILTERS, ""], dtype=object)[first]
+    names = list(filter_titles())
+    first = np.argmax(np.stack([*(fails[name] for name in names), np.ones(count, bool)]), axis=0)
+    removed_by = np.array([*names, ""], dtype=object)[first]
     face_id = table["face_id"].to_numpy(dtype=object)
     is_copy = np.isin(removed_by, ("exact", "duplicate"))
     decision = pd.DataFrame(
@@ -211,7 +223,7 @@ def apply_filters(
             "face_id": table["face_id"].to_numpy(),
             "label": label.to_numpy(),
             "cluster": cluster,
-            **{name: fails[name] for name in FILTERS},
+            **{name: fails[name] for name in names},
             "removed_by": pd.array(removed_by, dtype="str"),
             "kept_face": pd.array(np.where(is_copy, face_id[survivor], ""), dtype="str"),
         }
@@ -231,7 +243,8 @@ def margins(table: pd.DataFrame, options: FilterOptions) -> pd.DataFrame:
     -------
     DataFrame
         Columns aspect_ratio (infinite for faces that are not small; resizing a small face far from square distorts it
-        too much, study 4.2.1), rgb (a channel mean almost dark or bright, study 4.2.1), small, blur.
+        too much, study 4.2.1), rgb (a channel mean almost dark or bright, study 4.2.1), small, blur, and each of
+        `FURTHER`, by the options' threshold or, where it is off, the one to begin with.
     """
 
     def relative(difference: Any, threshold: float) -> Any:
@@ -244,12 +257,14 @@ def margins(table: pd.DataFrame, options: FilterOptions) -> pd.DataFrame:
     )
     means = table[["mean_red", "mean_green", "mean_blue"]].to_numpy()
     side = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
+    least = {name: one.least for name, one in FURTHER.items()} | dict(options.further)
     return pd.DataFrame(
         {
             "aspect_ratio": np.where(table["sqrt_size"].to_numpy() < options.small_size, square, inf),
             "rgb": np.minimum(means.min(1) - options.min_channel_mean, options.max_channel_mean - means.max(1)) / 255,
             "small": relative(side - options.min_side, options.min_side),
             "blur": relative(table["sharpness"].to_numpy() - options.min_sharpness, options.min_sharpness),
+            **{name: relative(one.value(table).to_numpy() - least[name], least[name]) for name, one in FURTHER.items()},
         },
         index=table.index,
     )

@@ -19,7 +19,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError
 from defusedxml.ElementTree import fromstring as parse_xml
 
-from maskdet.dataset_folders import PUBLISHER_SPLITS, Layout, detect_layout, is_utf8, walk
+from maskdet.dataset_folders import PUBLISHER_SPLITS, detect_layout, is_utf8, walk
 from maskdet.errors import MaskDetError
 from maskdet.labels import Label, parse_label
 from maskdet.photos import PHOTO_SUFFIXES
@@ -90,7 +90,7 @@ def read_dataset(folder: Path) -> Reading:
 def read_class_folders(folder: Path) -> Reading:
     """One photo a face, its label the name of a folder above it, also nested in Train/Validation/Test."""
     reading = Reading()
-    for photo in _photos(folder, reading):
+    for photo in list_photos(folder, reading):
         parents = PurePosixPath(photo).parts[:-1]
         labels = [label for part in reversed(parents) if (label := parse_label(part))]
         if not labels:
@@ -104,8 +104,8 @@ def read_class_folders(folder: Path) -> Reading:
 def read_voc(folder: Path) -> Reading:
     """PASCAL VOC: one XML file a photo, one ``<object>`` a face (Dataset 3.2)."""
     reading = Reading()
-    photos = _PhotoIndex(_photos(folder, reading))
-    for name in _files(folder, {".xml"}, reading):
+    photos = _PhotoIndex(list_photos(folder, reading))
+    for name in list_files(folder, {".xml"}, reading):
         path = folder / name
         try:
             root = parse_xml(path.read_bytes(), forbid_dtd=True)
@@ -133,8 +133,8 @@ def read_json_csv(folder: Path) -> Reading:
     ``x1,x2,y1,y2``, but its own JSON shows that the values stand in that order.
     """
     reading = Reading()
-    photos = _PhotoIndex(_photos(folder, reading))
-    for name in _files(folder, {".json"}, reading):
+    photos = _PhotoIndex(list_photos(folder, reading))
+    for name in list_files(folder, {".json"}, reading):
         path = folder / name
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -152,13 +152,14 @@ def read_json_csv(folder: Path) -> Reading:
             entry = entry if isinstance(entry, dict) else {}
             _add_face(reading, photo, number, str(entry.get("classname", "")), _parse_box(entry.get("BoundingBox")))
     described = set(photos.used)
-    for name in _files(folder, {".csv"}, reading):
+    for name in list_files(folder, {".csv"}, reading):
         _read_csv(folder / name, name, photos, described, reading)
     _reject_unannotated(reading, photos)
     return reading
 
 
-READERS: Final[dict[Layout, Callable[[Path], Reading]]] = {
+#: By the names of `maskdet.dataset_folders.LAYOUTS`.
+READERS: Final[dict[str, Callable[[Path], Reading]]] = {
     "class_folders": read_class_folders,
     "voc": read_voc,
     "json_csv": read_json_csv,
@@ -263,9 +264,13 @@ def _without_repeats(reading: Reading) -> Reading:
     return Reading(list(kept.values()), reading.rejects, reading.photos)
 
 
-def _photos(folder: Path, reading: Reading) -> list[str]:
+def list_photos(folder: Path, reading: Reading) -> list[str]:
+    """Sorted names of a dataset's photos, below its folder and with forward slashes; sets ``reading.photos``.
+
+    Photos whose name can go into no table, or that link out of the folder, are rejected.
+    """
     photos = []
-    for name in _files(folder, PHOTO_SUFFIXES, reading):
+    for name in list_files(folder, PHOTO_SUFFIXES, reading):
         if is_utf8(name):
             photos.append(name)
         else:  # it could go into no table
@@ -274,8 +279,8 @@ def _photos(folder: Path, reading: Reading) -> list[str]:
     return photos
 
 
-def _files(folder: Path, suffixes: Collection[str], reading: Reading) -> list[str]:
-    """Sorted names of the files that end so, below the folder and with forward slashes; none that links out of it."""
+def list_files(folder: Path, suffixes: Collection[str], reading: Reading) -> list[str]:
+    """Sorted names of the files that end so (".xml"), as in `list_photos`; those that link out are rejected."""
     root = folder.resolve()
     names = []
     for parent, _, files in walk(folder):

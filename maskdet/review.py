@@ -14,13 +14,12 @@ from maskdet.facetable import Faces
 from maskdet.labels import CLASSES, LABELS
 from maskdet.measure import HashKind
 from maskdet.quality import (
-    FILTER_TITLES,
-    FILTERS,
     STUDY_FILTERS,
     Filtered,
     FilterOptions,
     Positions,
     apply_filters,
+    filter_titles,
     margins,
     surviving_copy,
 )
@@ -45,7 +44,7 @@ def removals(faces: Faces, filtered: Filtered, by: Sequence[str] = ("dataset", "
     keys = faces.table[list(by)].reset_index(drop=True)
     keys["removed_by"] = filtered.table["removed_by"].to_numpy()
     counts = keys.groupby([*by, "removed_by"]).size().unstack("removed_by", fill_value=0)
-    shown = [name for name in FILTERS if name in STUDY_FILTERS or name in counts]
+    shown = [name for name in filter_titles() if name in STUDY_FILTERS or name in counts]
     counts = counts.reindex(columns=[*shown, ""], fill_value=0).rename(columns={"": "kept"})
     counts.insert(0, "faces", counts.sum(axis=1))
     counts["removed"] = counts["faces"] - counts["kept"]
@@ -89,7 +88,7 @@ def concerns(faces: Faces, filtered: Filtered) -> list[str]:
         gap = (by_filter.loc[CLASSES[0]] - by_filter.loc[CLASSES[1]]).drop("", errors="ignore").abs()
         found.append(
             f"The filters remove {shares[CLASSES[0]]:.1f} % of the faces with mask, but {shares[CLASSES[1]]:.1f} % of "
-            f"those without, mostly by the filter “{FILTER_TITLES[str(gap.idxmax())]}”. What is left is balanced "
+            f"those without, mostly by the filter “{filter_titles()[str(gap.idxmax())]}”. What is left is balanced "
             "differently: look at the faces at its threshold before you apply it."
         )
     large = _implausible_cluster(faces, filtered)
@@ -218,7 +217,8 @@ def decision_effects(faces: Faces, filtered: Filtered) -> tuple[pd.DataFrame, in
 def _survivors(faces: Faces, filtered: Filtered) -> Positions:
     """Position of the copy that the rule prefers, for each face, whether the filter of duplicates is on or off."""
     table = filtered.table
-    spoiled = np.logical_or.reduce([table[name].to_numpy() for name in FILTERS if name != "duplicate"])
+    others = [name for name in filter_titles() if name != "duplicate" and name in table]  # an older table has fewer
+    spoiled = np.logical_or.reduce([table[name].to_numpy() for name in others])
     kept = table["face_id"].map(filtered.decisions).eq("keep") & ~(table["missing"] | table["incorrect_mask"])
     label = pd.factorize(table["label"])[0]
     return surviving_copy(faces.table, table["cluster"].to_numpy(), spoiled, kept.to_numpy(), label)

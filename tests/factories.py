@@ -49,7 +49,8 @@ def make_faces(*rows: Mapping[str, Any]) -> Faces:
     for number, row in enumerate(rows):
         face: dict[str, Any] = {
             "dataset": "a", "photo": f"{number:04d}.jpg", "label": "with_mask", "width": 100, "height": 100,
-            "mean_red": 128.0, "mean_green": 128.0, "mean_blue": 128.0, "brightness": 128.0, "sharpness": 100.0,
+            "mean_red": 128.0, "mean_green": 128.0, "mean_blue": 128.0, "brightness": 128.0, "contrast": 40.0,
+            "sharpness": 100.0,
             "publisher_split": "", "shard": "s", "shard_row": number,
             **dict.fromkeys(HASH_KINDS, hexadecimal(hashes[number])), "pixels_digest": f"{number:032x}",
         } | row  # fmt: skip

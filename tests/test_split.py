@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections import Counter, defaultdict
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -302,7 +301,7 @@ def test_every_saved_split_stays_under_its_fingerprint(workspace: Workspace) -> 
     assert load_split(workspace, faces).fingerprint == second.fingerprint
     again = load_split(workspace, faces, first.fingerprint)
     pd.testing.assert_frame_equal(again.table, first.table, check_dtype=False)
-    assert (again.options.seed, again.filter_options) == (1, asdict(FilterOptions()))
+    assert (again.options.seed, FilterOptions(**again.filter_options or {})) == (1, FilterOptions())
     saved = saved_splits(workspace, faces)
     assert [(one.fingerprint, one.in_force, one.usable) for one in saved] == [
         (second.fingerprint, True, True), (first.fingerprint, False, True)
@@ -356,7 +355,7 @@ def test_a_workspace_of_an_older_version(workspace: Workspace) -> None:
     (saved,) = saved_splits(workspace, faces)
     assert (saved.fingerprint, saved.in_force, saved.created) == (made.fingerprint, True, "")
     assert sum(saved.faces().values()) + sum(saved.faces("pre-training").values()) == len(made.table)
-    assert load_split(workspace, faces, made.fingerprint).filter_options == asdict(FilterOptions())
+    assert FilterOptions(**load_split(workspace, faces, made.fingerprint).filter_options or {}) == FilterOptions()
 
     save_filtered(workspace, apply_filters(faces, decisions={faces.table["face_id"][0]: "drop"}))
     assert load_split(workspace, faces).filter_options is None  # these filters are not those of the split

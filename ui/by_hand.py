@@ -7,7 +7,7 @@ import streamlit as st
 from maskdet.decisions import DECISIONS, Decisions, counted, from_csv, is_label, load_decisions, to_csv
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces
-from maskdet.quality import FILTER_TITLES, Filtered
+from maskdet.quality import Filtered, filter_titles
 from maskdet.review import decision_effects
 from maskdet.workspace import Workspace
 from ui.cached import thumbnails
@@ -78,14 +78,14 @@ def effect(row: Any, published: str) -> str:
             return "no effect, since the publisher says so too"
         return f"the publisher says {LABEL_TITLES[published].lower()}; {_fate(now)}"
     if now and now != "by_hand":
-        return f"no effect, since another rule removes it: “{FILTER_TITLES[now]}”"
+        return f"no effect, since another rule removes it: “{filter_titles()[now]}”"
     if bool(without) == bool(now):
         return "no effect now: " + ("the filters remove it too" if now else "the filters keep it too")
-    return f"the filters would remove it: “{FILTER_TITLES[without]}”" if without else "the filters would keep it"
+    return f"the filters would remove it: “{filter_titles()[without]}”" if without else "the filters would keep it"
 
 
 def _fate(removed_by: str) -> str:
-    return f"it is removed as “{FILTER_TITLES[removed_by]}”" if removed_by else "it stays"
+    return f"it is removed as “{filter_titles()[removed_by]}”" if removed_by else "it stays"
 
 
 def _show_actions(workspace: Workspace, faces: Faces, decisions: Decisions) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 import pandas as pd
 import plotly.graph_objects as go
 
-from maskdet.quality import FILTER_TITLES, FILTERS
+from maskdet.quality import filter_titles
 from ui.charts import LABEL_TITLES, MARGIN
 from ui.text import chart_names
 
@@ -14,6 +14,7 @@ from ui.text import chart_names
 _FILTER_COLOURS: Final = {
     "missing": "#555555", "incorrect_mask": "#999999", "by_hand": "#BBBBBB", "conflict": "#882255", "exact": "#332288",
     "duplicate": "#E69F00", "aspect_ratio": "#009E73", "rgb": "#56B4E9", "small": "#F0E442", "blur": "#AA4499",
+    "contrast": "#117733",
 }  # fmt: skip
 _SPLITTING_COLOURS: Final = {
     "publisher": "#D55E00", "publisher_kept": "#E69F00", "by_face": "#56B4E9", "grouped": "#009E73",
@@ -27,11 +28,11 @@ def removed_shares(removals: pd.DataFrame) -> go.Figure:
     """Share of each dataset's label that is removed, a bar a label and a colour a filter, from `removals`."""
     figure = go.Figure()
     places = [removals["dataset"].map(chart_names(removals["dataset"])), removals["label"].map(LABEL_TITLES)]
-    for name in FILTERS:
+    for name, title in filter_titles().items():
         if name in removals and removals[name].any():
             figure.add_bar(
-                y=places, x=100 * removals[name] / removals["faces"], name=FILTER_TITLES[name], orientation="h",
-                marker={"color": _FILTER_COLOURS[name], "line_width": 0}, customdata=removals[name],
+                y=places, x=100 * removals[name] / removals["faces"], name=title, orientation="h",
+                marker={"color": _FILTER_COLOURS.get(name), "line_width": 0}, customdata=removals[name],
                 hovertemplate="%{x:.2f} % (%{customdata:,} faces)",
             )  # fmt: skip
     figure.update_layout(

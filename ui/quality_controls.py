@@ -6,6 +6,7 @@ from typing import Any, Final
 import streamlit as st
 
 from maskdet.duplicates import MAX_DISTANCE
+from maskdet.further_filters import FURTHER
 from maskdet.measure import HASH_KINDS
 from maskdet.quality import FilterOptions
 from ui.choices import TREATMENTS, choose_incorrect_mask
@@ -28,7 +29,8 @@ _SPANS: Final = {
     _RATIO: ("min_aspect_ratio", "max_aspect_ratio"),
     _MEANS: ("min_channel_mean", "max_channel_mean"),
 }
-_IN_SPANS: Final = [name for pair in _SPANS.values() for name in pair]
+#: Options that have no control of their own.
+_APART: Final = [name for pair in _SPANS.values() for name in pair] + ["further"]
 #: A threshold counts only where its filter is on.
 _FILTER_OF: Final = {
     "small_size": "aspect_ratio", "min_aspect_ratio": "aspect_ratio", "max_aspect_ratio": "aspect_ratio",
@@ -77,26 +79,36 @@ def differences(options: FilterOptions, other: FilterOptions) -> list[str]:
         name = field.name
         mine, theirs = getattr(options, name), getattr(other, name)
         switch = _FILTER_OF.get(name)
-        counts = switch is None or getattr(options, switch) or getattr(other, switch)
+        counts = name != "further" and (switch is None or getattr(options, switch) or getattr(other, switch))
         if mine != theirs and counts:
             found.append(f"{_TITLES[name]} {_text(theirs)} → {_text(mine)}")
+    ours, others = dict(options.further), dict(other.further)
+    for name in sorted({*ours, *others}):
+        mine, theirs = ours.get(name, False), others.get(name, False)
+        if mine != theirs:
+            found.append(f"{FURTHER[name].title.lower()} {_text(theirs)} → {_text(mine)}")
     return found
 
 
 def _values(options: FilterOptions) -> dict[str, Any]:
     """Value of each control, by its key."""
-    single = {
-        _key(field.name): getattr(options, field.name) for field in fields(options) if field.name not in _IN_SPANS
-    }
-    return single | {key: (getattr(options, low), getattr(options, high)) for key, (low, high) in _SPANS.items()}
+    single = {_key(field.name): getattr(options, field.name) for field in fields(options) if field.name not in _APART}
+    spans = {key: (getattr(options, low), getattr(options, high)) for key, (low, high) in _SPANS.items()}
+    on = dict(options.further)
+    further = {_key(f"further_{name}"): name in on for name in FURTHER}
+    least = {_key(f"least_{name}"): float(on.get(name, one.least)) for name, one in FURTHER.items()}
+    return single | spans | further | least
 
 
 def _read() -> FilterOptions:
     values = {
-        field.name: st.session_state[_key(field.name)] for field in fields(FilterOptions) if field.name not in _IN_SPANS
+        field.name: st.session_state[_key(field.name)] for field in fields(FilterOptions) if field.name not in _APART
     }
     for key, names in _SPANS.items():
         values |= dict(zip(names, st.session_state[key], strict=True))
+    values["further"] = tuple(
+        (name, st.session_state[_key(f"least_{name}")]) for name in FURTHER if _is_on(f"further_{name}")
+    )
     return FilterOptions(**values)
 
 
@@ -165,7 +177,8 @@ def _choose_rgb() -> None:
 
 
 def _choose_further() -> None:
-    on = sum(_is_on(name) for name in ("exact", "conflicts", "small", "blur"))
+    names = ("exact", "conflicts", "small", "blur", *(f"further_{name}" for name in FURTHER))
+    on = sum(_is_on(name) for name in names)
     title = "Further filters (not in the study)" + (f": {on} on" if on else "")
     with st.expander(title, key="quality_further"):
         _toggle("exact", "Exact duplicates apart", "Same size, same pixels: counted apart from other duplicates.")
@@ -186,6 +199,12 @@ def _choose_further() -> None:
             key=_key("min_sharpness"), persist_state="session", disabled=not on_blur,
             help="Variance of the Laplacian of the face at 150×150: low where nothing is sharp.",
         )  # fmt: skip
+        for name, one in FURTHER.items():
+            on_further = _toggle(f"further_{name}", one.title, f"Faces that measure too little: {one.measured}.")
+            st.number_input(
+                f"At least (ours: {one.least:g})", 0.0, key=_key(f"least_{name}"), persist_state="session",
+                disabled=not on_further, help=f"{one.measured.capitalize()}.",
+            )  # fmt: skip
 
 
 def _toggle(name: str, title: str, help_text: str) -> bool:

@@ -9,14 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from maskdet.duplicates import MAX_DISTANCE
+from maskdet.further_filters import FURTHER
 from maskdet.labels import INCORRECT_MASK
 from maskdet.leaks import SPLIT_TITLES, Names, leak_table, leaking_faces, names_of
-from maskdet.quality import (
-    FILTER_TITLES,
-    MEASURED,
-    Filtered,
-    FilterOptions,
-)
+from maskdet.quality import Filtered, FilterOptions, filter_titles, measured_filters
 from maskdet.review import duplicate_clusters, near_threshold, pairs_near_threshold, removals
 from maskdet.split import SplitOptions
 from ui.cached import csv_bytes
@@ -67,8 +63,8 @@ def show_removals(setting: Setting) -> None:
         table, hide_index=True, height="content",
         column_config={
             name: st.column_config.NumberColumn(
-                title, width="small", help=FILTER_TITLES.get(name),
-                format="%.2f" if name == "removed_percent" or (in_percent and name in FILTER_TITLES) else "localized",
+                title, width="small", help=filter_titles().get(name),
+                format="%.2f" if name == "removed_percent" or (in_percent and name in filter_titles()) else "localized",
             )
             for name, title in zip(table, titles, strict=True)
             if name not in ("dataset", "label")
@@ -83,7 +79,7 @@ def show_removals(setting: Setting) -> None:
 
 def removal_table(counts: pd.DataFrame, *, in_percent: bool) -> pd.DataFrame:
     """The counts of `maskdet.review.removals` with labels for people, those of the filters perhaps in percent."""
-    filters = [name for name in counts if name in FILTER_TITLES]
+    filters = [name for name in counts if name in filter_titles()]
     table = counts.assign(label=counts["label"].map(LABEL_TITLES))
     if in_percent:
         table[filters] = (100 * table[filters].div(table["faces"], axis=0)).round(2)
@@ -93,8 +89,8 @@ def removal_table(counts: pd.DataFrame, *, in_percent: bool) -> pd.DataFrame:
 def show_threshold(setting: Setting) -> None:
     """Faces, or pairs of them, just outside and just inside a threshold."""
     name = st.segmented_control(
-        "Threshold", ["duplicate", *MEASURED], default="duplicate", required=True, key="threshold_of",
-        persist_state="session", format_func=FILTER_TITLES.__getitem__, label_visibility="collapsed", wrap=True,
+        "Threshold", ["duplicate", *measured_filters()], default="duplicate", required=True, key="threshold_of",
+        persist_state="session", format_func=filter_titles().__getitem__, label_visibility="collapsed", wrap=True,
     )  # fmt: skip
     if not _is_on(setting.options, name):
         st.caption("This filter is off. Shown is what it would do with the threshold on the left.")
@@ -261,15 +257,23 @@ def _show_near(setting: Setting, name: str, ids: "pd.Series[str]", side: str) ->
     key = f"near_{name}_{side}"
     shown = ids.iloc[pager(f"{key}_{_threshold(setting.options)}", len(ids), _FACES_SHOWN)]
     removed_by = filtered_by(setting).table["removed_by"]
-    captions = []
-    for at, row in setting.faces.table.loc[shown.index].iterrows():
+    captions, table = [], setting.faces.table.loc[shown.index]
+    values = _values(name, table)
+    for at, row in table.iterrows():
         fate = ""
         if side == "inside" and removed_by.loc[at]:
-            fate = f" · removed as “{FILTER_TITLES[removed_by.loc[at]]}”"
+            fate = f" · removed as “{filter_titles()[removed_by.loc[at]]}”"
         elif side == "outside" and not removed_by.loc[at] and _is_on(setting.options, name):
             fate = " · kept by hand"
-        captions.append(f"**{_VALUES[name](row)}** · {_about(row)}{fate}")
+        captions.append(f"**{values.loc[at]}** · {_about(row)}{fate}")
     show_faces(setting.workspace, setting.faces, shown.tolist(), captions, key=key, width=98)
+
+
+def _values(name: str, table: pd.DataFrame) -> "pd.Series[str]":
+    """The measured value of each face, for people."""
+    if name in FURTHER:
+        return FURTHER[name].value(table).map(f"{filter_titles()[name].lower()}: {{:.1f}}".format)
+    return table.apply(_VALUES[name], axis=1)
 
 
 def _channel_means(row: "pd.Series[Any]") -> str:
@@ -291,6 +295,8 @@ def _threshold(options: FilterOptions) -> int:
 
 
 def _is_on(options: FilterOptions, name: str) -> bool:
+    if name in FURTHER:
+        return name in dict(options.further)
     return bool(getattr(options, "duplicates" if name == "duplicate" else name))
 
 
@@ -302,7 +308,7 @@ def _about(row: "pd.Series[Any]") -> str:
 def _fate(removed_by: str) -> str:
     if removed_by in ("", "duplicate"):
         return "removed" if removed_by else "stays"
-    return f"removed as “{FILTER_TITLES[removed_by]}”"
+    return f"removed as “{filter_titles()[removed_by]}”"
 
 
 def _bits(distance: int) -> str:

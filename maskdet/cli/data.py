@@ -16,6 +16,7 @@ from maskdet.cli.shared import (
     done,
     workspace_of,
 )
+from maskdet.further_filters import FURTHER, parse_thresholds
 from maskdet.terminal import print_label_split, print_percent, print_table, progress_bar
 from maskdet.workspace import replacing
 
@@ -139,6 +140,13 @@ def filter_faces(
     min_sharpness: Annotated[
         float | None, typer.Option(help="Remove faces whose Laplacian varies less. [default: off]")
     ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=LEAST]",
+            help=f"A further filter, of {', '.join(FURTHER)}: faces that measure less go; may be repeated.",
+        ),
+    ] = None,
     incorrect_mask: Annotated[
         str, typer.Option(help="Masks worn incorrectly: drop, without_mask or class (of their own).")
     ] = "drop",
@@ -151,7 +159,7 @@ def filter_faces(
     from maskdet.review import concerns, removals
 
     workspace = workspace_of(context, home)
-    further = {"min_side": min_side, "min_sharpness": min_sharpness}
+    ours = {"min_side": min_side, "min_sharpness": min_sharpness}
     options = FilterOptions(
         duplicates=duplicates,
         aspect_ratio=aspect_ratio,
@@ -168,7 +176,8 @@ def filter_faces(
         small=min_side is not None,
         blur=min_sharpness is not None,
         incorrect_mask=incorrect_mask,  # type: ignore[arg-type]  # validated by FilterOptions
-        **{name: value for name, value in further.items() if value is not None},
+        further=parse_thresholds(further or []),
+        **{name: value for name, value in ours.items() if value is not None},
     )
     faces = load_faces(workspace)
     filtered = apply_filters(faces, options, load_decisions(workspace))

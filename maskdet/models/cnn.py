@@ -5,12 +5,10 @@ five convolutions, at a third to a quarter of its width, since there are two cla
 since training has to be bearable on two cores. TensorFlow is imported inside the functions only.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from maskdet.models.network import NetworkModel, NetworkOptions
-from maskdet.models.session import Phase
 from maskdet.photos import FACE_SIZE
 
 #: Keras's default of 0.99 needs more than an epoch of this data to settle, and misjudges the first ones in validation.
@@ -87,7 +85,3 @@ class Cnn(NetworkModel):
     def build(self) -> Any:
         """The network with fresh weights."""
         return build_cnn(self.options.dropout)
-
-    def phases(self) -> Sequence[Phase]:
-        """One phase: all layers."""
-        return (Phase(self.options.epochs, self.options.learning_rate),)

@@ -107,9 +107,14 @@ class NetworkModel(Model):
     def build(self) -> Any:
         """The network with fresh weights."""
 
-    @abstractmethod
+    @classmethod
+    def options_type(cls) -> type[NetworkOptions]:
+        """The dataclass of this model's options."""
+        return NetworkOptions
+
     def phases(self) -> Sequence[Phase]:
-        """The parts of the training, in order."""
+        """The parts of the training, in order; one, of all layers, unless a model says otherwise."""
+        return (Phase(self.options.epochs, self.options.learning_rate),)
 
     def initialise(self, network: Any) -> None:
         """Put in the weights that training begins with, where they are not fresh."""
