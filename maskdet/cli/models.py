@@ -273,6 +273,23 @@ def compare(
     print(forms[form](judged_by_own(runs)), end="")
 
 
+@app.command(epilog="Example: python -m maskdet layers inceptionv3 --set cut=mixed8")
+def layers(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network's name.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="An option of the model; may be repeated.")
+    ] = None,
+) -> None:
+    """Print the layers of a network with their outputs and parameters (the study's Appendices B and C)."""
+    from maskdet.models import create_model
+    from maskdet.models.layers import layer_table
+
+    prepare(model)
+    table = layer_table(create_model(model, _settings(settings or [])))
+    print_table(table)
+    print(f"{table['parameters'].sum():,} parameters, of which {table['trainable'].sum():,} are trained")
+
+
 def _runs_of(state: dict[str, Any]) -> set[str]:
     return {step["run"] for step in state["steps"].values() if "run" in step}
 
