@@ -6,6 +6,7 @@ from maskdet.errors import MaskDetError
 from maskdet.split import saved_splits
 from maskdet.workspace import Workspace
 from ui.cached import faces_of, runs_of
+from ui.public import NOTE, is_public
 from ui.session import current_workspace, show
 from ui.text import sentence
 from ui.training_command import commands, trials
@@ -31,6 +32,17 @@ def main() -> None:
     st.title("Training")
     st.html(STYLE)
     workspace = current_workspace()
+    if is_public():  # its options name files of the server
+        st.info(NOTE, icon=":material/lock:")
+    else:
+        _set_up(workspace)
+    st.subheader("Trainings")
+    st.caption("They go on when you leave this page, reload it, close the browser, or restart the server.")
+    show_trainings(workspace)
+
+
+def _set_up(workspace: Workspace) -> None:
+    """Choose what to train, and start it."""
     faces = faces_of(workspace)
     splits = saved_splits(workspace, faces)
     if any(saved.usable for saved in splits):
@@ -49,10 +61,6 @@ def main() -> None:
             icon=":material/filter_alt:",
         )
         st.page_link("pages/quality.py", label="Filter and split", icon=":material/filter_alt:")
-
-    st.subheader("Trainings")
-    st.caption("They go on when you leave this page, reload it, close the browser, or restart the server.")
-    show_trainings(workspace)
 
 
 def _start(workspace: Workspace, setup: Setup, *, disabled: bool) -> None:

@@ -10,6 +10,7 @@ from maskdet.bias.uploaded import UploadedAttributes, forget_uploaded, keep_uplo
 from maskdet.errors import MaskDetError
 from ui.bias_data import UPLOADED, Lab
 from ui.cached import csv_bytes
+from ui.public import require_private
 from ui.text import plain, sentence
 
 _TAKEN: Final = "bias_upload_taken"
@@ -64,6 +65,7 @@ def _show_known(lab: Lab, known: UploadedAttributes) -> None:
                 st.caption(f"The first {_LISTED} of {len(ids):,}.")
     with st.container(horizontal=True):
         if len(known.table) and st.button("Keep it", icon=":material/save:", key="bias_keep"):
+            require_private()
             keep_uploaded(lab.workspace, lab.fingerprint, known)
             st.session_state.pop(UPLOADED)
             st.rerun()
@@ -79,6 +81,7 @@ def _show_kept(lab: Lab) -> None:
         return
     st.caption(f"Kept in the workspace: {', '.join(map(plain, kept.columns.drop('face_id')))}.")
     if st.button("Forget what is kept", icon=":material/delete:", key="bias_forget_kept"):
+        require_private()
         forget_uploaded(lab.workspace, lab.fingerprint)
         st.rerun()
 

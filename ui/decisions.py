@@ -19,6 +19,7 @@ from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.labels import LABELS
 from maskdet.workspace import Workspace
 from ui.charts import LABEL_TITLES
+from ui.public import require_private
 from ui.quality_data import in_force
 from ui.text import sentence
 
@@ -41,6 +42,7 @@ def readable(workspace: Workspace) -> bool:
     except WorkspaceError as error:
         st.error(sentence(error), icon=":material/error:")
         if st.button("Take all decisions back", icon=":material/undo:", key="decisions_mend"):
+            require_private()
             save_decisions(workspace, {})
             st.rerun()
         return False
@@ -49,6 +51,7 @@ def readable(workspace: Workspace) -> bool:
 
 def change(workspace: Workspace, changes: Mapping[str, Decision | None]) -> None:
     """Store decisions on some faces, None to take one back; the step can be undone in this visit."""
+    require_private()
     before = change_decisions(workspace, changes)
     if before:
         history(workspace).append(before)
@@ -56,6 +59,7 @@ def change(workspace: Workspace, changes: Mapping[str, Decision | None]) -> None
 
 def undo(workspace: Workspace) -> None:
     """Take the last step of this visit back; what others decided since, from a shell perhaps, stays."""
+    require_private()
     change_decisions(workspace, history(workspace)[-1])
     history(workspace).pop()
 

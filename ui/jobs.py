@@ -8,6 +8,7 @@ import streamlit as st
 
 from maskdet.jobs import Job, cancel, launch, list_jobs
 from maskdet.workspace import Workspace
+from ui.public import require_private
 from ui.text import code, duration, plain, sentence
 
 ICONS: Final = {
@@ -24,7 +25,8 @@ _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def start(workspace: Workspace, command: Sequence[str], queue: str = "") -> None:
-    """Launch a command and say so. Raises WorkspaceError if the workspace cannot be written."""
+    """Launch a command and say so. Raises MaskDetError if strangers visit or the workspace cannot be written."""
+    require_private()
     launch(workspace, command, queue)
     st.toast(f"Started: {command[0]}", icon=":material/play_arrow:")
 
@@ -50,6 +52,7 @@ def _show(job: Job) -> None:
         )
         if job.is_active:
             if button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
+                require_private()
                 cancel(job)
                 st.rerun(scope="fragment")
             share = job.done / job.total if job.total else 0.0

@@ -13,6 +13,7 @@ from maskdet.split import Split, SplitOptions, save_split, split_faces, split_ta
 from maskdet.workspace import Workspace
 from ui.charts import LABEL_TITLES
 from ui.popover import key_of, put
+from ui.public import require_private
 from ui.quality_controls import differences, set_controls
 from ui.quality_data import Setting, catalog_of_home, filtered_by, in_force, setting_of
 
@@ -140,6 +141,7 @@ def show_split(setting: Setting, options: SplitOptions | None) -> None:
 
 def write(setting: Setting, options: SplitOptions) -> Split:
     """Write the filtered set and its split. Raises MaskDetError if no face is kept or nothing can be written."""
+    require_private()
     filtered = filtered_by(setting)
     split = split_faces(setting.faces, filtered, catalog_of_home(), options)
     with setting.workspace.applying():

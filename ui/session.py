@@ -10,6 +10,7 @@ from maskdet.errors import MaskDetError
 from maskdet.facetable import has_faces
 from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace
+from ui.public import is_public
 from ui.text import plain, sentence
 
 OWN: Final = "My datasets"
@@ -26,7 +27,8 @@ def choose_data() -> None:
     if has_faces(home_workspace()):
         st.sidebar.segmented_control("Data", [OWN, SAMPLE], default=OWN, key="data_choice", required=True)
     else:
-        st.sidebar.caption("Data: synthetic sample set, until you scan a dataset of your own.")
+        own = "" if is_public() else ", until you scan a dataset of your own"
+        st.sidebar.caption(f"Data: synthetic sample set{own}.")
 
 
 def shows_sample() -> bool:

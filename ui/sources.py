@@ -13,6 +13,7 @@ from maskdet.facetable import Faces, forget, has_faces
 from maskdet.jobs import list_jobs
 from ui.cached import faces_of
 from ui.jobs import show_jobs, start
+from ui.public import NOTE, is_public, require_private
 from ui.session import home_workspace
 from ui.text import code, plain, sentence
 
@@ -21,6 +22,9 @@ _JOBS = ("scan", "download")
 
 def show_sources(catalog: Mapping[str, Dataset]) -> None:
     """Ways to change what is loaded, with the progress of what was started."""
+    if is_public():
+        st.info(NOTE, icon=":material/lock:")
+        return
     workspace = home_workspace()
     own = faces_of(workspace) if has_faces(workspace) else None
     running = any(job.state == "running" and job.command[0] in _JOBS for job in list_jobs(workspace))
@@ -109,6 +113,7 @@ def _forget(own: Faces) -> None:
     sure = st.checkbox(f"Yes, forget {plain(dataset)}", key=f"forget_sure_{dataset}")
     if st.button("Forget", icon=":material/delete:", disabled=not sure):
         try:
+            require_private()
             with st.spinner(f"Forgetting {plain(dataset)}"):
                 forget(home_workspace(), dataset)
         except MaskDetError as error:
@@ -121,7 +126,8 @@ def _forget(own: Faces) -> None:
 
 
 def folder_named(text: str) -> Path:
-    """The folder that a person typed, quotes and all. Raises MaskDetError if there is none."""
+    """The folder that a person typed, quotes and all. Raises MaskDetError if there is none, or strangers visit."""
+    require_private()
     text = text.strip().strip("\"'")
     if not text:
         raise MaskDetError("Name a folder first.")

@@ -15,6 +15,7 @@ from maskdet.models import MODELS
 from maskdet.runs import Run, Unfinished, discard_unfinished, open_run, unfinished_runs
 from maskdet.workspace import Workspace
 from ui.jobs import ICONS, show_log
+from ui.public import require_private
 from ui.text import code, duration, plain, sentence
 from ui.training_charts import show_history
 
@@ -63,7 +64,14 @@ def trainings_of(workspace: Workspace) -> Trainings:
 
 
 def start_trainings(workspace: Workspace, commands: Sequence[Sequence[str]]) -> None:
-    """Launch commands one after the other and say so. Raises WorkspaceError if the workspace cannot be written."""
+    """Launch commands one after the other and say so.
+
+    Raises
+    ------
+    MaskDetError
+        If strangers visit, or the workspace cannot be written.
+    """
+    require_private()
     waits = any(job.is_active for job in trainings_of(workspace).jobs)
     for command in commands:
         launch(workspace, command, QUEUE)
@@ -206,6 +214,7 @@ def _show_progress_of(run: Unfinished, key: str, *, folded: bool) -> None:
 
 def _stop_button(job: Job) -> None:
     if st.button("Stop", key=f"stop_{job.id}", icon=":material/stop:", help="What has finished stays: go on later."):
+        require_private()
         with st.spinner("Stopping"):
             cancel(job)
         st.rerun()
@@ -225,6 +234,7 @@ def _resume_and_discard(now: Trainings, run: Unfinished, key: str) -> None:
         st.markdown(f"{done} finished {unit} of {code(run.id)} are lost. There is no way back.")
         if st.button("Discard for good", key=f"discard_sure_{key}", icon=":material/delete_forever:"):
             try:
+                require_private()
                 discard_unfinished(now.workspace, run.id)
             except MaskDetError as error:
                 st.error(sentence(error))
@@ -238,6 +248,7 @@ def _remove_button(job: Job) -> None:
         help="Take this entry and its log off the list; what it trained stays.",
     ):  # fmt: skip
         try:
+            require_private()
             remove_job(job)
         except MaskDetError as error:
             st.error(sentence(error))

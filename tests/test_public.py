@@ -1,0 +1,92 @@
+"""An app that strangers visit changes nothing on its server; an app of one's own does all it did."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from datasets_page import APP
+from streamlit.testing.v1 import AppTest
+
+from maskdet.errors import MaskDetError
+from maskdet.jobs import list_jobs
+from maskdet.workspace import Workspace
+from ui.jobs import start
+from ui.public import NOTE, PUBLIC_VARIABLE, is_public, require_private
+from ui.sources import folder_named
+from ui.training_jobs import start_trainings
+
+UI = Path(__file__).resolve().parents[1] / "ui"
+#: Functions of the core that change a workspace, or read what a visitor names on the server.
+CHANGING = {
+    "cancel", "change_decisions", "check_folder", "discard_unfinished", "forget", "forget_uploaded", "keep_uploaded",
+    "launch", "remove_job", "save_decisions", "save_filtered", "save_split",
+}  # fmt: skip
+
+
+def functions(folder: Path) -> list[tuple[str, set[str]]]:
+    """Each function of a folder's modules, with the names of what it calls."""
+    return [
+        (f"{path.name}: {node.name}", {each.func.id for each in ast.walk(node) if _is_plain_call(each)})
+        for path in sorted(folder.glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    ]
+
+
+def _is_plain_call(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", False), ("0", False), ("1", True), ("yes", True)])
+def test_the_variable(value: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, value)
+    assert is_public() == expected
+    if expected:
+        with pytest.raises(MaskDetError, match="open to the public"):
+            require_private()
+    else:
+        require_private()
+
+
+def test_whatever_changes_the_server_asks_first() -> None:
+    found = [(name, calls & CHANGING, "require_private" in calls) for name, calls in functions(UI) if calls & CHANGING]
+    assert set().union(*(changing for _, changing, _ in found)) == CHANGING
+    assert [name for name, _, asks in found if not asks] == []
+
+
+def test_no_page_changes_the_server_by_itself() -> None:
+    assert not [name for name, calls in functions(UI.parent / "pages") if calls & CHANGING]
+
+
+def test_no_folder_of_the_server_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folder_named(str(tmp_path)) == tmp_path
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    with pytest.raises(MaskDetError, match="open to the public"):
+        folder_named(str(tmp_path))
+
+
+def test_the_datasets_page_offers_no_folder(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKDET_HOME", str(sample.home.parent))
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/datasets.py").run()
+    assert not app.exception
+    assert NOTE in [info.value for info in app.info]
+    assert not [field for field in app.text_input if field.label == "Folder"]
+
+
+def test_the_training_page_offers_nothing(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKDET_HOME", str(sample.home.parent))
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/training.py").run()
+    assert not app.exception
+    assert NOTE in [info.value for info in app.info]
+    assert not [button for button in app.button if button.key in ("training_start", "training_try")]
+
+
+def test_no_job_is_started(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    with pytest.raises(MaskDetError, match="open to the public"):
+        start(sample, ["scan", "/"])
+    with pytest.raises(MaskDetError, match="open to the public"):
+        start_trainings(sample, [["train", "svm"]])
+    assert list_jobs(sample) == []
