@@ -76,3 +76,15 @@ def test_the_reference_of_the_shell_is_that_of_the_code(tmp_path: Path) -> None:
     written = target.read_text(encoding="utf-8")
     assert written == (PROJECT / "docs" / "shell.md").read_text(encoding="utf-8")
     assert [f"## `python -m maskdet {name}`" in written for name in COMMANDS] == [True] * len(COMMANDS)
+
+
+def test_figures_of_responsible_use_are_those_of_the_bias_lab_and_the_study() -> None:
+    """Those pages are held to what ships (tests/test_bundled_bias.py, tests/test_bundled_study.py)."""
+    docs = PROJECT / "docs"
+    told = (docs / "bias.md").read_text(encoding="utf-8") + (docs / "study.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"\d+(?:[.,]\d+)?", told))
+    text = (docs / "responsible_use.md").read_text(encoding="utf-8")
+    errors = text.split("## What is known of its errors")[1].split("\n## ")[0]
+    figures = re.findall(r"\d+(?:[.,]\d+)?", errors)
+    assert len(figures) > 25
+    assert [figure for figure in figures if figure not in known] == []
