@@ -14,6 +14,7 @@ from ui.choices import choose_incorrect_mask
 from ui.explorer import explore
 from ui.session import current_workspace, home_workspace, show
 from ui.sources import show_sources
+from ui.tables import titled
 from ui.text import code, plain
 
 _COUNTS = ["photos", "faces", *LABELS]
@@ -67,7 +68,7 @@ def show_study(faces: Faces, catalog: Mapping[str, Dataset], incorrect_mask: Inc
 def show_rejects(faces: Faces) -> None:
     if len(faces.rejects):
         with st.expander(f"Files and boxes that could not be used: {len(faces.rejects):,}", icon=":material/block:"):
-            st.dataframe(faces.rejects, hide_index=True)
+            st.dataframe(faces.rejects, hide_index=True, column_config=titled(faces.rejects))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from maskdet.decisions import save_decisions
 from maskdet.workspace import Workspace, write_table
+from ui.charts import LABEL_TITLES
 
 
 def test_without_a_run_there_is_a_way_on(sample: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,9 +30,8 @@ def test_wrong_faces_with_their_probability(sample: Workspace, tmp_path: Path, m
     assert rates["low"].iloc[0] < rates["share"].iloc[0] < rates["high"].iloc[0]
     expected = table.iloc[[test[5], test[2]]]  # the more confident first
     assert wrong["face_id"].tolist() == expected["face_id"].tolist()
-    titles = {"with_mask": "with mask", "without_mask": "without mask"}
     assert captions(app, "wrong") == [
-        f"is {titles[row.label]}, p without mask {row.p_without_mask:.2f}" for row in expected.itertuples()
+        f"**{LABEL_TITLES[row.label]}**, but p without mask {row.p_without_mask:.2f}" for row in expected.itertuples()
     ]
     label = str(expected["label"].iloc[0])
     fine(app.multiselect(key="errors_labels").set_value([label]).run())

@@ -18,11 +18,14 @@ def set_size_bars(sizes: pd.DataFrame) -> go.Figure:
     datasets = rows["dataset"].map(chart_names(rows["dataset"]))
     figure = go.Figure()
     for name, images in counts.items():
-        figure.add_bar(y=datasets, x=images, name=name, orientation="h", marker_color=_COLOURS[name])
+        figure.add_bar(
+            y=datasets, x=images, name=name, orientation="h", marker_color=_COLOURS[name],
+            showlegend=bool(images.any()),
+        )  # fmt: skip
     figure.update_layout(
         barmode="stack", margin={"l": 8, "r": 8, "t": 40, "b": 8}, height=120 + 36 * len(rows), showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
     )  # fmt: skip
-    figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_xaxes(title="images an epoch")
+    figure.update_yaxes(type="category", autorange="reversed", fixedrange=True)
+    figure.update_xaxes(title="images an epoch", fixedrange=True, tickformat=",")
     return figure

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from maskdet.augment import METHODS, AugmentOptions
+from maskdet.augment import METHODS, AugmentOptions, AugmentPlan
 from ui.augmentation import METHOD_TITLES, PLAN_TEXTS, PLAN_TITLES
 
 _STUDY: Final = AugmentOptions(plan="study")
@@ -28,24 +28,34 @@ def choose_options(datasets: list[str]) -> tuple[AugmentOptions | None, int]:
         st.session_state.setdefault(key, value)
     plan = st.radio(
         "Plan", list(PLAN_TITLES), format_func=PLAN_TITLES.__getitem__,
-        captions=list(PLAN_TEXTS.values()), key="augment_plan", persist_state="session",
+        horizontal=True, key="augment_plan", persist_state="session",
     )  # fmt: skip
+    st.caption(PLAN_TEXTS[plan])
+    with st.container(horizontal=True):
+        methods = [
+            method
+            for method in METHODS
+            if st.toggle(METHOD_TITLES[method], key=f"augment_on_{method}", persist_state="session", width="content")
+        ]
+    with st.expander("How strong, how often, and the seed", icon=":material/tune:"):
+        values, seed = _choose_strengths(plan, datasets)
+    if not methods:
+        return None, seed
+    return AugmentOptions(plan=plan, methods=tuple(methods), **values), seed
+
+
+def _choose_strengths(plan: AugmentPlan, datasets: list[str]) -> tuple[dict[str, Any], int]:
+    """How much each method changes, with the study's figures, what else a plan asks for, and the seed."""
     values: dict[str, Any] = {}
-    columns = dict(zip(METHODS, st.columns(len(METHODS)), strict=True))
-    methods = [
-        method
-        for method, column in columns.items()
-        if column.toggle(METHOD_TITLES[method], key=f"augment_on_{method}", persist_state="session")
-    ]
-    columns["flip"].caption("Left and right. Study: the same.")
-    values["rotation"] = float(_slider(columns["rotate"], "Largest angle (°)", 0, 180, 1, "rotation"))
-    columns["rotate"].caption("Either way. Study: 30°.")
-    values["brightness"] = _slider(columns["brightness"], "Largest change", 0.0, 1.0, 0.05, "brightness", "percent")
-    columns["brightness"].caption("Study: at random, no number. Ours: 30 %.")
-    values["crop_keep"] = _slider(columns["crop"], "Area kept", 0.05, 1.0, 0.05, "crop_keep", "percent")
-    columns["crop"].caption("At a random place. Study: 80 %.")
-    values["noise"] = _slider(columns["noise"], "Standard deviation", 0.0, 128.0, 1.0, "noise", "%.0f")
-    columns["noise"].caption("Of 255 levels. Study: no number. Ours: 8.")
+    rotate, brightness, crop, noise = st.columns(4)
+    values["rotation"] = float(_slider(rotate, "Rotate: largest angle (°)", 0, 180, 1, "rotation"))
+    rotate.caption("Either way. Study: 30°.")
+    values["brightness"] = _slider(brightness, "Brightness: largest change", 0.0, 1.0, 0.05, "brightness", "percent")
+    brightness.caption("Study: at random, no number. Ours: 30 %.")
+    values["crop_keep"] = _slider(crop, "Crop: area kept", 0.05, 1.0, 0.05, "crop_keep", "percent")
+    crop.caption("At a random place. Study: 80 %.")
+    values["noise"] = _slider(noise, "Noise: standard deviation", 0.0, 128.0, 1.0, "noise", "%.0f")
+    noise.caption("Of 255 levels. Study: no number. Ours: 8.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seed = st.number_input(
             "Seed", 0, 2**31 - 1, key="augment_seed", persist_state="session", width=140,
@@ -66,9 +76,7 @@ def choose_options(datasets: list[str]) -> tuple[AugmentOptions | None, int]:
         st.button(
             "Back to the defaults", icon=":material/restart_alt:", on_click=lambda: st.session_state.update(_DEFAULTS)
         )
-    if not methods:
-        return None, seed
-    return AugmentOptions(plan=plan, methods=tuple(methods), **values), seed
+    return values, seed
 
 
 def _slider(

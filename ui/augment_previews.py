@@ -13,9 +13,10 @@ from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.split import Split, split_table
 from maskdet.workspace import Workspace
 from ui.augment_charts import set_size_bars
-from ui.augmentation import METHOD_TITLES, PLAN_TEXTS
-from ui.charts import LABEL_TITLES
+from ui.augmentation import METHOD_TITLES
+from ui.charts import LABEL_TITLES, NO_BAR
 from ui.gallery import pager, show_images
+from ui.tables import titled
 from ui.text import code, plain
 
 _SHOWN: Final = 6
@@ -75,16 +76,17 @@ def show_many(
 def show_sizes(split: Split, options: AugmentOptions) -> None:
     """Faces and copies of each pool and dataset (study, Figures 11 and 12)."""
     sizes = set_sizes(split_table(split), options)
-    tables, chart = st.columns([3, 2])
+    tables, chart = st.columns([3, 2], gap="large")
     for pool, rows in sizes.groupby("pool"):
         total = int(rows["total"].iloc[-1])
         tables.markdown(f"**{_POOL_TITLES[pool]}**, {total:,} images an epoch")
-        tables.dataframe(rows.drop(columns="pool"), hide_index=True, column_config=_SIZE_COLUMNS)
+        tables.dataframe(
+            rows.drop(columns="pool"), hide_index=True, height="content", column_config=titled(rows, _SIZE_COLUMNS)
+        )
         if options.plan == "study":
             tables.caption(_STUDY_SIZES[pool])
-    chart.plotly_chart(set_size_bars(sizes), key="augment_sizes")
+    chart.plotly_chart(set_size_bars(sizes), key="augment_sizes", config=NO_BAR, alt="Images an epoch by dataset")
     counts = split.table["split"].value_counts()
     st.caption(
-        f"{PLAN_TEXTS[options.plan]} The {counts.get('validation', 0):,} validation and {counts.get('test', 0):,} test "
-        "faces are never augmented."
+        f"The {counts.get('validation', 0):,} validation and {counts.get('test', 0):,} test faces are never augmented."
     )

@@ -18,6 +18,7 @@ from ui.cached import csv_bytes, faces_of, jpeg, thumbnails
 from ui.charts import LABEL_TITLES, NO_BAR
 from ui.errors_faces import here
 from ui.explain_charts import mean_map_chart
+from ui.tables import titled
 from ui.text import plain
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
     with st.expander("All figures, with n and intervals"):
         st.dataframe(
             table, hide_index=True, key=f"bias_attention_table_{run.id}",
-            column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("float")},
+            column_config=titled(table),
         )  # fmt: skip
         st.download_button(
             "Attention (CSV)", partial(csv_bytes, table), "attention.csv", "text/csv", icon=":material/download:",
@@ -153,8 +154,10 @@ def _show_examples(lab: Lab, run: Run, found: "Attention", label: str, groups: "
                 "The photos of these faces are not all on this computer; scan their datasets to see them here.",
                 icon=":material/image_not_supported:",
             )
-            st.dataframe(chosen[["end", "face_id", "wrong", "lower_half_share"]], hide_index=True, height="content",
-                         key=f"bias_examples_{run.id}")  # fmt: skip
+            away = chosen[["end", "face_id", "wrong", "lower_half_share"]]
+            st.dataframe(
+                away, hide_index=True, height="content", key=f"bias_examples_{run.id}", column_config=titled(away)
+            )
             return
         for end, title in (("lowest", "Least heat on the lower half"), ("highest", "Most heat on the lower half")):
             st.markdown(f"**{title}**")

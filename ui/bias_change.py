@@ -16,6 +16,7 @@ from ui.bias_charts import Guide, interval_chart
 from ui.bias_data import Lab, counterfactuals_of, groups_of
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES, NO_BAR
+from ui.tables import titled
 from ui.text import plain, sentence
 
 if TYPE_CHECKING:
@@ -273,10 +274,8 @@ def _flips_of(folder: str, groups: "pd.Series[str] | None", _found: "Counterfact
 def _show_table(lab: Lab, found: Found) -> None:
     table = _all_flips(lab, found, None)
     with st.expander("All figures, with n and intervals"):
-        st.dataframe(
-            table[["run", *table.columns.drop(["run", "group_name"])]], hide_index=True,
-            column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("float")},
-        )  # fmt: skip
+        shown = table[["run", *table.columns.drop(["run", "group_name"])]]
+        st.dataframe(shown, hide_index=True, column_config=titled(shown))
         st.download_button(
             "Counterfactuals (CSV)", partial(csv_bytes, table), "counterfactuals.csv", "text/csv",
             icon=":material/download:", on_click="ignore", key="bias_change_csv",

@@ -17,6 +17,7 @@ from ui.bias_charts import cross_heatmap
 from ui.bias_data import Lab
 from ui.cached import csv_bytes
 from ui.charts import NO_BAR
+from ui.tables import titled
 from ui.text import plain, sentence
 
 _TITLES: Final = {ALL: "all of them", POOLED: "pooled"}
@@ -112,14 +113,12 @@ def _order(names: "Sequence[str] | pd.Series[str]", last: Mapping[str, str] = _T
 def _show_table(rows: pd.DataFrame) -> None:
     table = rows[["model", "train", "test", "train_faces", "faces", "groups", "macro_f1", "low", "high", "reason"]]
     with st.expander("All figures, with n and intervals"):
-        numbers = {"macro_f1": "macro F1", "low": "95 % from", "high": "to"}
-        st.dataframe(
-            table, hide_index=True, height="content",
-            column_config={
-                "model": "model or run", "train": "trained on", "test": "tested on", "faces": "test faces",
-                "train_faces": "training faces", "groups": "groups of related faces",
-            } | {name: st.column_config.NumberColumn(title, format="%.3f") for name, title in numbers.items()},
-        )  # fmt: skip
+        titles = {
+            "model": "model or run", "train": "trained on", "test": "tested on", "faces": "test faces",
+            "train_faces": "training faces", "groups": "groups of related faces", "macro_f1": "macro F1",
+            "low": "95 % from", "high": "to",
+        }  # fmt: skip
+        st.dataframe(table, hide_index=True, height="content", column_config=titled(table, titles))
         st.download_button(
             "Cross-dataset figures (CSV)", partial(csv_bytes, table), "cross-dataset.csv", "text/csv",
             icon=":material/download:", on_click="ignore", key="bias_cross_csv",

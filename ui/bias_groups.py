@@ -17,6 +17,7 @@ from ui.bias_group_faces import show_group_faces
 from ui.bias_upload import choose_upload
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES, NO_BAR
+from ui.tables import titled
 from ui.text import plain, sentence
 
 Reports = dict[str, GroupReport]
@@ -35,6 +36,19 @@ _COUNTED: Final = {"false_mask_rate": "without_mask", "false_no_mask_rate": "wit
 _VERDICTS: Final = {"gap": ":red-badge[gap]", "no gap found": ":green-badge[no gap found]",
                     "too few to say": ":gray-badge[too few to say]"}  # fmt: skip
 _ORDER: Final = list(_VERDICTS)
+#: What the columns of the overview say, on hovering over their titles.
+_OVERVIEW_HELP: Final = {
+    "Largest difference": st.column_config.Column(help="Between the two groups named under lowest and highest."),
+    "Ratio": st.column_config.Column(help="The lowest group's figure, divided by the highest one's."),
+    "Within datasets": st.column_config.Column(
+        help="The same two groups compared within each dataset, and averaged: what is left of the difference where "
+        "the source is held fixed."
+    ),
+    "n": st.column_config.NumberColumn(help="Faces whose group is known."),
+    "p": st.column_config.NumberColumn(
+        help="How often chance alone gives such a difference, after Holm's correction for all of these."
+    ),
+}
 
 
 def show_groups(lab: Lab) -> None:
@@ -128,14 +142,7 @@ def _show_overview(lab: Lab, reports: dict[str, Reports]) -> None:
         )
         st.dataframe(
             table, hide_index=True, height=246, key=f"bias_overview_{run.id}",
-            column_config={
-                "n": st.column_config.NumberColumn(format="localized", help="Faces whose group is known."),
-                "p": st.column_config.NumberColumn(format="%.3f", help="After Holm's correction for all of these."),
-                "Within datasets": st.column_config.TextColumn(
-                    help="The same two groups compared within each dataset, and averaged: what is left of the "
-                    "difference where the source is held fixed."
-                ),
-            },
+            column_config=titled(table, _OVERVIEW_HELP),
         )  # fmt: skip
     st.caption(
         "The largest difference between two groups, with its 95 % interval (bootstrap over groups of related faces). "
@@ -180,7 +187,7 @@ def _show_figures(lab: Lab, known: list[tuple[Run, GroupReport]]) -> None:
     table = pd.concat([report.groups.assign(run=lab.labels[run.id]) for run, report in known], ignore_index=True)
     table = table[["run", *table.columns.drop("run")]]
     with st.expander("All figures of these groups"):
-        st.dataframe(table, hide_index=True, column_config=_digits(table))
+        st.dataframe(table, hide_index=True, column_config=titled(table))
         st.download_button(
             "Groups (CSV)", partial(csv_bytes, table), "groups.csv", "text/csv", icon=":material/download:",
             on_click="ignore", key="bias_groups_csv",
@@ -217,8 +224,3 @@ def _value(row: dict[str, object], metric: str) -> str:
 
 def _with_unit(text: str, unit: str) -> str:
     return text.replace(" (", f" {unit} (", 1) if " (" in text else f"{text} {unit}"
-
-
-def _digits(table: pd.DataFrame) -> dict[str, object]:
-    numbers = [name for name in table.columns if pd.api.types.is_float_dtype(table[name])]
-    return {name: st.column_config.NumberColumn(format="%.4f") for name in numbers}

@@ -19,6 +19,7 @@ from ui.bias_groups import METRIC_HELP, METRIC_TITLES, group_rows, metric_name
 from ui.cached import csv_bytes, runs_of
 from ui.charts import NO_BAR, RUN_COLOURS
 from ui.results_data import is_whole
+from ui.tables import titled
 from ui.text import plain, sentence
 
 BEFORE: Final = "before"
@@ -65,12 +66,12 @@ def default_pair(runs: Sequence[Run], focus: Run | None, beside: Run | None) -> 
     return focus, beside
 
 
-def change_rows(found: Comparison, metric: str) -> pd.DataFrame:
-    """The change of a metric in each group as rows of `interval_chart`."""
+def change_rows(found: Comparison, metric: str, scale: int = 1) -> pd.DataFrame:
+    """The change of a metric in each group, times ``scale``, as rows of `interval_chart`."""
     mine = found.groups[found.groups["metric"] == metric]
     return pd.DataFrame(
-        {"row": mine["group"].astype(str), "series": "change", "value": mine["change"], "low": mine["low"],
-         "high": mine["high"], "n": mine["n"]}
+        {"row": mine["group"].astype(str), "series": "change", "value": scale * mine["change"],
+         "low": scale * mine["low"], "high": scale * mine["high"], "n": mine["n"]}
     )  # fmt: skip
 
 
@@ -122,10 +123,8 @@ def _show_comparison(lab: Lab, before: Run, after: Run) -> None:
     st.markdown(f"{sentence(found.gaps.set_index('metric')['sentence'][metric])} {sentence(found.sentence)}")
     _show_charts(found, reports, metric)
     st.markdown("##### Gaps before and after")
-    st.dataframe(
-        gap_table(found), hide_index=True, height="content",
-        column_config={"n": st.column_config.NumberColumn(format="localized")},
-    )  # fmt: skip
+    table = gap_table(found)
+    st.dataframe(table, hide_index=True, height="content", column_config=titled(table))
     st.caption(
         "A gap is the highest less the lowest group; below 0, the change has closed it. In brackets: 95 % intervals by "
         "a paired bootstrap over groups of related faces, on the test faces that both runs were judged by."
@@ -150,8 +149,8 @@ def _show_charts(found: Comparison, reports: tuple[GroupReport, GroupReport], me
         )  # fmt: skip
     with change:
         st.plotly_chart(
-            interval_chart(change_rows(found, metric), {"change": _COLOURS[AFTER]}, percent=share,
-                           title=f"change of {metric_name(metric)}{', in points' if share else ''}",
+            interval_chart(change_rows(found, metric, scale=100 if share else 1), {"change": _COLOURS[AFTER]},
+                           title=f"change of {metric_name(metric)}{', in percentage points' if share else ''}",
                            guides=(Guide(0.0, "no change"),)),
             key="bias_remedy_change", config=NO_BAR, alt=f"Change of {metric_name(metric)} by group",
         )  # fmt: skip

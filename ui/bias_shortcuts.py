@@ -13,6 +13,7 @@ from ui.bias_data import Lab
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES, NO_BAR, RUN_COLOURS
 from ui.errors_faces import show_gallery_of
+from ui.tables import titled
 from ui.text import plain, sentence
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def show_shortcuts(lab: Lab) -> None:
         offer_data(lab, "What predicts the label without looking at masks", "shortcuts", "Measure shortcuts")
         return
     labels = [probe for probe in report.probes if probe.target == "label"]
-    _show_verdicts(labels)
     chart, families = st.columns(2, gap="large")
     with chart:
         _show_auc(labels)
     with families:
         _show_families(labels)
+    _show_verdicts(labels)
     importance, sources = st.columns(2, gap="large")
     with importance:
         _show_importance(labels)
@@ -116,6 +117,7 @@ def feature_title(name: str) -> str:
 
 def _show_verdicts(probes: "list[Probe]") -> None:
     in_order = sorted(probes, key=lambda probe: probe.scope == POOLED)
+    st.markdown("##### Shortcuts, dataset by dataset")
     st.markdown(_listed([probe for probe in in_order if probe.stage == "photo"]))
     with st.expander("What survives normalisation to 150×150 pixels, which is what a model gets to see"):
         st.markdown(_listed([probe for probe in in_order if probe.stage == "normalised"]))
@@ -148,9 +150,12 @@ def _show_families(probes: "list[Probe]") -> None:
         _show_reason(mine)
         return
     st.plotly_chart(
-        interval_chart(rows, STAGE_COLOURS, title="AUC of the label", span=(0.4, 1.02), guides=(Guide(0.5, "chance"),)),
+        interval_chart(rows, STAGE_COLOURS, title="AUC of the label", span=(0.4, 1.02), guides=(Guide(0.5, "chance"),),
+                       counts=False),
         key="bias_families", config=NO_BAR, alt="AUC of the label from each kind of measurement alone",
     )  # fmt: skip
+    counts = " to ".join(f"{count:,}" for count in sorted(set(rows["n"])))
+    st.caption(f"n = {counts} faces. Encoding: file format, bytes a pixel and JPEG quality.")
 
 
 def _show_importance(probes: "list[Probe]") -> None:
@@ -206,13 +211,9 @@ def _show_carriers(lab: Lab, report: "ShortcutReport") -> None:
     )
     show_gallery_of(lab.workspace, mine, _carrier_captions, "bias_carriers", label)
     with st.expander(f"Their ids ({len(mine)})"):
-        st.dataframe(
-            mine[["face_id", "dataset", "p_without_mask"]], hide_index=True,
-            column_config={
-                "face_id": "face",
-                "p_without_mask": st.column_config.NumberColumn("p without mask, from measurements", format="%.3f"),
-            },
-        )  # fmt: skip
+        shown = mine[["face_id", "dataset", "p_without_mask"]]
+        titles = {"p_without_mask": "p without mask, from measurements"}
+        st.dataframe(shown, hide_index=True, column_config=titled(shown, titles))
 
 
 def _carrier_captions(rows: pd.DataFrame) -> list[str]:
@@ -223,10 +224,7 @@ def _show_tables(report: "ShortcutReport") -> None:
     fields = ("target", "scope", "stage", "faces", "groups", "auc", "low", "high", "verdict", "reason")
     table = pd.DataFrame([{name: getattr(probe, name) for name in fields} for probe in report.probes])
     with st.expander("All figures"):
-        st.dataframe(
-            table, hide_index=True, height="content",
-            column_config={name: st.column_config.NumberColumn(format="%.3f") for name in ("auc", "low", "high")},
-        )  # fmt: skip
+        st.dataframe(table, hide_index=True, height="content", column_config=titled(table))
         st.download_button(
             "Shortcuts (CSV)", partial(csv_bytes, table), "shortcuts.csv", "text/csv", icon=":material/download:",
             on_click="ignore", key="bias_shortcuts_csv",

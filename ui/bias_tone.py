@@ -100,7 +100,7 @@ def _show_left_out(left_out: pd.DataFrame) -> None:
         table = table[table.sum(axis=1) > 0].rename(columns=LABEL_TITLES).rename_axis("Why").reset_index()
         st.dataframe(
             table, hide_index=True, height="content",
-            column_config={"Why": st.column_config.TextColumn(width=230)}
+            column_config={"Why": st.column_config.TextColumn(width=300)}
             | {title: st.column_config.NumberColumn(format="localized", width=85) for title in _LABELS},
         )  # fmt: skip
     few = left_out["interval_reason"].fillna("") if "interval_reason" in left_out else []

@@ -1,5 +1,6 @@
 """Charts of faces by dataset and label, each of whose points knows its faces."""
 
+import re
 from collections.abc import Mapping
 from math import ceil
 from typing import Final, Literal
@@ -23,6 +24,9 @@ _ABREAST: Final = 3
 #: Ticks of a logarithmic axis, within each power of ten: the fewer, the smaller the panel and the wider its range.
 _MANTISSAS: Final = ((1, 2, 5), (1, 3), (1,))
 _WIDE_RANGE: Final = 2.2  # powers of ten
+_MANY_POINTS: Final = 2000
+#: "11 to 20", where there is room for "11–20" only.
+_SHORT_SPANS: Final = re.compile(r"(?<=\d) to (?=\d)")
 Stacking = Literal["overlay", "stack"]
 
 
@@ -55,7 +59,7 @@ def scatter_chart(
         for name in LABELS:
             at = np.flatnonzero((label == name) if one_panel else (label == name) & (dataset == panel))
             if len(at):
-                marker = {"size": 4, "opacity": 0.7, "color": LABEL_COLOURS[name]}
+                marker = {"size": _dot(len(positions)), "opacity": 0.75, "color": LABEL_COLOURS[name]}
                 trace = go.Scattergl(
                     x=across[at], y=up[at], mode="markers", marker=marker, name=LABEL_TITLES[name], legendgroup=name,
                     hovertemplate="%{x:.4~g}, %{y:.3~g}",
@@ -95,6 +99,7 @@ def bar_chart(
     whole = ["panel", "left"] if stacking == "stack" else ["panel", "series"]
     height = 100 * rows["value"] / rows.groupby(whole)["value"].transform("sum") if share else rows["value"]
     keys: list[Positions] = []
+    outlines = []
     for place, panel in zip(places, names, strict=True):
         of_panel = rows[rows["panel"] == panel]
         for name in dict.fromkeys(rows["series"]):
@@ -106,18 +111,43 @@ def bar_chart(
             trace = go.Bar(
                 x=(left + right) / 2, width=(right - left) * gap, y=height[of_series.index].to_numpy(),
                 name=_TITLES.get(name, name), legendgroup=name, marker={"color": _COLOURS.get(name), "line_width": 0},
-                opacity=0.65 if stacking == "overlay" else 1.0, customdata=_span(bars, left, right),
+                opacity=0.6 if stacking == "overlay" else 1.0, customdata=_span(bars, left, right),
                 hovertemplate=f"%{{customdata}}: %{{y:,.4~g}}{' %' if share else ' ' + counted}",
             )  # fmt: skip
             _add(figure, trace, place)
             keys.append(of_series.index.to_numpy(np.int64))
+            if stacking == "overlay":
+                outlines.append((_outline(trace, left, right), place))
+    for outline, place in outlines:  # after all bars: a picked point is known by the number of its trace
+        figure.add_trace(outline, **place)
     # Streamlit lets a click select only while dragging does not; fixed axes let a phone scroll past the chart.
     figure.update_layout(barmode=stacking, dragmode="pan", selectdirection="h")
     figure.update_yaxes(rangemode="tozero", fixedrange=True)
-    ticks = {"tickvals": list(range(len(bars.ticks))), "ticktext": [chart_name(tick) for tick in bars.ticks]}
+    figure.update_layout(showlegend=rows["series"].nunique() > 1)
+    names = [chart_name(_SHORT_SPANS.sub("–", tick).replace("above ", "> ")) for tick in bars.ticks]
+    beside = max(0.5, 2 - len(names) / 2)  # one or two bars alone are not as wide as the page
+    ticks = {
+        "tickvals": list(range(len(names))), "ticktext": names, "range": [-beside, len(names) - 1 + beside],
+    }  # fmt: skip
     edges = rows[["left", "right"]].to_numpy()
     figure.update_xaxes(matches="x", fixedrange=True, **(ticks if bars.ticks else _scale(log, edges, len(names))))
     return Chart(figure, lambda points: positions[bars.faces_in(picked(points, keys))])
+
+
+def _outline(bars: go.Bar, left: np.ndarray, right: np.ndarray) -> go.Scatter:
+    """The upper edge of bars, which is seen where the bars of another series lie over them."""
+    x: list[float] = []
+    y: list[float] = []
+    for start, end, height in sorted(zip(left, right, bars.y, strict=True)):
+        if x and np.isclose(x[-1], start):
+            x, y = x[:-1], y[:-1]  # no line between neighbours
+        else:
+            x, y = [*x, start], [*y, 0.0]
+        x, y = [*x, start, end, end], [*y, height, height, 0.0]
+    return go.Scatter(
+        x=x, y=y, mode="lines", line={"color": bars.marker.color, "width": 1.5}, legendgroup=bars.legendgroup,
+        showlegend=False, hoverinfo="skip",
+    )  # fmt: skip
 
 
 def _panels(titles: list[str], x: str, y: str) -> tuple[go.Figure, list[dict[str, int]]]:
@@ -153,6 +183,11 @@ def _scale(log: bool, values: np.ndarray, panels: int = 1) -> dict[str, object]:
     mantissas = _MANTISSAS[(panels > 1) + is_wide]
     ticks = [mantissa * 10.0**power for power in range(-2, 8) for mantissa in mantissas]
     return {"type": "log", "tickvals": ticks, "ticktext": [_short(tick) for tick in ticks], "tickangle": 0}
+
+
+def _dot(faces: int) -> int:
+    """Diameter of a point, in pixels: the fewer there are, the larger."""
+    return 4 if faces > _MANY_POINTS else 7
 
 
 def _short(number: float) -> str:

@@ -22,6 +22,7 @@ from ui.errors_faces import choose_faces, choose_runs, column_titles, here, show
 from ui.errors_wrong import decided
 from ui.filters import several
 from ui.results_data import is_whole
+from ui.tables import titled
 from ui.text import plain, sentence
 
 _SPLIT_TITLES: Final = {"train": "Training", "validation": "Validation", "test": "Test"}
@@ -181,7 +182,9 @@ def _show_table(table: pd.DataFrame, decisions: Decisions) -> None:
     whole = with_decisions(table, decisions)
     with st.expander(f"All {len(table):,} suspects as a table"):
         titles = {name: whole[name].map(LABEL_TITLES) for name in ("label", "suggested")}
-        st.dataframe(whole.assign(**titles), hide_index=True, height=260, column_config=column_titles({}))
+        st.dataframe(
+            whole.assign(**titles), hide_index=True, height=260, column_config=titled(whole, column_titles({}))
+        )
     st.download_button(
         "Suspects (CSV)", partial(csv_bytes, whole), "suspected-label-errors.csv", "text/csv",
         icon=":material/download:", on_click="ignore", key="suspects_csv",
@@ -190,7 +193,7 @@ def _show_table(table: pd.DataFrame, decisions: Decisions) -> None:
 
 def _captions(rows: pd.DataFrame, decisions: Mapping[str, Decision] | None = None) -> list[str]:
     return [
-        f"is {LABEL_TITLES[row.label].lower()}, p without mask {row.p_without_mask:.2f} · {plain(row.dataset)}"
+        f"**{LABEL_TITLES[row.label]}**, but p without mask {row.p_without_mask:.2f} · {plain(row.dataset)}"
         + (" · **test face**" if row.split == "test" else "")
         + decided(row.face_id, decisions or {})
         for row in rows.itertuples()

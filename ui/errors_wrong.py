@@ -17,6 +17,7 @@ from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES
 from ui.decisions import DECISION_TITLES
 from ui.errors_faces import choose_faces, choose_runs, column_titles, show_gallery_of
+from ui.tables import titled
 from ui.text import plain
 
 _WIDE: Final = 190
@@ -96,15 +97,8 @@ def _show_rates(runs: Sequence[Run], datasets: list[str] | None, labels: list[st
     shown = rates.assign(
         run=rates["run"].map(short_labels(runs)), **{name: 100 * rates[name] for name in ("share", "low", "high")}
     )  # fmt: skip
-    percent = {"share": "wrong (%)", "low": "95 % from", "high": "to"}
-    st.dataframe(
-        shown, hide_index=True, height="content",
-        column_config={
-            "faces": st.column_config.NumberColumn("test faces", format="localized"),
-            "wrong": st.column_config.NumberColumn(format="localized"),
-        }
-        | {name: st.column_config.NumberColumn(title, format="%.2f") for name, title in percent.items()},
-    )  # fmt: skip
+    columns = {"faces": "test faces", "share": "wrong (%)", "low": "95 % from", "high": "to"}
+    st.dataframe(shown, hide_index=True, height="content", column_config=titled(shown, columns, digits=2))
     st.caption(
         f"{_BY_GROUPS} Where no face is wrong: the exact binomial interval of as many groups. None where there are "
         f"fewer than {FEWEST_GROUPS} groups."
@@ -129,8 +123,9 @@ def _disagreements(
 def _wrong_captions(names: Mapping[str, str], decisions: Mapping[str, Decision], rows: pd.DataFrame) -> list[str]:
     several = len(names) > 1
     return [
-        f"is {LABEL_TITLES[row.label].lower()}, p without mask {row.p_without_mask:.2f}"
-        + (f" · {plain(names[row.run])}" if several else "")
+        f"**{LABEL_TITLES[row.label]}**, but "
+        + (f"{plain(names[row.run])}: " if several else "")
+        + f"p without mask {row.p_without_mask:.2f}"
         + decided(row.face_id, decisions)
         for row in rows.itertuples()
     ]
@@ -140,7 +135,7 @@ def _disagreement_captions(
     names: Mapping[str, str], decisions: Mapping[str, Decision], rows: pd.DataFrame
 ) -> list[str]:
     return [
-        f"is {LABEL_TITLES[row['label']].lower()}, p without mask: "
+        f"**{LABEL_TITLES[row['label']]}**; p without mask: "
         + ", ".join(f"{plain(name)} {row[key]:.2f}" for key, name in names.items())
         + decided(row["face_id"], decisions)
         for _, row in rows.iterrows()
@@ -159,7 +154,7 @@ def _show_table(
     whole = with_decisions(table, decisions)
     st.dataframe(
         whole.assign(label=whole["label"].map(LABEL_TITLES)), hide_index=True,
-        height=260 if len(whole) > _ROWS else "content", column_config=column_titles(names),
+        height=260 if len(whole) > _ROWS else "content", column_config=titled(whole, column_titles(names)),
     )  # fmt: skip
     st.download_button(
         title, partial(csv_bytes, whole), file, "text/csv", icon=":material/download:", on_click="ignore", key=key

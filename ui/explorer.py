@@ -143,7 +143,10 @@ def _show_charts(
         bars = photo_bars(faces)
         chart = bar_chart(bars, positions, names, axis="faces in the photo", counted="photos", stacking="stack")
     else:
-        chart = bar_chart(format_bars(faces, labels), positions, {"": ""}, axis="file format", stacking="stack")
+        bars = format_bars(faces, labels)
+        chart = bar_chart(bars, positions, {"": ""}, axis="file format", stacking="stack")
+        if len(bars.ticks) == 1:
+            st.markdown(f"All of these faces are {plain(bars.ticks[0])} files: the format says nothing of the label.")
     show_chart(chart, title, stamp, alt=f"{title} of {len(positions):,} faces in {len(names)} datasets")
     few = len(largest) > _MOST_PANELS and title not in (BALANCE, FORMATS)
     st.caption(_CHARTS[title] + (f" A panel for each of the {_MOST_PANELS} largest datasets." if few else ""))

@@ -16,6 +16,7 @@ from ui.popover import key_of, put
 from ui.public import require_private
 from ui.quality_controls import differences, set_controls
 from ui.quality_data import Setting, catalog_of_home, filtered_by, in_force, setting_of
+from ui.tables import titled
 
 STUDY_SPLIT: Final = SplitOptions()
 _BOUNDS: Final = "quality_split_bounds"
@@ -126,8 +127,10 @@ def show_split(setting: Setting, options: SplitOptions | None) -> None:
         st.warning("The faces were filtered again after this split was made; press *Apply and split*.")
     table = split_table(split)
     st.dataframe(
-        table.assign(label=table["label"].map(LABEL_TITLES)), hide_index=True,
-        column_config={"pool": st.column_config.TextColumn(help="Simulated masks are split apart, to pre-train on.")},
+        table.assign(label=table["label"].map(LABEL_TITLES)), hide_index=True, height="content",
+        column_config=titled(
+            table, {"pool": st.column_config.TextColumn(help="Simulated masks are split apart, to pre-train on.")}
+        ),
     )  # fmt: skip
     different = changes(setting, options, made_of) if options else []
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -23,6 +23,7 @@ from ui.quality_charts import leak_lines, removed_shares
 from ui.quality_controls import KIND_TITLES
 from ui.quality_data import Setting, filtered_by, pairs_of, splits_of
 from ui.quality_split import current_split
+from ui.tables import titled
 from ui.text import plain
 
 _FACES_SHOWN: Final = 6
@@ -58,19 +59,19 @@ def show_removals(setting: Setting) -> None:
         st.info("These filters remove no other face." if counts["removed"].any() else "These filters remove no face.")
     in_percent = st.toggle("In percent of each row", key="removals_percent", persist_state="session")
     table = removal_table(counts, in_percent=in_percent)
-    titles = [_SHORT_TITLES.get(name, name) for name in table]
+    titles = filter_titles()
+    columns: dict[str, Any] = {
+        name: st.column_config.NumberColumn(_SHORT_TITLES.get(name), width=68, help=titles.get(name))
+        for name in table.columns.drop(["dataset", "label"])
+    }
+    idle = [name for name in table if name in titles and not counts[name].any()]
+    wide = {"dataset": st.column_config.TextColumn(width=120), "label": st.column_config.TextColumn(width=115)}
     st.dataframe(
         table, hide_index=True, height="content",
-        column_config={
-            name: st.column_config.NumberColumn(
-                title, width="small", help=filter_titles().get(name),
-                format="%.2f" if name == "removed_percent" or (in_percent and name in filter_titles()) else "localized",
-            )
-            for name, title in zip(table, titles, strict=True)
-            if name not in ("dataset", "label")
-        }
-        | {"dataset": st.column_config.TextColumn(width=105)},
+        column_config=titled(table, columns | wide | dict.fromkeys(idle), digits=2),
     )  # fmt: skip
+    if idle:
+        st.caption(f"Not shown, since they remove nothing: {', '.join(titles[name].lower() for name in idle)}.")
     st.download_button(
         "Every face with what removes it (CSV)", partial(_fates_csv, setting), "filtered.csv", "text/csv",
         icon=":material/download:", on_click="ignore", key="filtered_csv",
@@ -165,14 +166,15 @@ def show_leaks(setting: Setting, options: SplitOptions | None) -> None:
         return
     leaks = leak_table(setting.faces, pairs, splits)
     at_distance = leaks[leaks["distance"] == distance].drop(columns="distance")
+    columns = {
+        "percent": st.column_config.NumberColumn("%", format="%.2f"),
+        "same_photo": st.column_config.NumberColumn(
+            "in a training photo", help="Faces of a photo of which another face is in training."
+        ),
+    }
     st.dataframe(
-        at_distance.assign(splitting=at_distance["splitting"].map(_SPLIT_TITLES)), hide_index=True,
-        column_config={
-            "percent": st.column_config.NumberColumn(format="%.2f"),
-            "same_photo": st.column_config.NumberColumn(
-                "in a training photo", help="Faces of a photo of which another face is in training."
-            ),
-        },
+        at_distance.assign(splitting=at_distance["splitting"].map(_SPLIT_TITLES)), hide_index=True, height="content",
+        column_config=titled(at_distance, columns),
     )  # fmt: skip
     st.plotly_chart(
         leak_lines(leaks, _SPLIT_TITLES, distance), key="leak_lines", config=NO_BAR,

@@ -78,8 +78,9 @@ def show_ranking(comparison: Comparison) -> None:
     counts = sorted({int(faces) for faces in known["faces"]})
     faces = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     st.caption(
-        f"Bars are intervals at {100 * LEVEL:.0f} %, by bootstrap over groups of related faces; n = {faces} test faces "
-        f"that the models never saw. {NO_CHOICE}"
+        "Macro F1: the mean of both labels' F1, the balance of precision and recall; 1 is without any error. Bars are "
+        f"intervals at {100 * LEVEL:.0f} %, by bootstrap over groups of related faces; n = {faces} test faces that the "
+        f"models never saw. {NO_CHOICE}"
     )
 
 
@@ -128,9 +129,11 @@ def _offer_predictions(comparison: Comparison) -> None:
 def _headline(comparison: Comparison, known: pd.DataFrame) -> str:
     best = known.iloc[0]
     figure = with_interval(best["macro_f1"], best["low"], best["high"])
-    said = f"#### {plain(best['run'])}: macro F1 {figure}\n\n"
+    metrics = next(one.metrics for one in comparison.judged if one.label == best["run"])
+    wrong = int(metrics["confusion"][0][1] + metrics["confusion"][1][0])
+    said = f"#### {plain(best['run'])}: macro F1 {figure}\n\n**{wrong:,} of {metrics['faces']:,}** faces are judged "
+    said += "wrongly. "
     if pd.isna(best["low"]):
-        metrics = next(one.metrics for one in comparison.judged if one.label == best["run"])
         said += " ".join(map(sentence, metrics.get("cautions", []))) + "\n\n"
     if len(known) == 1:
         return said

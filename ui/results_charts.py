@@ -16,6 +16,9 @@ GREY: Final = "#8A949A"
 SYMBOLS: Final = ("circle", "square", "triangle-up", "diamond", "cross", "x", "star", "pentagon")
 _HOW_SYMBOLS: Final = dict(zip(HOW, ("circle", "triangle-up", "square", "diamond-open"), strict=True))
 
+#: Between a point and its name; a browser shows no plain spaces at the ends of a text.
+_GAP: Final = "\u00a0" * 3
+
 
 def styles(labels: list[str]) -> dict[str, dict[str, str]]:
     """Colour and symbol of each run, the same in every chart of a page."""
@@ -104,11 +107,12 @@ def times_chart(
             error_y=_error(*(pd.Series([value]) for value in (row.macro_f1, row.low, row.high))),
             hovertemplate=f"{name}: {spoken}, macro F1 %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
-        # Names stand above and below in turn, so that those of runs which take nearly as long keep apart.
-        end, side = (row.low, "bottom") if number % 2 else (row.high, "top")
+        # Names stand beside their points, left and right in turn, so that those of runs which take nearly as long
+        # keep apart.
+        before, side, after = (_GAP, "right", "") if number % 2 else ("", "left", _GAP)
         figure.add_scatter(
-            x=[time], y=[row.macro_f1 if pd.isna(end) else end], mode="text", text=[name], showlegend=False,
-            textposition=f"{side} center", cliponaxis=False, hoverinfo="skip",
+            x=[time], y=[row.macro_f1], mode="text", text=[f"{before}{name}{after}"], showlegend=False,
+            textposition=f"middle {side}", cliponaxis=False, hoverinfo="skip",
         )  # fmt: skip
     span = times[column].dropna()
     figure.update_layout(margin=MARGIN | {"t": 16}, height=340, dragmode=False)
@@ -134,12 +138,12 @@ def sources_chart(sources: pd.DataFrame, style: Mapping[str, dict[str, str]]) ->
             customdata=rows[["faces"]],
             hovertemplate=f"{chart_name(run)}, {how}: %{{x:.4f}}, n = %{{customdata[0]:,}}<extra></extra>",
         )  # fmt: skip
-    for run in runs:
-        figure.add_scatter(x=[None], y=[None], mode="lines", name=chart_name(run),
+    for run in runs:  # a group each, or a horizontal legend would list them one below the other
+        figure.add_scatter(x=[None], y=[None], mode="lines", name=chart_name(run), legendgroup=run,
                            line={"color": style[run]["color"], "width": 6})  # fmt: skip
     for how in [how for how in HOW if (sources["how"] == how).any()]:
         marker = {"color": GREY, "symbol": _HOW_SYMBOLS[how], "size": 10, "line_width": 1.5}
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=how, marker=marker)
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=how, marker=marker, legendgroup=how)
     height = 130 + max(60, 24 * len(runs)) * len(datasets)
     figure.update_layout(margin=MARGIN, height=height, legend=LEGEND, dragmode=False)
     figure.update_yaxes(

@@ -28,7 +28,8 @@ def show_learning(comparison: Comparison) -> None:
         st.caption(
             "Loss and accuracy on the faces trained on, on validation faces, and on a dataset that was only watched. "
             "Training values are taken while the weights change, with dropout and augmentation: they may be the worse. "
-            "Vertical axes are the same for all runs. Each curve is of one training, n = 1: it has no interval."
+            "The ring is the epoch whose weights were kept; from a dotted line on, all layers learn, not the last ones "
+            "alone. Vertical axes are the same for all runs. Each curve is of one training, n = 1: it has no interval."
         )
     for one in comparison.judged:
         history = histories[one.label]

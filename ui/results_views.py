@@ -17,6 +17,7 @@ from maskdet.reports import as_csv, as_latex, as_markdown, by_label, of_both_lab
 from ui.charts import NO_BAR, confusion_heatmap
 from ui.results_charts import reliability_chart, roc_chart, running_time, sources_chart, times_chart
 from ui.results_data import Comparison, difference_of, reliability_of, roc_of, threshold_of
+from ui.tables import titled
 from ui.text import plain, sentence
 
 #: So that four fit beside each other in a wide window.
@@ -182,9 +183,8 @@ def show_options(comparison: Comparison) -> None:
         alone = len(runs) < 2
         st.info("Choose two runs to see how they differ." if alone else "These runs have the same options.")
     else:
-        st.dataframe(
-            table, hide_index=True, height="content", column_config={"part": st.column_config.Column(width=70)}
-        )
+        narrow = {"part": st.column_config.Column(width=70)}
+        st.dataframe(table, hide_index=True, height="content", column_config=titled(table, narrow))
         st.caption("— stands for an option that a run does not have.")
     for one in comparison.judged:
         record = one.run.record

@@ -14,6 +14,7 @@ from maskdet.training_data import AUTOMATIC, Plan, training_data
 from maskdet.workspace import Workspace
 from ui.cached import stamp_of
 from ui.popover import key_of, put
+from ui.tables import titled
 from ui.text import plain
 from ui.training_command import Choice
 
@@ -62,7 +63,10 @@ def show_balance(workspace: Workspace, choice: Choice) -> str:
         return str(error)
     if balanced is not None:
         with st.expander(f"Training faces by {balanced.title.lower()}, and how they count", key="training_balanced"):
-            st.dataframe(preview(balanced), hide_index=True, key="training_balanced_table")
+            table = preview(balanced)
+            st.dataframe(
+                table, hide_index=True, height="content", key="training_balanced_table", column_config=titled(table)
+            )
             st.caption("Balanced: what the faces count as. Shares are of faces without mask.")
             for sentence in balanced.notes:
                 st.caption(plain(sentence))
