@@ -123,9 +123,8 @@ def _disagreements(
 def _wrong_captions(names: Mapping[str, str], decisions: Mapping[str, Decision], rows: pd.DataFrame) -> list[str]:
     several = len(names) > 1
     return [
-        f"**{LABEL_TITLES[row.label]}**, but "
-        + (f"{plain(names[row.run])}: " if several else "")
-        + f"p without mask {row.p_without_mask:.2f}"
+        f"**{LABEL_TITLES[row.label]}**, but p without mask {row.p_without_mask:.2f}"
+        + (f" · {plain(names[row.run])}" if several else "")
         + decided(row.face_id, decisions)
         for row in rows.itertuples()
     ]
