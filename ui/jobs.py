@@ -31,17 +31,28 @@ def start(workspace: Workspace, command: Sequence[str], queue: str = "") -> None
     st.toast(f"Started: {command[0]}", icon=":material/play_arrow:")
 
 
-@st.fragment(run_every="1s")
 def show_jobs(workspace: Workspace, kind: str, count: int = 5) -> None:
-    """The newest jobs of a kind, with live progress; the whole page reruns when one ends, to show what it made."""
-    jobs = [job for job in list_jobs(workspace) if job.command[0] == kind][:count]
+    """The newest jobs of a kind: each second while one works, else every few seconds for those of other visitors.
+
+    The whole page reruns when one begins or ends, to show what it made.
+    """
+    active = any(job.is_active for job in _newest(workspace, kind, count))
+    st.fragment(_show_live, run_every=1.0 if active else 5.0)(workspace, kind, count)
+
+
+def _show_live(workspace: Workspace, kind: str, count: int) -> None:
+    jobs = _newest(workspace, kind, count)
     running = {job.id for job in jobs if job.is_active}
-    before = st.session_state.get(f"running_{kind}", set())
+    before = st.session_state.get(f"running_{kind}", running)
     st.session_state[f"running_{kind}"] = running
-    if before - running:
+    if before != running:
         st.rerun()
     for job in jobs:
         _show(job)
+
+
+def _newest(workspace: Workspace, kind: str, count: int) -> list[Job]:
+    return [job for job in list_jobs(workspace) if job.command[0] == kind][:count]
 
 
 def _show(job: Job) -> None:
