@@ -162,7 +162,7 @@ def test_the_answer_comes_first(home: Workspace, monkeypatch: pytest.MonkeyPatch
     measured(home, two_runs(home))
     app = visit(home, monkeypatch)
     assert app.markdown[0].value == f"**The data.** {written_findings.STRONG}"
-    none = "Of 2 gaps between groups that were looked for, chance may explain each. 14 more could not be tested."
+    none = "No gap between groups is more than chance explains; 2 were looked for. 14 more could not be tested."
     assert app.markdown[1].value == f"**CNN.** {none}"
     faces = predictions(300)["face_id"]
     write_run(home, "svm-1", "svm", table=predictions(300, [n for n in range(100) if n % 8 in (0, 1)]))

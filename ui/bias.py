@@ -189,7 +189,7 @@ def _of_run(lab: Lab) -> str:
     if surest is None:
         judged = int(gaps["p_value"].notna().sum())
         few = f" {len(gaps) - judged} more could not be tested." if judged < len(gaps) else ""
-        return f"**{run}.** Of {judged} gaps between groups that were looked for, chance may explain each.{few}"
+        return f"**{run}.** No gap between groups is more than chance explains; {judged} were looked for.{few}"
     name, row = surest
     more = f" It is the surest of {found} gaps; {len(gaps)} were looked for." if found > 1 else ""
     return f"**{run}, by {plain(attribute_title(name).lower())}.** {sentence(row['sentence'])}{more}"

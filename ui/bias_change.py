@@ -203,7 +203,7 @@ def _show_charts(lab: Lab, found: Found) -> None:
         with share:
             st.plotly_chart(
                 interval_chart(flip_rows(mine, lab.labels), lab.colours, title="share of verdicts flipped",
-                               span=(-0.02, 1.02), percent=True),
+                               span=(-0.02, 1.02), percent=True, guides=(Guide(0.0, "no flip"),)),
                 key=f"bias_flips_{expected}", config=NO_BAR, alt=f"Share of verdicts flipped. {title}",
             )  # fmt: skip
         with change:

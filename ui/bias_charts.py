@@ -258,7 +258,7 @@ def mask_colour_chart(counts: pd.DataFrame) -> go.Figure:
         legend=LEGEND | {"traceorder": "normal"},
     )  # fmt: skip
     figure.update_xaxes(title="share of the faces whose mask colour was measured", tickformat=".0%", fixedrange=True,
-                        range=[0, 1])  # fmt: skip
+                        range=[0, 1.002], tickvals=[0, 0.25, 0.5, 0.75, 1])  # fmt: skip
     figure.update_yaxes(type="category", fixedrange=True, autorange="reversed", showgrid=False)
     return figure
 
