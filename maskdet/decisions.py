@@ -36,6 +36,9 @@ Decision = Literal["keep", "drop", "confirm", "with_mask", "without_mask", "inco
 Decisions = dict[str, Decision]
 DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
 _COLUMNS: Final = ["face_id", "decision"]
+#: Of a CSV: 20 MB are half a million faces.
+MOST_BYTES: Final = 20_000_000
+_MOST_COLUMNS: Final = 100
 _PATIENCE: Final = 10  # seconds; storing takes milliseconds
 
 
@@ -140,13 +143,18 @@ def from_csv(data: bytes) -> Decisions:
     Raises
     ------
     MaskDetError
-        If it is no UTF-8 text, a column is missing, or a decision is none of `DECISIONS`; names the line.
+        If it is no UTF-8 text, larger than `MOST_BYTES`, a column is missing, there are more than 100, or a decision is
+        none of `DECISIONS`; names the line.
     """
+    if len(data) > MOST_BYTES:
+        raise MaskDetError(f"The decisions are larger than {MOST_BYTES // 1_000_000} MB.")
     known: dict[str, Decision] = {decision: decision for decision in DECISIONS}
     try:
         rows = csv.DictReader(StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         if not set(_COLUMNS) <= set(rows.fieldnames or ()):
             raise MaskDetError("The decisions need the columns face_id and decision.")
+        if len(rows.fieldnames or ()) > _MOST_COLUMNS:
+            raise MaskDetError(f"The decisions have more than {_MOST_COLUMNS} columns.")
         decisions: Decisions = {}
         for row in rows:
             face_id, decision = restored(row["face_id"] or ""), (row["decision"] or "").strip()

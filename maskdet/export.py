@@ -1,24 +1,29 @@
 """CSV for spreadsheets: what a file name or label holds must never run as a formula."""
 
+import re
 from typing import Final
 
 import pandas as pd
 
 #: A cell that begins with one of these is taken for a formula by spreadsheets, with a wide one in East Asian settings.
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA_STARTS: Final = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+#: Where a cell may begin: at the start of a text, and within one, quoted or not, where a spreadsheet takes another
+#: separator than the comma for its own, as many a language's settings do.
+_DANGER: Final = re.compile(rf"(?:^|(?<=[;\t\r\n|\"]))(?='*[{_FORMULA_STARTS}])")
+_MADE_INERT: Final = re.compile(rf"(?:^|(?<=[;\t\r\n|\"]))'(?='*[{_FORMULA_STARTS}])")
 #: What ends a line (RFC 4180). The csv module puts text in quotes that holds one of these characters, and only then is
 #: a line break in a file's name no new row, whose first cell could be a formula.
 LINE_END: Final = "\r\n"
 
 
 def inert(text: str) -> str:
-    """The text, behind an apostrophe if a spreadsheet would take it for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_STARTS) else text
+    """The text, behind an apostrophe wherever a spreadsheet would take it for a formula (OWASP, CSV injection)."""
+    return _DANGER.sub("'", text)
 
 
 def restored(cell: str) -> str:
     """The text that `inert` made a cell of."""
-    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_STARTS) else cell
+    return _MADE_INERT.sub("", cell)
 
 
 def to_csv(table: pd.DataFrame) -> str:

@@ -100,8 +100,8 @@ def as_latex(judged: Sequence[JudgedRun]) -> str:
 
 
 def latex(text: object) -> str:
-    """Text without any meaning in LaTeX."""
-    return "".join(_LATEX.get(letter, letter) for letter in str(text))
+    """Text without any meaning in LaTeX, on one line."""
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(str(text).split()))
 
 
 def markdown(text: object) -> str:

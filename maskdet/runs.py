@@ -143,11 +143,11 @@ def open_run(folder: Path) -> Run:
     whole = isinstance(record, dict) and keys <= record.keys()
     if not whole or not isinstance(record["format"], int) or not isinstance(record["options"], dict):
         raise RunError(f"{folder} is no run.")
+    if record["format"] > FORMAT:
+        raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
     # A folder that somebody passed on must not say that it is another, or lies elsewhere.
     if record["id"] != folder.name or not _ID.fullmatch(folder.name):
         raise RunError(f"{folder} holds the run {record['id']!r}: a run's folder is called as the run is.")
-    if record["format"] > FORMAT:
-        raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
     return Run(folder, upgraded(record))
 
 

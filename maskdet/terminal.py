@@ -1,11 +1,12 @@
 """What the shell prints: progress, tables, metrics, and what a command cost."""
 
+import re
 import resource
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from maskdet.events import EventWriter
 from maskdet.labels import CLASSES
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from maskdet.facetable import Faces
 
 _BEGIN = time.perf_counter()
+#: Control characters but tab and line feed: a file's name may hold what a terminal obeys (ECMA-48), or types for one.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SECONDS_BETWEEN_LINES = 10
+
+
+def say(text: object = "", *, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
+    """Print a text, to stdout by default, with every control character in it spelt out."""
+    spelt = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
+    print(spelt, file=file, end=end, flush=flush)
 
 
 @contextmanager
@@ -34,7 +43,7 @@ def progress_bar() -> Iterator[Progress]:
     if not sys.stderr.isatty():  # a log: a line now and then
         yield _log_progress()
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=None)
 
@@ -51,7 +60,7 @@ def _log_progress() -> Progress:
         nonlocal last
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(f"{done} of {total or '?'}: {text}", file=sys.stderr, flush=True)
+            say(f"{done} of {total or '?'}: {text}", file=sys.stderr, flush=True)
 
     return report
 
@@ -71,7 +80,7 @@ def print_table(table: "pd.DataFrame", digits: int = 0) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
     for row in rows:
         cells = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
-        print("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def print_label_split(faces: "Faces") -> None:
@@ -86,7 +95,7 @@ def print_label_split(faces: "Faces") -> None:
 def print_percent(percent: dict[str, float]) -> None:
     """Print the last line of the study's Table 2, from `maskdet.facetable.label_percent`."""
     shares = ", ".join(f"{share:.1f} % {label}" for label, share in percent.items())
-    print(f"of all faces: {shares}")
+    say(f"of all faces: {shares}")
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
@@ -108,23 +117,23 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     print_table(pd.DataFrame(rows))
     for name, title in FIGURE_TITLES.items():
         if name in metrics:
-            print(f"{title} {figure(name, metrics[name])}")
-    print(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
+            say(f"{title} {figure(name, metrics[name])}")
+    say(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
     for sentence in dict.fromkeys([*metrics.get("reasons", {}).values(), *metrics.get("cautions", [])]):
-        print(sentence)
+        say(sentence)
     if "incorrect_mask" in metrics:
         apart = metrics["incorrect_mask"]
-        print(
+        say(
             f"{apart['judged_without_mask']} of {apart['faces']} test faces whose mask is worn incorrectly are judged "
             "without mask; they are a class of their own, in none of these figures"
         )
-    print("\nconfusion matrix (row actual, column predicted)")
+    say("\nconfusion matrix (row actual, column predicted)")
     confusion = pd.DataFrame(metrics["confusion"], columns=list(CLASSES))
     confusion.insert(0, "", list(CLASSES))
     print_table(confusion)
-    print("\nby dataset")
+    say("\nby dataset")
     print_table(pd.DataFrame([_dataset_row(name, values) for name, values in metrics["datasets"].items()]), digits=4)
-    print()
+    say()
 
 
 def _dataset_row(dataset: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -145,4 +154,4 @@ def note(text: str) -> None:
     memory = f"peak memory {own / 2**20:.0f} MiB" + (
         f" (largest child {children / 2**20:.0f})" if children > own / 4 else ""
     )
-    print(f"{text} ({time.perf_counter() - _BEGIN:.1f} s, {memory})", file=sys.stderr)
+    say(f"{text} ({time.perf_counter() - _BEGIN:.1f} s, {memory})", file=sys.stderr)

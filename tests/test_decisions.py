@@ -85,7 +85,7 @@ def test_csv_there_and_back() -> None:
     assert from_csv(("\ufeff" + text).encode()) == odd
     cells = [row[0] for row in csv.reader(StringIO(text, newline=""))]
     assert not any(cell.startswith(("=", "\n")) for cell in cells)  # a spreadsheet would run it
-    assert text.replace("\r\n", "").count("\r") == text.count('\r=1+1.png"') == 1  # within quotes: no cell of its own
+    assert text.replace("\r\n", "").count("\r") == text.count("\r'=1+1.png\"") == 1  # within quotes: no cell of its own
 
 
 def test_every_decision_goes_there_and_back(workspace: Workspace) -> None:

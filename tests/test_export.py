@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from maskdet.export import inert, restored, to_csv
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "'=1", "''@x"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "\n1", "\uff1d1+1", "'=1", "''@x"])
 def test_a_formula_is_inert(text: str) -> None:
     assert inert(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [("a;=1+1;b", "a;'=1+1;b"), ("a\t@x", "a\t'@x"), ("x;'-1", "x;''-1"), ('"=1', "\"'=1"), ("a|=1", "a|'=1")],
+)
+def test_no_formula_begins_where_a_spreadsheet_has_another_separator(text: str, safe: str) -> None:
+    assert inert(text) == safe
+    assert restored(safe) == text
 
 
 @pytest.mark.parametrize("text", ["", "a=1", "3.1/images/a.jpg", "'quoted'", "1-2"])
@@ -38,5 +47,6 @@ def test_a_table() -> None:
 def test_a_line_break_begins_no_cell_of_its_own() -> None:
     table = pd.DataFrame({"photo": ["a\r=1+1.png", "b\n=1+1.png", 'c"\r\n=1+1.png']})
     text = to_csv(table)
-    assert text == 'photo\r\n"a\r=1+1.png"\r\n"b\n=1+1.png"\r\n"c""\r\n=1+1.png"\r\n'
-    assert [row for [row] in csv.reader(StringIO(text, newline=""))][1:] == table["photo"].tolist()
+    assert text == """photo\r\n"a\r'=1+1.png"\r\n"b\n'=1+1.png"\r\n"c""'\r\n'=1+1.png"\r\n"""
+    rows = [restored(row) for [row] in csv.reader(StringIO(text, newline=""))]
+    assert rows[1:] == table["photo"].tolist()

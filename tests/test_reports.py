@@ -1,6 +1,7 @@
 """The comparison to take along: every format holds n, intervals and fingerprints, and no name does harm."""
 
 import csv
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from maskdet.reports import as_csv, as_latex, as_markdown, by_label, latex, mark
 @pytest.fixture
 def judged(tmp_path: Path) -> list[JudgedRun]:
     first = write_run(tmp_path, "cnn-1", table=predictions(wrong=[0, 1, 3]), limit=20)
-    second = write_run(tmp_path, "=x_1", "svm")
+    second = write_run(tmp_path, "x_1", "svm")
+    second = replace(second, record=second.record | {"id": "=x_1"})  # which no folder could be called
     return [
         JudgedRun(first, "CNN", first.metrics, own_faces(first), "abc"),
         JudgedRun(second, "=SVM & co_1", second.metrics, own_faces(second), "other"),

@@ -86,8 +86,6 @@ def read_attribute_csv(data: bytes, known: Sequence[str]) -> UploadedAttributes:
     attributes = [name for name in header if name != key]
     if not attributes:
         raise MaskDetError(f"The CSV has no column beside {key}: it says nothing of the faces.")
-    if len(attributes) > MOST_ATTRIBUTES:
-        raise MaskDetError(f"The CSV has {len(attributes):,} attributes; at most {MOST_ATTRIBUTES} are taken.")
     cells, unknown, ambiguous = _matched(rows[1:], header, key, known)
     table = pd.DataFrame(list(cells.values()), columns=attributes, dtype=object)
     columns = {_free(name, attributes): _values(name, table[name]) for name in attributes}
@@ -166,6 +164,8 @@ def _rows(data: bytes) -> list[tuple[int, list[str]]]:
 
 def _header(row: tuple[int, list[str]]) -> list[str]:
     names = [name.casefold() if name.casefold() in KEYS else name for name in row[1]]
+    if len(names) > MOST_ATTRIBUTES + 1:
+        raise MaskDetError(f"The CSV has {len(names):,} columns; at most {MOST_ATTRIBUTES} attributes are taken.")
     for name in names:
         if not name:
             raise MaskDetError("A column of the CSV has no name.")

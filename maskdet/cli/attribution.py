@@ -7,7 +7,7 @@ import typer
 
 from maskdet.cli.shared import HomeOption, SeedOption, app, done, prepare, workspace_of
 from maskdet.labels import CLASSES
-from maskdet.terminal import print_table, progress_bar
+from maskdet.terminal import print_table, progress_bar, say
 
 
 @app.command(epilog="Example: python -m maskdet gradcam cnn --label without_mask")
@@ -37,13 +37,13 @@ def gradcam(
     with progress_bar() as progress:
         analysis = analyse_run(workspace, chosen, options, progress)
     print_table(analysis.table(), digits=4)
-    print(
+    say(
         f"evidence for {label} in layer {analysis.layer} of test faces; lower_half_share and heat are means, "
         "95 % intervals by cluster bootstrap"
     )
     for title, faces in (("lowest", analysis.lowest), ("highest", analysis.highest)):
         for face in faces:
-            print(f"{title} logit {face.logit:+.2f} {face.label} {face.face_id}")
+            say(f"{title} logit {face.logit:+.2f} {face.label} {face.face_id}")
     target = out or (None if chosen.is_bundled else chosen.folder / GRADCAM_FILE)
     if target is not None:
         save_analysis(target, analysis)

@@ -8,7 +8,7 @@ import typer
 
 from maskdet.cli.shared import HomeOption, SeedOption, app, done, prepare, workspace_of
 from maskdet.errors import MaskDetError
-from maskdet.terminal import note, print_table, progress_bar
+from maskdet.terminal import note, print_table, progress_bar, say
 from maskdet.workspace import replacing
 
 if TYPE_CHECKING:
@@ -165,15 +165,15 @@ def _print_data(data: "DataFindings", runs: "list[Run]") -> None:
 
     if data.shortcuts is not None:
         for probe in data.shortcuts.probes:
-            print(probe.sentence)
+            say(probe.sentence)
     for matrix in data.cross:
-        print(f"\nMacro F1 of {matrix.model}, trained on a dataset and tested on another:")
+        say(f"\nMacro F1 of {matrix.model}, trained on a dataset and tested on another:")
         print_table(matrix.rows, digits=4)
     for run in runs:
-        print(f"\nMacro F1 of {run.id} on its test faces of each dataset:")
+        say(f"\nMacro F1 of {run.id} on its test faces of each dataset:")
         print_table(row_of_run(run), digits=4)
     if data.not_measurable is not None:
-        print("\nFaces whose apparent skin tone cannot be measured:")
+        say("\nFaces whose apparent skin tone cannot be measured:")
         print_table(data.not_measurable, digits=4)
 
 
@@ -181,20 +181,20 @@ def _print_run(found: "RunFindings") -> None:
     from maskdet.bias.attention import attention_by
     from maskdet.bias.counterfactuals import flips
 
-    print(f"\n{found.run.id}")
+    say(f"\n{found.run.id}")
     for attribute, groups in found.groups.items():
-        print(f"\nBy {attribute}:")
+        say(f"\nBy {attribute}:")
         print_table(_figures(groups.groups, GROUP_METRICS, ["group", "n"]))
         for gap in groups.gaps.to_dict("records"):
             known = float(gap["ratio"])
-            print(gap["sentence"] + ("" if math.isnan(known) else f" Lowest by highest: {known:.3f}."))
+            say(gap["sentence"] + ("" if math.isnan(known) else f" Lowest by highest: {known:.3f}."))
     if found.counterfactuals is not None:
-        print("\nVerdicts that a change of the face turns:")
+        say("\nVerdicts that a change of the face turns:")
         print_table(_figures(flips(found.counterfactuals), FLIPS, ["transformation", "label", "n"]))
     if found.attention is not None:
-        print("\nShare of the heat on the lower half of the face:")
+        say("\nShare of the heat on the lower half of the face:")
         print_table(_figures(attention_by(found.attention), HEAT, ["label", "outcome", "n"]))
-    print("In brackets: 95 % intervals by bootstrap of whole groups of related faces.")
+    say("In brackets: 95 % intervals by bootstrap of whole groups of related faces.")
 
 
 def _print_change(first: "RunFindings", second: "RunFindings", options: "LabOptions") -> None:
@@ -205,15 +205,15 @@ def _print_change(first: "RunFindings", second: "RunFindings", options: "LabOpti
     if first.attributes is None:
         return
     judged = first.attributes[first.attributes["face_id"].isin(first.predictions["face_id"])]
-    print(f"\nFrom {first.run.id} to {second.run.id}")
+    say(f"\nFrom {first.run.id} to {second.run.id}")
     cost = ""
     for name in first.groups:
         found = compare_groups(first.predictions, second.predictions, group_of(judged, name), name, options.groups)
-        print(f"By {name}:")
+        say(f"By {name}:")
         for sentence in found.gaps["sentence"]:
-            print(f"  {sentence}")
+            say(f"  {sentence}")
         cost = found.sentence
-    print(cost)
+    say(cost)
 
 
 def _figures(table: "pd.DataFrame", columns: "Mapping[str, tuple[str, str, str]]", beside: list[str]) -> "pd.DataFrame":

@@ -7,7 +7,7 @@ import typer
 
 from maskdet.cli.shared import HomeOption, app, done, workspace_of
 from maskdet.errors import MaskDetError
-from maskdet.terminal import note
+from maskdet.terminal import note, say
 from maskdet.workspace import replacing
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def card(
         raise MaskDetError(f"--out must end in .md or .html, or be a folder, not {str(out)!r}.")
     found = card_of(workspace, find_run(workspace, run))
     if out is None:
-        print(to_markdown(found), end="")
+        say(to_markdown(found), end="")
     elif out.suffix in _SUFFIXES and not out.is_dir():
         _write(out, found)
     else:

@@ -17,7 +17,7 @@ from maskdet.cli.shared import (
     workspace_of,
 )
 from maskdet.further_filters import FURTHER, parse_thresholds
-from maskdet.terminal import print_label_split, print_percent, print_table, progress_bar
+from maskdet.terminal import print_label_split, print_percent, print_table, progress_bar, say
 from maskdet.workspace import replacing
 
 
@@ -43,14 +43,12 @@ def scan(
         faces = scan_folder(workspace, folder, dataset_id=name, jobs=jobs, scheduler=scheduler, progress=progress)
     print_label_split(faces)
     if len(faces.rejects):
-        print(f"\n{len(faces.rejects)} rejects:")
+        say(f"\n{len(faces.rejects)} rejects:")
         print_table(faces.rejects)
     else:
-        print("\nNo rejects.")
+        say("\nNo rejects.")
     for dataset in faces.missing:
-        print(
-            f"\nThe folder of {dataset} is gone ({faces.roots[dataset]}): filter, split and train leave its faces out."
-        )
+        say(f"\nThe folder of {dataset} is gone ({faces.roots[dataset]}): filter, split and train leave its faces out.")
     done(workspace, f"{len(faces.table)} faces from {len(faces.roots)} datasets")
 
 
@@ -75,11 +73,11 @@ def datasets(
     table = dataset_table(faces, catalog, treatment)
     print_table(table)
     print_percent(label_percent(table))
-    print(treatment_sentence(faces.table, treatment))
+    say(treatment_sentence(faces.table, treatment))
     for dataset in faces.missing:
-        print(f"The folder of {dataset} is gone: {faces.roots[dataset]}")
+        say(f"The folder of {dataset} is gone: {faces.roots[dataset]}")
     if study:
-        print()
+        say()
         print_table(against_study(faces, catalog, treatment))
 
 
@@ -185,7 +183,7 @@ def filter_faces(
         save_filtered(workspace, filtered)
     print_table(removals(faces, filtered), digits=2)
     for sentence in concerns(faces, filtered):
-        print(f"\nLook twice: {sentence}")
+        say(f"\nLook twice: {sentence}")
     done(workspace, f"{len(filtered.kept)} of {len(filtered.table)} faces kept")
 
 
@@ -213,7 +211,7 @@ def decisions(
     if target is not None:
         with replacing(target) as temporary:
             temporary.write_bytes(to_csv(decided).encode())
-    print(f"By hand: {counted(decided)}; `filter` takes them into account.")
+    say(f"By hand: {counted(decided)}; `filter` takes them into account.")
     done(workspace, f"{len(decided)} decisions")
 
 
@@ -302,5 +300,5 @@ def sample(context: typer.Context, home: HomeOption = None) -> None:
     with progress_bar() as progress:
         drawn = sample_workspace(workspace, progress)
     print_label_split(load_faces(drawn))
-    print(drawn.path("photos"))
+    say(drawn.path("photos"))
     done(workspace, f"use it with --home {drawn.home}")

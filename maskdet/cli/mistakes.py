@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskdet.cli.shared import HomeOption, app, done, workspace_of
-from maskdet.terminal import note, print_table
+from maskdet.terminal import note, print_table, say
 from maskdet.workspace import replacing
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def errors(
     print_table(error_rates(chosen), digits=4)
     if len(chosen) > 1:
         common, differing = disagreements(chosen)
-        print(f"{len(differing)} of {len(common)} common test faces are judged differently.")
+        say(f"{len(differing)} of {len(common)} common test faces are judged differently.")
     wrong = wrong_faces(chosen)
     _show(wrong, csv)
     done(workspace, f"{len(wrong)} wrong verdicts on test faces")
@@ -67,11 +67,11 @@ def suspects(
     found = find_suspects(chosen)
     decisions = load_decisions(workspace)
     for name, source in found.sources.items():
-        print(f"{name}: {source}")
+        say(f"{name}: {source}")
     _show(with_decisions(found.table, decisions), csv)
     looked = len(found.table) - int(is_open(found.table, decisions).sum())
     tests = int((found.table["split"] == "test").sum())
-    print(
+    say(
         f"{looked} of {len(found.table)} looked at; {tests} are test faces: judge those by the photo alone, since to "
         "correct a test label because a model disagrees makes test figures look better than they are."
     )

@@ -21,7 +21,7 @@ from maskdet.cli.shared import (
     workspace_of,
 )
 from maskdet.errors import MaskDetError
-from maskdet.terminal import note, print_metrics, print_table, progress_bar
+from maskdet.terminal import note, print_metrics, print_table, progress_bar, say
 
 if TYPE_CHECKING:  # each command imports what it needs when it is called
     from maskdet.runs import Run
@@ -126,7 +126,7 @@ def train(
             run = train_model(workspace, model, options, progress=progress, started=started, **plan)
     if dry_run:
         sentence = f"About {_duration(seconds)} to train {model} with these options on this machine."
-        print(sentence)
+        say(sentence)
         done(workspace, "estimated from a few steps", result=sentence)
     elif not is_chief():
         done(workspace, _WORKER_DONE)
@@ -176,10 +176,10 @@ def evaluate(
     with progress_bar() as progress:
         evaluation = evaluate_run(workspace, found, progress)
     save_evaluation(workspace, found, evaluation.fingerprint, evaluation)
-    print(f"run {found.id}")
+    say(f"run {found.id}")
     print_metrics(evaluation.metrics)
     if not evaluation.same_data:
-        print(
+        say(
             f"Note: trained on another split ({found.fingerprint}); {evaluation.left_out} test faces that it saw in "
             "training or validation are left out."
         )
@@ -204,11 +204,11 @@ def runs(
     if found:
         print_table(runs_table(found), digits=4)
     else:
-        print("No runs yet: `python -m maskdet train svm` makes one.")
+        say("No runs yet: `python -m maskdet train svm` makes one.")
     for unfinished in unfinished_runs(workspace):
         state = "is being trained" if unfinished.active else "was cut"
         way = f"; `python -m maskdet resume {unfinished.id}` goes on" if unfinished.resumable else ""
-        print(f"{unfinished.id} {state} after {len(unfinished.history)} epochs or grid points{way}.")
+        say(f"{unfinished.id} {state} after {len(unfinished.history)} epochs or grid points{way}.")
 
 
 @app.command(epilog="Example: python -m maskdet study ~/datasets --weights inception_v3_notop.weights.h5 --cut mixed8")
@@ -270,7 +270,7 @@ def compare(
     runs = [find_run(workspace, name) for name in names] if names else default_runs(list_runs(workspace))
     if not runs:
         raise MaskDetError("There is no run to compare: `python -m maskdet train svm` makes one.")
-    print(forms[form](judged_by_own(runs)), end="")
+    say(forms[form](judged_by_own(runs)), end="")
 
 
 @app.command(epilog="Example: python -m maskdet layers inceptionv3 --set cut=mixed8")
@@ -287,7 +287,7 @@ def layers(
     prepare(model)
     table = layer_table(create_model(model, _settings(settings or [])))
     print_table(table)
-    print(f"{table['parameters'].sum():,} parameters, of which {table['trainable'].sum():,} are trained")
+    say(f"{table['parameters'].sum():,} parameters, of which {table['trainable'].sum():,} are trained")
 
 
 def _runs_of(state: dict[str, Any]) -> set[str]:
@@ -311,7 +311,7 @@ def _settings(texts: list[str]) -> dict[str, Any]:
 def _tell(workspace: "Workspace", run: "Run") -> None:
     """Print what became of a training."""
     print_metrics(run.metrics)
-    print(run.id)
+    say(run.id)
     done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)
 
 

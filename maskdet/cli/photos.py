@@ -9,7 +9,7 @@ import typer
 from maskdet.cli.shared import HomeOption, app, load, workspace_of
 from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
-from maskdet.terminal import note, progress_bar
+from maskdet.terminal import note, progress_bar, say
 from maskdet.workspace import replacing
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def explain(
     explainer = Explainer(load(run))
     chosen = method or explainer.methods[0]
     lines = _lay_heatmaps(judged, photo, explainer, (chosen, layer, label), out)
-    print("\n".join(f"{line}, model {run.id}" for line in lines))
+    say("\n".join(f"{line}, model {run.id}" for line in lines))
     where = f" in layer {layer or explainer.default_layer}" if METHODS[chosen].uses_layer else ""
     note(f"{chosen}{where}, written to {out}")
 

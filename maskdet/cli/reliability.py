@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from maskdet.cli.shared import HomeOption, app, done, workspace_of
-from maskdet.terminal import progress_bar
+from maskdet.terminal import progress_bar, say
 
 
 @app.command(epilog="Example: python -m maskdet calibrate cnn-20260101-120000")
@@ -26,9 +26,9 @@ def calibrate(
     with progress_bar() as progress:
         found = calibrate_and_save(workspace, chosen, progress)
     seen = found.record["validation"]
-    print(f"temperature {found.temperature:.3f}; not sure between {found.low:.3f} and {found.high:.3f}; "
+    say(f"temperature {found.temperature:.3f}; not sure between {found.low:.3f} and {found.high:.3f}; "
           f"limit of the distance {found.distance_threshold:.4f}")  # fmt: skip
-    print(f"of {found.record['faces']['validation']:,} validation faces: {seen['not_sure']} not sure, "
+    say(f"of {found.record['faces']['validation']:,} validation faces: {seen['not_sure']} not sure, "
           f"{seen['not_like_training_data']} not like the training data; wrong {seen['wrong']}, "
           f"of those with a verdict {seen['wrong_of_given']}")  # fmt: skip
     done(workspace, f"{chosen.id} calibrated")

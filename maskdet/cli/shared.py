@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 from maskdet.errors import MaskDetError
 from maskdet.events import JOB_VARIABLE, EventWriter
 from maskdet.jobs import wait_for_turn
-from maskdet.terminal import note
+from maskdet.terminal import note, say
 from maskdet.workspace import HOME_VARIABLE, Workspace
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def choose_home(context: typer.Context, home: HomeOption = None) -> None:
 def _fail(job: EventWriter | None, reason: str, status: int) -> None:
     if job:
         job.write("failed", reason=reason)
-    print(f"Error: {reason}", file=sys.stderr)
+    say(f"Error: {reason}", file=sys.stderr)
     sys.exit(status)
 
 
