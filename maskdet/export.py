@@ -6,11 +6,11 @@ from typing import Final
 import pandas as pd
 
 #: A cell that begins with one of these is taken for a formula by spreadsheets, with a wide one in East Asian settings.
-_FORMULA_STARTS: Final = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
-#: Where a cell may begin: at the start of a text, and within one, quoted or not, where a spreadsheet takes another
-#: separator than the comma for its own, as many a language's settings do.
-_DANGER: Final = re.compile(rf"(?:^|(?<=[;\t\r\n|\"]))(?='*[{_FORMULA_STARTS}])")
-_MADE_INERT: Final = re.compile(rf"(?:^|(?<=[;\t\r\n|\"]))'(?='*[{_FORMULA_STARTS}])")
+_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+#: Where a formula may begin: at the start of a text, also behind blanks that are cut off, and within one, quoted or
+#: not, where a spreadsheet takes another separator than the comma for its own, as in many a language.
+_DANGER: Final = re.compile(rf"(?:^(?='*[{_SIGNS}\t\r\n])|(?<=[;\t\r\n|\"])(?='*[{_SIGNS}]))")
+_MADE_INERT: Final = re.compile(rf"(?:^'(?='*[{_SIGNS}\t\r\n])|(?<=[;\t\r\n|\"])'(?='*[{_SIGNS}]))")
 #: What ends a line (RFC 4180). The csv module puts text in quotes that holds one of these characters, and only then is
 #: a line break in a file's name no new row, whose first cell could be a formula.
 LINE_END: Final = "\r\n"

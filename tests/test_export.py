@@ -47,6 +47,6 @@ def test_a_table() -> None:
 def test_a_line_break_begins_no_cell_of_its_own() -> None:
     table = pd.DataFrame({"photo": ["a\r=1+1.png", "b\n=1+1.png", 'c"\r\n=1+1.png']})
     text = to_csv(table)
-    assert text == """photo\r\n"a\r'=1+1.png"\r\n"b\n'=1+1.png"\r\n"c""'\r\n'=1+1.png"\r\n"""
+    assert text == """photo\r\n"a\r'=1+1.png"\r\n"b\n'=1+1.png"\r\n"c""\r\n'=1+1.png"\r\n"""
     rows = [restored(row) for [row] in csv.reader(StringIO(text, newline=""))]
     assert rows[1:] == table["photo"].tolist()
