@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from browser.driver import PATIENCE
 from browser.server import Server, serve
@@ -16,6 +16,7 @@ from browser.visit import Watch
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ARGUMENTS: Final = (
     "--disable-background-networking",
+    "--disable-gpu",
     # Whoever asks for another host gets no answer, so that what leaves the machine is noticed twice.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
@@ -32,7 +33,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        item.add_marker(pytest.mark.timeout(900))  # on a busy machine a test may wait several times for `PATIENCE`
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(900))  # on a busy machine a test may wait several times for `PATIENCE`
 
 
 @pytest.fixture(scope="session")
@@ -46,13 +48,15 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    """A running browser, shared; each test has a profile of its own in it."""
+def profile(chromium: str) -> Iterator[BrowserContext]:
+    """A running browser, shared, so that it loads the app's scripts once; Streamlit knows a visit by its page."""
     arguments = [*_ARGUMENTS, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield running
+        context = running.new_context(accept_downloads=True, reduced_motion="reduce")
+        context.set_default_timeout(PATIENCE)
+        yield context
         running.close()
 
 
@@ -65,6 +69,15 @@ def study(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield server
 
 
+@pytest.fixture(scope="session")
+def workshop(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same in a workspace that tests change: each leaves the split that was in force, and trainings."""
+    home = tmp_path_factory.mktemp("workshop")
+    shutil.copytree(drawn, home, dirs_exist_ok=True)
+    with serve(home, tmp_path_factory.mktemp("log") / "workshop.log") as server:
+        yield server
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Server]:
     """The app as a clean clone starts it: nothing was scanned, drawn or trained; for one test."""
@@ -73,25 +86,19 @@ def fresh(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def view() -> dict[str, Any]:
-    """How the visitor's browser is set up; a test that needs it otherwise overrides this."""
-    return {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
-
-
-@pytest.fixture
-def page(browser: Browser, view: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(profile: BrowserContext, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A visitor's page: at its end nothing has gone wrong in the browser, and nothing has left the machine."""
-    context = browser.new_context(**view, accept_downloads=True, reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE)
-    opened = context.new_page()
+    opened = profile.new_page()
+    opened.set_viewport_size({"width": 1440, "height": 900})
+    opened.emulate_media(color_scheme="light")
     watch = Watch(opened)
     yield opened
     if request.node.stash.get(_FAILED, True):
         picture = tmp_path / "failed.png"
         opened.screenshot(path=picture)
         print(f"\nscreenshot: {picture}\nthe browser's complaints: {watch.wrong or 'none'}")
-        for name in ("study", "fresh"):
+        for name in ("study", "workshop", "fresh"):
             if name in request.fixturenames:
                 print(f"the server's log: {request.getfixturevalue(name).log}")
-    context.close()
+    opened.close()
     watch.assert_clean()

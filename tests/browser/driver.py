@@ -18,7 +18,7 @@ PAGES: Final = {
     "Explain": ("explain", "Explain a photo"),
 }
 #: Milliseconds: generous, since a busy machine is slow, and only a failure waits for all of it.
-PATIENCE: Final = 180_000
+PATIENCE: Final = 240_000
 #: Milliseconds without any work after which a page is done: widgets hold their value back for up to 200.
 _QUIET: Final = 400
 _SETTLED: Final = f"""() => {{
@@ -43,15 +43,14 @@ def settle(page: Page) -> None:
 
 def open_page(page: Page, server: Server, title: str) -> None:
     """Open a page by its address."""
-    address, heading = PAGES[title]
-    page.goto(f"{server.url}/{address}")
-    _arrive(page, heading)
+    page.goto(f"{server.url}/{PAGES[title][0]}")
+    arrive(page, title)
 
 
-def go_to(page: Page, title: str) -> None:
-    """Go to a page by the navigation at the side."""
+def go_to(page: Page, title: str, *, live: bool = False) -> None:
+    """Go to a page by the navigation at the side; one that is ``live`` changes each second, and is never done."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
-    _arrive(page, PAGES[title][1])
+    arrive(page, title, live=live)
 
 
 def main(page: Page) -> Locator:
@@ -71,7 +70,10 @@ def assert_whole(page: Page) -> None:
     expect(page.get_by_text("Something is wrong in MaskDet itself")).to_have_count(0)
 
 
-def _arrive(page: Page, heading: str) -> None:
-    expect(page.get_by_role("heading", name=heading, level=1, exact=True)).to_be_visible(timeout=PATIENCE)
-    settle(page)
+def arrive(page: Page, title: str, *, live: bool = False) -> None:
+    """Wait until a page is there and done, and see that nothing is wrong with it."""
+    heading = page.get_by_role("heading", name=PAGES[title][1], level=1, exact=True)
+    expect(heading).to_be_visible(timeout=PATIENCE)
+    if not live:
+        settle(page)
     assert_whole(page)
