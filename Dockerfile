@@ -2,10 +2,12 @@
 # See docs/deployment.md before it is reached from elsewhere.
 FROM python:3.12-slim
 
+# Without an address Streamlit asks a server elsewhere for it on each start.
 # Open to strangers unless you say otherwise (-e MASKDET_PUBLIC=0): then visitors may scan, train and decide.
 ENV MASKDET_PUBLIC=1 \
     MASKDET_HOME=/workspace \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    STREAMLIT_BROWSER_SERVER_ADDRESS=localhost
 
 # The number is that of the volume's owner.
 RUN useradd --create-home --uid 1000 maskdet && install --directory --owner maskdet /workspace

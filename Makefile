@@ -10,7 +10,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test test-browser chromium lint types coverage mutation check audit bench docs lock clean help
+.PHONY: app test test-browser chromium lint types coverage mutation check audit bench docs screenshots lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -51,6 +51,9 @@ bench: $(VENV)/.dev  ## measure the speed against baselines and write docs/bench
 
 docs: $(VENV)/.app  ## write docs/shell.md again, after a change of a command
 	$(BIN)/python -m typer maskdet.cli utils docs --name "python -m maskdet" --title "The shell" --output docs/shell.md
+
+screenshots: $(VENV)/.dev chromium  ## take the pictures of the README again
+	PYTHONPATH=tests:. $(BIN)/python -m browser.screenshots
 
 lock: $(VENV)/.uv  ## pin requirements*.in again, for every platform and Python 3.11+
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \

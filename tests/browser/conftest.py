@@ -37,9 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(900))  # on a busy machine a test may wait several times for `PATIENCE`
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """The system's browser."""
+def find_chromium() -> str:
+    """The system's browser. Fails where none is found."""
     found = os.environ.get("MASKDET_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if not found:
         pytest.fail("No Chromium is found: install it (Debian: apt-get install chromium), or name it in "
@@ -47,13 +46,23 @@ def chromium() -> str:
     return found
 
 
+def browser_arguments() -> list[str]:
+    """How Chromium is started."""
+    return [*_ARGUMENTS, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The system's browser."""
+    return find_chromium()
+
+
 @pytest.fixture(scope="session")
 def profile(chromium: str) -> Iterator[BrowserContext]:
     """A running browser, shared, so that it loads the app's scripts once; Streamlit knows a visit by its page."""
-    arguments = [*_ARGUMENTS, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        running = playwright.chromium.launch(executable_path=chromium, args=browser_arguments())
         context = running.new_context(accept_downloads=True, reduced_motion="reduce")
         context.set_default_timeout(PATIENCE)
         yield context
