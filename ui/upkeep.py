@@ -3,8 +3,7 @@
 Streamlit keeps the session of a visitor who has left, so that a lost connection may come back, and drops it when some
 later visitor leaves. It also collects all garbage after every run of a page. That looks at each object of the process,
 some 400,000 once TensorFlow is loaded, almost all of which stay as long as the server, while no other visitor's page
-can run. And Starlette writes an upload of more than 1 MB to a temporary file while it comes in. All that is mended
-here, with what Python, Streamlit and Starlette offer for it.
+can run. Both are mended here, with what Python and Streamlit offer for it.
 """
 
 import asyncio
@@ -14,16 +13,12 @@ from threading import Lock
 from typing import Final
 
 import streamlit as st
-from starlette.formparsers import MultiPartParser
 from streamlit import config, runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 #: After so many seconds without a connection a visitor has left, not lost the connection; at most, see `_patience`.
 _PATIENCE: Final = 60.0
 _SECONDS_TO_SETTLE: Final = 1.0
-
-# Uploads stay in memory while they come in, too: nothing of a visitor's photo is on a disk.
-MultiPartParser.spool_max_size = int(config.get_option("server.maxUploadSize")) * 1024 * 1024
 
 _lock = Lock()
 _modules = 0
