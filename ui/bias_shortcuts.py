@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POOLED: Final = "pooled"
 STAGES: Final = {"photo": "Photo as it is", "normalised": "Normalised, 150×150"}
-STAGE_COLOURS: Final = {STAGES["photo"]: RUN_COLOURS[4], STAGES["normalised"]: RUN_COLOURS[6]}
+STAGE_COLOURS: Final = {STAGES["photo"]: RUN_COLOURS[4], STAGES["normalised"]: RUN_COLOURS[5]}
 _BADGES: Final = {
     "strong": ":red-badge[:material/warning: strong]",
     "weak": ":orange-badge[:material/info: weak]",
