@@ -13,7 +13,7 @@ STYLE = """<style>
   margin: 0; border: 1px solid rgba(128, 128, 128, 0.35) !important; border-radius: 0.4rem !important;
 }
 [data-testid="stButtonGroup"] [data-variant="segmented_control"][data-selected] {
-  border-color: var(--st-primary-color) !important; color: var(--st-text-color);
+  border-color: currentColor !important; color: inherit;
 }
 [data-testid="stSidebar"] [data-variant="segmented_control"] { padding-left: 0.6rem; padding-right: 0.6rem; }
 @media (max-width: 1280px) {

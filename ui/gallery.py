@@ -28,7 +28,7 @@ _CARD_STYLE: Final = """<style>
 [class*="st-key-open_"] button { opacity: 0; cursor: zoom-in; }
 [class*="st-key-card_"]:has(button:hover) img { filter: brightness(1.08); }
 [class*="st-key-card_"]:has(button:hover) img, [class*="st-key-card_"]:has(button:focus-visible) img {
-  outline: 3px solid var(--st-primary-color); outline-offset: 1px;
+  outline: 3px solid currentColor; outline-offset: 1px;
 }
 </style>"""
 
