@@ -54,9 +54,12 @@ def test_resamples_come_in_portions() -> None:
 
 
 def test_the_seed_alone_decides() -> None:
+    """Without one it is 0, so that a report that is made again has the same intervals."""
     groups = np.arange(30).astype(str)
-    np.testing.assert_array_equal(counts(groups, 5), counts(groups, 5, seed=0))
+    np.testing.assert_array_equal(counts(groups, 5), counts(groups, 5))
     assert (counts(groups, 5) != counts(groups, 5, seed=1)).any()
+    drawn = bootstrap(groups, lambda times: {"first": times[:, 0]})["first"]
+    np.testing.assert_array_equal(drawn, counts(groups, RESAMPLES, seed=0)[:, 0])
 
 
 def test_figures_and_their_intervals() -> None:
