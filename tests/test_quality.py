@@ -50,6 +50,29 @@ def test_small_and_stretched(width: int, height: int, is_stretched: bool) -> Non
     assert removed({"width": width, "height": height}, aspect_ratio=False) == [""]
 
 
+def test_margins_are_relative_to_their_thresholds() -> None:
+    """Half of a least value and one and a half of a greatest are 0.5 off; channel means are shares of 255."""
+    table = make_faces(
+        {"width": 100, "height": 25, "mean_red": 102, "mean_green": 102, "mean_blue": 0, "sharpness": 5},
+        {"width": 10, "height": 30, "mean_red": 255, "mean_green": 102, "mean_blue": 102, "sharpness": 15},
+        {"width": 400, "height": 400, "mean_red": 102, "mean_green": 102, "mean_blue": 102, "sharpness": 10},
+    ).table
+    options = FilterOptions(
+        min_aspect_ratio=0.5, max_aspect_ratio=2, min_channel_mean=51, max_channel_mean=204, min_side=20
+    )
+    expected = pd.DataFrame(
+        {
+            "aspect_ratio": [-0.5, -0.5, np.inf],
+            "rgb": [-0.2, -0.2, 0.2],
+            "small": [0.25, -0.5, 19],
+            "blur": [-0.5, 0.5, 0],
+        }
+    )
+    pd.testing.assert_frame_equal(margins(table, options), expected)
+    off = margins(table, FilterOptions(min_side=0, min_sharpness=0))
+    assert (off[["small", "blur"]] > 0).all(axis=None)
+
+
 def test_small_and_stretched_thresholds_move() -> None:
     assert removed({"width": 50, "height": 101}, max_aspect_ratio=2.0) == ["aspect_ratio"]
     assert removed({"width": 50, "height": 100}, max_aspect_ratio=2.0) == [""]
