@@ -38,6 +38,7 @@ def table(actual: np.ndarray, predicted: np.ndarray, group: np.ndarray, dataset:
 def test_confusion_matrix_by_hand() -> None:
     matrix = confusion_matrix([0, 0, 0, 1, 1, 0], [0, 0, 1, 1, 0, 1])
     assert matrix.tolist() == [[2, 2], [1, 1]]  # rows actual, columns predicted
+    assert matrix.dtype == np.int64
     assert confusion_matrix([], []).tolist() == [[0, 0], [0, 0]]
     assert confusion_matrix(ACTUAL, PREDICTED).tolist() == [[40, 10], [6, 24]]
 

@@ -56,7 +56,7 @@ def test_margins_are_relative_to_their_thresholds() -> None:
         {"width": 100, "height": 25, "mean_red": 102, "mean_green": 102, "mean_blue": 0, "sharpness": 5},
         {"width": 10, "height": 30, "mean_red": 255, "mean_green": 102, "mean_blue": 102, "sharpness": 15},
         {"width": 400, "height": 400, "mean_red": 102, "mean_green": 102, "mean_blue": 102, "sharpness": 10},
-    ).table
+    ).table.set_index(pd.Index([7, 8, 9]))
     options = FilterOptions(
         min_aspect_ratio=0.5, max_aspect_ratio=2, min_channel_mean=51, max_channel_mean=204, min_side=20
     )
@@ -68,7 +68,7 @@ def test_margins_are_relative_to_their_thresholds() -> None:
             "blur": [-0.5, 0.5, 0],
         }
     )
-    pd.testing.assert_frame_equal(margins(table, options), expected)
+    pd.testing.assert_frame_equal(margins(table, options), expected.set_index(table.index))
     off = margins(table, FilterOptions(min_side=0, min_sharpness=0))
     assert (off[["small", "blur"]] > 0).all(axis=None)
 

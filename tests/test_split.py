@@ -162,6 +162,13 @@ def test_related_faces_are_never_parted(data: st.DataObject) -> None:
             assert table["group"].iloc[i] == table["group"].iloc[j]
 
 
+def test_a_seed_deals_as_it_always_did() -> None:
+    """Else the splits that are named by their fingerprints could not be made again."""
+    group, stratum = np.array([0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8]), np.array([0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 1])
+    dealt = assign_groups(group, stratum, (0.6, 0.2, 0.2), np.random.default_rng(0))
+    assert dealt.tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 2, 2]
+
+
 @settings(deadline=None, max_examples=150)
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=80),
