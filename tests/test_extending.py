@@ -108,7 +108,7 @@ def test_a_model_learns_is_kept_and_explained(tmp_path: Path) -> None:
     without_tensorflow = open_session(tmp_path).run([OUTPUTS[0]], {INPUT: test.images.take(np.arange(20))})[0]
     np.testing.assert_allclose(without_tensorflow[:, 0], logits, atol=1e-4)
     heatmap = Explainer(model).heatmap("grad-cam", test.images.take(np.arange(1))[0], "with_mask")
-    assert (heatmap.layer, heatmap.values.shape) == ("conv1_relu", (24, 24))
+    assert (heatmap.layer, heatmap.values.shape) == ("conv1_relu", (25, 25))  # a cell for each step of 6 px
 
 
 def test_an_explanation_method_finds_where_the_logit_comes_from() -> None:
