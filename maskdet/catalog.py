@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 
 DatasetType = Literal["SMFD", "RMFD", "unknown"]
 Pool = Literal["main", "pre-training"]
@@ -25,6 +25,11 @@ class StudyCounts:
     photos: int
     with_mask: int
     without_mask: int
+
+    def __post_init__(self) -> None:
+        for name, count in vars(self).items():
+            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+                raise MaskDetError(f"The study counts whole numbers, at least 0: {name} is {count!r}.")
 
     @property
     def faces(self) -> int:
@@ -60,6 +65,11 @@ class Dataset:
     study: StudyCounts | None = None
 
     def __post_init__(self) -> None:
+        for name in ("name", "source", "licence", "kaggle"):
+            if not isinstance(getattr(self, name), str):
+                raise MaskDetError(f"Dataset {self.id}: {name} must be a text, not {getattr(self, name)!r}.")
+        if not isinstance(self.synthetic, bool):
+            raise MaskDetError(f"Dataset {self.id}: synthetic must be true or false, not {self.synthetic!r}.")
         if self.type not in get_args(DatasetType):
             raise MaskDetError(f"Dataset {self.id}: type must be SMFD, RMFD or unknown, not {self.type!r}.")
 
@@ -87,7 +97,7 @@ def load_catalog(*extra: Path) -> dict[str, Dataset]:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
             catalog |= {key: _dataset(key, entry) for key, entry in tables.items()}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-            raise MaskDetError(f"The catalog {path} cannot be read: {error}.") from error
+            raise MaskDetError(f"The catalog {path} cannot be read: {reason_of(error)}.") from error
     return catalog
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from joblib import parallel_config
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 
 _TIMEOUT: Final = 10  # seconds
 
@@ -34,7 +34,7 @@ def dask_workers(scheduler: str | None) -> Iterator[None]:
         socket.create_connection(get_address_host_port(scheduler), timeout=_TIMEOUT).close()
         client = Client(scheduler, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
-        raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
+        raise MaskDetError(f"No Dask scheduler answers at {scheduler}: {reason_of(error)}.") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=_TIMEOUT)

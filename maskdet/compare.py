@@ -82,7 +82,8 @@ def marks(run: Run) -> list[str]:
     """What a reader must know of a run before its figures: sentences, or none."""
     catalog, data, limit = load_catalog(), run.record["data"], run.record.get("limit")
     known = []
-    if all(lookup(catalog, dataset).synthetic for dataset in data["datasets"]):
+    datasets = data.get("datasets", [])
+    if datasets and all(lookup(catalog, dataset).synthetic for dataset in datasets):
         known.append("Trained and judged on the synthetic sample set: its figures say nothing about real masks.")
     if limit is not None:
         known.append(f"A quick try, limited to {limit:,} training faces.")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeGuard, get_args
 
 from filelock import FileLock, Timeout
 
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.export import LINE_END, inert, restored
 from maskdet.labels import INCORRECT_MASK, LABELS, Label
 from maskdet.workspace import Workspace, read_json, write_json
@@ -166,5 +166,5 @@ def from_csv(data: bytes) -> Decisions:
                 )
             decisions[face_id] = known[decision]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise MaskDetError(f"The decisions cannot be read as CSV: {error}.") from error
+        raise MaskDetError(f"The decisions cannot be read as CSV: {reason_of(error)}.") from error
     return decisions

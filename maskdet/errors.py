@@ -1,5 +1,9 @@
 """The errors a person can act on. The text of each is one clear sentence, shown as it is by the app and the shell."""
 
+from typing import Final
+
+_LONGEST_REASON: Final = 300
+
 
 class MaskDetError(Exception):
     """Something the user can put right: a missing folder, a broken file, a step that comes first."""
@@ -15,3 +19,13 @@ class WorkspaceError(MaskDetError):
 
 class RunError(MaskDetError):
     """A run is unknown, unfinished, or its files are damaged."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, to be put into a sentence: the first line of what a library says, at most 300 characters.
+
+    Whatever a file holds may stand in it, over many lines. An error without a text is called by its kind.
+    """
+    text = f"missing {error}" if isinstance(error, KeyError) else str(error)
+    line = next((line.strip().rstrip(".") for line in text.splitlines() if line.strip(" .\t")), type(error).__name__)
+    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from maskdet.workspace import is_record
+
 #: Environment variable through which a command learns its job's folder.
 JOB_VARIABLE: Final = "MASKDET_JOB"
 #: File in a job's folder that holds space for the last word on a full disk.
@@ -19,6 +21,10 @@ _SECONDS_OF_RATE: Final = 60.0
 #: Two lines a second for a minute are some 20 kB.
 _TAIL: Final = 64 * 1024
 _SHORT_TAIL: Final = 2 * 1024
+#: What every event holds, what one of progress holds too, and the texts that some hold.
+_EVENT: Final[dict[str, Any]] = {"event": str, "time": (int, float)}
+_PROGRESS: Final[dict[str, Any]] = _EVENT | {"done": (int, float), "total": (int, float)}
+_TEXTS: Final = ("text", "run", "result", "reason")
 #: Events after which nothing more comes.
 ENDS: Final = ("finished", "failed", "cancelled")
 
@@ -117,9 +123,15 @@ def _parsed(lines: bytes) -> list[dict[str, Any]]:
     for line in lines.decode("utf-8", errors="replace").splitlines():
         try:
             events.append(json.loads(line))
-        except ValueError:  # the first line, cut by where we begin, or the last while it is being written
+        except (ValueError, RecursionError):  # the first, cut by where we begin, or the last, which is being written
             continue
-    return [event for event in events if isinstance(event, dict) and "event" in event]
+    return [event for event in events if isinstance(event, dict) and _is_whole(event)]
+
+
+def _is_whole(event: dict[str, Any]) -> bool:
+    """True for an event as `EventWriter` writes it: what comes of it is counted, subtracted and shown."""
+    needed = _PROGRESS if event.get("event") == "progress" else _EVENT
+    return is_record(event, needed) and all(isinstance(event.get(name, ""), str) for name in _TEXTS)
 
 
 def seconds_left(progress: Sequence[dict[str, Any]], now: float) -> float | None:

@@ -13,12 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from pandas.api.types import is_numeric_dtype, is_string_dtype
 
 from maskdet.cluster import dask_workers
 from maskdet.dataset_folders import dataset_signature, find_datasets
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
 from maskdet.measure import HASH_KINDS, VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
 from maskdet.progress import Progress, silent
@@ -26,6 +28,8 @@ from maskdet.readers import Reading, read_dataset
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 
 _REJECT_COLUMNS = ["dataset", "photo", "reason"]
+_TEXTS = ["face_id", "dataset", "photo", "label", "publisher_split", "format", "shard", "pixels_digest", *HASH_KINDS]
+_MEASURED = ["aspect_ratio", "sqrt_size", "mean_red", "mean_green", "mean_blue", "brightness", "contrast", "sharpness"]
 _WHOLE_NUMBERS = [
     "left", "top", "right", "bottom", "width", "height", "photo_width", "photo_height", "bytes", "shard_row"
 ]  # fmt: skip
@@ -176,21 +180,38 @@ def load_faces(workspace: Workspace) -> Faces:
     try:
         for _ in range(2):  # a second time if a scan ended between the two files
             datasets = read_json(workspace.path("datasets.json"))
-            table = read_table(workspace.path("faces.parquet"))
+            table = read_table(workspace.path("faces.parquet"), ("face_id", "dataset", "label"))
             if table["dataset"].isin(datasets).all():
                 break
         faces = Faces(
             table=table,
-            rejects=read_table(workspace.path("rejects.parquet")),
+            rejects=read_table(workspace.path("rejects.parquet"), _REJECT_COLUMNS),
             roots={key: Path(entry["path"]) for key, entry in datasets.items()},
             photos={key: int(entry["photos"]) for key, entry in datasets.items()},
             signatures={key: str(entry.get("signature", "")) for key, entry in datasets.items()},
         )
     except (WorkspaceError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise WorkspaceError(f"The face table is damaged: scan all datasets again to make it anew. {error}") from error
+        raise WorkspaceError(
+            f"The face table is damaged: scan all datasets again to make it anew ({reason_of(error)})."
+        ) from error
     if not {*HASH_KINDS, "sharpness", "pixels_digest"} <= set(table):
         raise WorkspaceError("The face table is of an older version of MaskDet: scan all datasets again.")
+    if odd := _odd_column(table):
+        raise WorkspaceError(f"The face table is damaged: scan all datasets again to make it anew (column {odd}).")
     return faces
+
+
+def _odd_column(table: pd.DataFrame) -> str:
+    """The first column that is missing or holds what no scan writes; "" where all is as it should be."""
+    for name in _TEXTS:
+        if name not in table or not is_string_dtype(table[name]) or table[name].isna().any():
+            return name
+    for name in (*_MEASURED, *_WHOLE_NUMBERS):
+        if name not in table or not is_numeric_dtype(table[name]) or not np.isfinite(table[name]).all():
+            return name
+    if table["face_id"].duplicated().any() or not table["label"].isin(LABELS).all():
+        return "face_id or label"
+    return next((kind for kind in HASH_KINDS if not table[kind].str.fullmatch("[0-9a-f]{16}").all()), "")
 
 
 def label_split(faces: Faces, incorrect_mask: IncorrectMask = "class") -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.errors import WorkspaceError
+from maskdet.errors import WorkspaceError, reason_of
 from maskdet.facetable import Faces
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.workspace import Workspace
@@ -57,8 +57,8 @@ class StoredImages:
         self._folder, self._rows = folder, rows
         self._paths = [folder / f"{name}.npy" for name in names]
         try:
-            self._begin = [np.load(path, mmap_mode="r").offset for path in self._paths]  # of the first face, in bytes
-        except (OSError, ValueError) as error:
+            self._begin = [_begin(path) for path in self._paths]
+        except Exception as error:  # whatever NumPy raises for the head of a file
             raise self._incomplete(error) from error
 
     def __len__(self) -> int:
@@ -81,8 +81,17 @@ class StoredImages:
 
     def _incomplete(self, error: Exception) -> WorkspaceError:
         return WorkspaceError(
-            f"The measured faces in {self._folder} are incomplete ({error}): run `python -m maskdet scan DIR` again."
+            f"The measured faces in {self._folder} are incomplete ({reason_of(error)}): run "
+            "`python -m maskdet scan DIR` again."
         )
+
+
+def _begin(path: Path) -> int:
+    """Where the first face of a shard begins, in bytes. Raises what NumPy raises, or ValueError for another array."""
+    stored = np.load(path, mmap_mode="r")
+    if not isinstance(stored, np.memmap) or stored.dtype != np.uint8 or stored.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
+        raise ValueError(f"{path.name} holds no faces")
+    return int(stored.offset)
 
 
 def stored_images(workspace: Workspace, faces: Faces, face_ids: "pd.Series[str]") -> StoredImages:

@@ -23,13 +23,17 @@ import psutil
 
 from maskdet.errors import WorkspaceError
 from maskdet.events import ENDS, JOB_VARIABLE, RESERVE, Events, EventWriter, read_events, read_tail, seconds_left
-from maskdet.workspace import HOME_VARIABLE, Workspace, read_json, write_json
+from maskdet.workspace import HOME_VARIABLE, Workspace, is_record, read_json, write_json
 
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 _SECONDS_TO_STOP: Final = 3.0
 #: A job whose process has no number yet is about to start; one that still has none after this was cut off there.
 _SECONDS_TO_START: Final = 30.0
 _RESERVED_BYTES: Final = 4096
+_MOST_PROCESSES: Final = 2**31
+_RECORD: Final[dict[str, Any]] = {
+    "command": list, "created": str, "began": (int, float), "pid": (int, type(None)), "process_started": (int, float)
+}  # fmt: skip
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 
 __all__ = [
@@ -194,7 +198,7 @@ def _read_whole(folder: Path) -> Job | None:
 
 def read_job(folder: Path) -> Job:
     """How a job stands. Raises WorkspaceError if its folder is damaged."""
-    record = read_json(folder / "job.json")
+    record = _record(folder)
     told = read_events(folder)
     state, reason = _state(folder, record, told), str(told.last.get("reason", ""))
     if state == "interrupted":
@@ -225,9 +229,20 @@ def read_job(folder: Path) -> Job:
     )
 
 
+def _record(folder: Path) -> dict[str, Any]:
+    """What `launch` wrote of a job. Raises WorkspaceError if it is damaged."""
+    record = read_json(folder / "job.json")
+    whole = (
+        is_record(record, _RECORD) and record["command"] and all(isinstance(part, str) for part in record["command"])
+    )
+    if not whole or not (record["pid"] is None or 0 < record["pid"] < _MOST_PROCESSES):
+        raise WorkspaceError(f"{folder} is no job: delete it.")
+    return dict(record)
+
+
 def cancel(job: Job) -> None:
     """Stop a job and all its processes, within seconds. Whatever it had written whole stays."""
-    process = _process(job.folder, read_json(job.folder / "job.json"))
+    process = _process(job.folder, _record(job.folder))
     if process is None:
         return
     family = _family(process)

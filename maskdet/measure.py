@@ -28,7 +28,7 @@ from PIL import Image
 from maskdet.errors import PhotoError, WorkspaceError
 from maskdet.photos import FACE_SIZE, Box, RgbImage, clip_box, read_photo, resize_face
 from maskdet.readers import AnnotatedFace
-from maskdet.workspace import replacing
+from maskdet.workspace import read_json, replacing
 
 #: Raised whenever a measurement changes its meaning, so that shards of an older version are measured again.
 VERSION: Final = 3
@@ -115,9 +115,11 @@ def read_rows(key: str, folder: Path) -> list[dict[str, Any]]:
     """The rows of a measured shard, a face or reject each. Raises WorkspaceError if its file is damaged."""
     path = folder / f"{key}.json"
     try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(f"{path} cannot be read ({error}); delete it and scan again.") from error
+        rows: list[dict[str, Any]] = read_json(path)
+    except WorkspaceError as error:
+        raise WorkspaceError(f"{str(error).rstrip('.')}; delete it and scan again.") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise WorkspaceError(f"{path} holds no measured faces: delete it and scan again.")
     return rows
 
 

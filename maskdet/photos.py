@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from maskdet.errors import MaskDetError, PhotoError
+from maskdet.errors import MaskDetError, PhotoError, reason_of
 
 #: Photos with more pixels are refused before they are decoded (a decompression bomb needs only a few bytes).
 MAX_PIXELS: Final = 120_000_000
@@ -88,7 +88,7 @@ def read_photo(source: Path | bytes) -> Photo:
     except Image.DecompressionBombError:
         raise PhotoError(f"more than {MAX_PIXELS // 1_000_000} million pixels") from None
     except Exception as error:
-        raise PhotoError(f"damaged image: {_first_line(error)}") from error
+        raise PhotoError(f"damaged image: {reason_of(error)}") from error
     return Photo(image, file_format, len(data), quantisation)
 
 
@@ -212,7 +212,3 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     # Floating point has no fixed white: it is a picture in 0..1 or one in 0..255.
     white = 1.0 if pixels.max() <= 1.0 else 255.0
     return Image.fromarray(np.clip(pixels * (255.0 / white) + 0.5, 0, 255).astype(np.uint8))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

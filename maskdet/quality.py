@@ -16,12 +16,12 @@ import pandas as pd
 
 from maskdet.decisions import Decision
 from maskdet.duplicates import FLAT_HASHES, MAX_DISTANCE, NearPairs, clusters, near_pairs_of, parse_hashes
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.facetable import Faces, table_fingerprint
 from maskdet.further_filters import FURTHER, Thresholds, thresholds
 from maskdet.labels import INCORRECT_MASK, LABELS, IncorrectMask, treat_incorrect
 from maskdet.measure import HASH_KINDS, HashKind
-from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, read_table, write_json, write_table
 
 Options = TypeVar("Options")
 #: The study's three, and what becomes of masks worn incorrectly: shown even where they remove nothing.
@@ -326,8 +326,11 @@ def load_filtered(workspace: Workspace, faces: Faces) -> Filtered:
     if not workspace.path("filter.json").is_file():
         raise WorkspaceError("The faces are not filtered yet: run `python -m maskdet filter` first.")
     description = read_json(workspace.path("filter.json"))
+    whole = is_record(description, {"options": dict, "faces_fingerprint": str})
+    if not whole or not isinstance(description.get("decisions", {}), dict):
+        raise WorkspaceError("The filtered set is damaged: run `python -m maskdet filter` again.")
     filtered = Filtered(
-        read_table(workspace.path("filtered.parquet")),
+        read_table(workspace.path("filtered.parquet"), ("face_id", "label", "cluster", "removed_by", "kept_face")),
         options_from(FilterOptions, description["options"]),
         description["faces_fingerprint"],
         description.get("decisions", {}),
@@ -348,4 +351,4 @@ def options_from(kind: type[Options], values: dict[str, Any]) -> Options:
     try:
         return kind(**values)
     except TypeError as error:
-        raise WorkspaceError(f"The stored options are of another version of MaskDet ({error}).") from error
+        raise WorkspaceError(f"The stored options are of another version of MaskDet ({reason_of(error)}).") from error

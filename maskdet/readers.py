@@ -20,7 +20,7 @@ from defusedxml.ElementTree import ParseError
 from defusedxml.ElementTree import fromstring as parse_xml
 
 from maskdet.dataset_folders import PUBLISHER_SPLITS, detect_layout, is_utf8, walk
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 from maskdet.labels import Label, parse_label
 from maskdet.photos import PHOTO_SUFFIXES
 
@@ -110,7 +110,7 @@ def read_voc(folder: Path) -> Reading:
         try:
             root = parse_xml(path.read_bytes(), forbid_dtd=True)
         except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:  # the last: its encoding
-            reading.reject(name, f"not readable as XML: {_one_line(error)}")
+            reading.reject(name, f"not readable as XML: {reason_of(error)}")
             continue
         photo = photos.find(root.findtext("filename") or "", path.stem)
         if photo is None:
@@ -140,7 +140,7 @@ def read_json_csv(folder: Path) -> Reading:
             record = json.loads(path.read_text(encoding="utf-8"))
             file_name, entries = str(record["FileName"]), list(record["Annotations"])
         except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-            reading.reject(name, f"not readable as a JSON annotation: {_one_line(error)}")
+            reading.reject(name, f"not readable as a JSON annotation: {reason_of(error)}")
             continue
         photo = photos.find(file_name, path.stem)
         if photo is None:
@@ -188,7 +188,7 @@ def _read_csv(path: Path, name: str, photos: _PhotoIndex, described: set[str], r
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reading.reject(name, f"not readable as CSV: {_one_line(error)}")
+        reading.reject(name, f"not readable as CSV: {reason_of(error)}")
         return
     columns = _csv_columns(rows[0] if rows else [])
     if columns is None:
@@ -295,8 +295,3 @@ def list_files(folder: Path, suffixes: Collection[str], reading: Reading) -> lis
             else:
                 names.append(name)
     return sorted(names, key=lambda name: name.split("/"))
-
-
-def _one_line(error: BaseException) -> str:
-    text = f"missing {error}" if isinstance(error, KeyError) else str(error)
-    return (text.splitlines() or [type(error).__name__])[0]

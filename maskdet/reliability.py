@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import MaskDetError, RunError
+from maskdet.errors import MaskDetError, RunError, reason_of
 from maskdet.models.base import Features, Logits, probability
 from maskdet.workspace import read_json, replacing, write_json
 
@@ -256,13 +256,17 @@ def load_reliability(folder: Path) -> Reliability | None:
         space = FeatureSpace(mean, components, float(stored["stretch"]))
         numbers: dict[str, Any] = {name: float(stored[name]) for name in _NUMBERS}
         numbers |= {name: int(stored[name]) for name in ("step", "neighbour")}
-        fits = len(face_ids) in (0, len(index)) and index.shape[1:] == (components.shape[1] + 2,)
-        if not fits or len(mean) != len(components):
+        fits = len(face_ids) in (0, len(index)) and mean.ndim == 1 and components.ndim == 2
+        if not fits or len(mean) != len(components) or index.shape[1:] != (components.shape[1] + 2,) or not len(index):
             raise ValueError("its parts do not belong together")
+        if not all(np.isfinite(array).all() for array in (mean, components, index, space.stretch)):
+            raise ValueError("a number in it is none")
+        band, least = (0 <= numbers["low"] <= numbers["high"] <= 1), min(numbers["step"], numbers["neighbour"])
+        if not band or least < 1 or not 0 < numbers["temperature"] < np.inf or not numbers["distance_threshold"] > 0:
+            raise ValueError("a number in it is out of its range")
         return Reliability(**numbers, space=space, index=index, face_ids=face_ids, record=dict(stored["record"]))
     except Exception as error:  # whatever json, zip and numpy raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{folder / RELIABILITY_FILE} or what belongs to it is damaged ({reason}).") from error
+        raise RunError(f"{folder / RELIABILITY_FILE} or what belongs to it is damaged ({reason_of(error)}).") from error
 
 
 def _edge(

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -33,12 +33,18 @@ from filelock import FileLock, Timeout
 from maskdet.catalog import DATA_DIR, Pool
 from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
-from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE
+from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE, read_history
 from maskdet.reliability import Reliability, load_reliability
-from maskdet.workspace import Workspace, read_json, read_table, write_json
+from maskdet.workspace import Workspace, is_record, read_json, read_table, write_json
 
 #: Version of the folder's layout and of the options; a run of a later one is refused with a sentence.
 FORMAT: Final = 3
+#: What every run.json and metrics.json holds.
+_RECORD: Final[dict[str, Any]] = {
+    "format": int, "id": str, "model": str, "created": str, "options": dict, "data": dict, "seconds": dict
+}  # fmt: skip
+_METRICS: Final[dict[str, Any]] = {"faces": (int, type(None)), "macro_f1": (int, float, type(None)), "intervals": dict}
+_NO_METRICS: Final[dict[str, Any]] = {"faces": None, "macro_f1": None, "intervals": {}}
 #: Runs that ship with MaskDet: the study, done again.
 BUNDLED: Final = DATA_DIR / "study"
 _PLAN_FILE: Final = "plan.json"
@@ -98,12 +104,15 @@ class Run:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Metrics on its test split."""
-        return dict(read_json(self.folder / "metrics.json"))
+        found = read_json(self.folder / "metrics.json")
+        if not isinstance(found, dict) or not is_record({**_NO_METRICS, **found}, _METRICS):
+            raise RunError(f"The metrics of run {self.id} are damaged.")
+        return found
 
     @cached_property
     def history(self) -> pd.DataFrame:
         """What was measured while fitting."""
-        return pd.DataFrame(read_json(self.folder / "history.json"))
+        return pd.DataFrame(read_history(self.folder / "history.json"))
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -139,9 +148,9 @@ def list_runs(workspace: Workspace) -> list[Run]:
 def open_run(folder: Path) -> Run:
     """Read a run's folder. Raises RunError or WorkspaceError if it is damaged or of a later version."""
     record = read_json(folder / "run.json")
-    keys = {"format", "id", "model", "created", "options", "data", "seconds"}
-    whole = isinstance(record, dict) and keys <= record.keys()
-    if not whole or not isinstance(record["format"], int) or not isinstance(record["options"], dict):
+    if is_record(record, {"format": int, "id": str}) and record["format"] > FORMAT:
+        raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
+    if not is_record(record, _RECORD) or not _is_whole(record):
         raise RunError(f"{folder} is no run.")
     if record["format"] > FORMAT:
         raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
@@ -149,6 +158,22 @@ def open_run(folder: Path) -> Run:
     if record["id"] != folder.name or not _ID.fullmatch(folder.name):
         raise RunError(f"{folder} holds the run {record['id']!r}: a run's folder is called as the run is.")
     return Run(folder, upgraded(record))
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """True where the parts of a record are of the kinds that pages and reports show."""
+    data, seconds, balance, limit = (record.get(name) for name in ("data", "seconds", "balance", "limit"))
+    datasets = data.get("datasets", []) if isinstance(data, dict) else None
+    return (
+        is_record(data, {"fingerprint": str, "faces": dict})
+        and data.get("pool", "main") in get_args(Pool)
+        and isinstance(datasets, list)
+        and all(isinstance(dataset, str) for dataset in datasets)
+        and is_record(seconds, dict.fromkeys(seconds or (), (int, float)))
+        and (not balance or is_record(balance, {"attribute": str, "target": str}))
+        and (limit is None or is_record(record, {"limit": int}))
+        and is_record(record.get("bundle", {}), {})
+    )
 
 
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +206,7 @@ def find_run(workspace: Workspace, name: str | None = None) -> Run:
     candidates = [run for run in runs if name in (None, run.model_name) and run.pool == "main"]
     bundled = [run for run in candidates if run.is_bundled]
     if bundled:
-        return max(bundled, key=lambda run: float(run.metrics["macro_f1"] or 0))
+        return max(bundled, key=lambda run: float(run.metrics.get("macro_f1") or 0))
     if candidates:
         return max(candidates, key=lambda run: str(run.record["created"]))
     if name in MODELS:
@@ -194,7 +219,7 @@ def runs_table(runs: list[Run]) -> pd.DataFrame:
     """A row a run: id, model, created, where it lies, faces trained on, test faces, macro F1 and its interval."""
     rows = []
     for run in runs:
-        low, high = run.metrics["intervals"].get("macro_f1") or (None, None)
+        low, high = run.metrics.get("intervals", {}).get("macro_f1") or (None, None)
         rows.append(
             {
                 "run": run.id,
@@ -202,12 +227,12 @@ def runs_table(runs: list[Run]) -> pd.DataFrame:
                 "pool": run.pool,
                 "created": run.record["created"],
                 "place": "bundled" if run.is_bundled else "workspace",
-                "train_faces": run.record["data"]["faces"]["train"],
-                "test_faces": run.metrics["faces"],
-                "macro_f1": run.metrics["macro_f1"],
+                "train_faces": run.record["data"]["faces"].get("train"),
+                "test_faces": run.metrics.get("faces"),
+                "macro_f1": run.metrics.get("macro_f1"),
                 "low": low,
                 "high": high,
-                "fit_seconds": run.record["seconds"]["fit"],
+                "fit_seconds": run.record["seconds"].get("fit"),
                 "data": run.fingerprint,
             }
         )
@@ -241,7 +266,7 @@ class Unfinished:
     def history(self) -> pd.DataFrame:
         """What was measured so far, an entry a finished epoch or grid point."""
         path = self.folder / HISTORY_FILE
-        return pd.DataFrame(read_json(path)) if path.is_file() else pd.DataFrame()
+        return pd.DataFrame(read_history(path)) if path.is_file() else pd.DataFrame()
 
     @property
     def resumable(self) -> bool:
@@ -268,7 +293,7 @@ def unfinished_runs(workspace: Workspace) -> list[Unfinished]:
             plan = read_json(path)
         except WorkspaceError:
             continue
-        if isinstance(plan, dict) and "model" in plan and path.parent.name == f".{plan.get('id')}.partial":
+        if is_record(plan, {"id": str, "model": str}) and path.parent.name == f".{plan['id']}.partial":
             found.append(Unfinished(path.parent, plan))
     return found
 

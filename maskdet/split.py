@@ -24,13 +24,14 @@ from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
 from maskdet.labels import CLASSES
 from maskdet.quality import Filtered, load_filtered, options_from
-from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, read_table, write_json, write_table
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[SplitName, ...]] = ("train", "validation", "test")
 #: Where saved splits stay, in the workspace.
 FOLDER: Final = "splits"
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{6,64}")
+_COLUMNS: Final = ("face_id", "dataset", "label", "group", "pool", "split")
 _CHANGED: Final = (
     "The faces changed since they were split: run `python -m maskdet filter`, then `python -m maskdet split`."
 )
@@ -271,7 +272,7 @@ def load_split(workspace: Workspace, faces: Faces, fingerprint: str | None = Non
         raise WorkspaceError(f"There is no split {fingerprint}; there is {known}.")
     if description["faces_fingerprint"] != faces.fingerprint:
         raise WorkspaceError(_CHANGED)
-    table = read_table(table_path)
+    table = read_table(table_path, _COLUMNS)
     options = options_from(SplitOptions, description["options"])
     if _fingerprint(faces, table) != description["fingerprint"]:
         raise WorkspaceError("The split is incomplete: run `python -m maskdet split` again.")
@@ -311,8 +312,9 @@ def _known(path: Path, faces_fingerprint: str, *, in_force: bool) -> SavedSplit 
 
 
 def _description(path: Path) -> dict[str, Any]:
-    description = read_json(path)
-    if not isinstance(description, dict) or not {"options", "faces_fingerprint", "fingerprint"} <= description.keys():
+    description: dict[str, Any] = read_json(path)
+    whole = is_record(description, {"options": dict, "faces_fingerprint": str, "fingerprint": str})
+    if not whole or not isinstance(description.get("created", ""), str):
         raise WorkspaceError(f"{path} describes no split: run `python -m maskdet split` again.")
     return description
 
@@ -340,7 +342,7 @@ def _keep_earlier(workspace: Workspace) -> None:
         archived_table, archived = _archived(workspace, description["fingerprint"])
         if archived.is_file():
             return
-        table = read_table(table_path)
+        table = read_table(table_path, _COLUMNS)
         counts = _counts(table)
     except (WorkspaceError, KeyError, TypeError):  # there is none, or it is damaged: nothing to keep
         return

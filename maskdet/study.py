@@ -13,7 +13,7 @@ from typing import Any, Final
 from maskdet.catalog import Pool, load_catalog
 from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE, cross_validate, leave_one_dataset_out
 from maskdet.environment import environment
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import load_faces, scan
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
@@ -21,7 +21,7 @@ from maskdet.quality import apply_filters, save_filtered
 from maskdet.runs import Run, discard_unfinished, open_run, unfinished_runs
 from maskdet.split import load_split, pool_table, save_split, split_faces
 from maskdet.train import resume, train
-from maskdet.workspace import Workspace, read_json, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, write_json, write_table
 
 STATE_FILE: Final = "study.json"
 #: A dataset serves to watch the transfer only with so many training faces.
@@ -251,14 +251,20 @@ def _state(workspace: Workspace, options: StudyOptions) -> dict[str, Any]:
     wanted = {"weights": options.weights, "cut": options.cut, "seed": options.seed, "epochs": options.epochs,
               "limit": options.limit}  # fmt: skip
     if path.is_file():
-        state: dict[str, Any] = dict(read_json(path))
+        state = read_json(path)
+        if not is_record(state, {"options": dict, "fingerprint": str, "steps": dict}) or not _are_steps(state["steps"]):
+            raise WorkspaceError(f"{path} is no state of a study: delete it to begin anew; finished runs stay.")
         if state.get("options") != wanted:
             raise MaskDetError(
                 f"The study in {workspace.home} was begun with other options ({state.get('options')}); use those, or "
                 "another workspace."
             )
-        return state
+        return dict(state)
     return {"options": wanted, "fingerprint": "", "environment": environment(), "steps": {}}
+
+
+def _are_steps(steps: dict[str, Any]) -> bool:
+    return all(isinstance(step, dict) and isinstance(step.get("run", ""), str) for step in steps.values())
 
 
 def _keep(workspace: Workspace, state: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from maskdet.crossval import OUT_OF_SAMPLE_FILE
 from maskdet.decisions import Decision
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, RunError
 from maskdet.labels import CLASSES
 from maskdet.runs import Run
 from maskdet.workspace import read_table
@@ -93,15 +93,29 @@ def out_of_sample(run: Run) -> tuple[pd.DataFrame, Source]:
     table : DataFrame
         A row a face: face_id, dataset, label, split (of the run), p_without_mask.
     source : str
+
+    Raises
+    ------
+    RunError, WorkspaceError
+        If its predictions are damaged.
     """
     if is_cross_validated(run):
-        table = read_table(run.folder / OUT_OF_SAMPLE_FILE)
+        table = _told_apart(run, read_table(run.folder / OUT_OF_SAMPLE_FILE))
         if "split" not in table:
-            split = run.predictions.set_index("face_id")["split"]
+            split = _told_apart(run, run.predictions, {"split"}).set_index("face_id")["split"]
             table = table.assign(split=table["face_id"].map(split).fillna(""))
         return table[_COLUMNS], "cross-validation"
-    table = run.predictions[run.predictions["split"] != "train"].reset_index(drop=True)
+    table = _told_apart(run, run.predictions, {"split"})
+    table = table[table["split"] != "train"].reset_index(drop=True)
     return table[_COLUMNS], "validation and test faces"
+
+
+def _told_apart(run: Run, table: pd.DataFrame, further: Collection[str] = ()) -> pd.DataFrame:
+    """Predictions that were read, if they have the columns and name each face once."""
+    needed = {"face_id", "dataset", "label", "p_without_mask", *further}
+    if not needed <= set(table) or table["face_id"].duplicated().any():
+        raise RunError(f"The predictions of run {run.id} are damaged.")
+    return table
 
 
 def find_suspects(runs: Sequence[Run]) -> Suspects:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from maskdet.balance import Balanced, Target, balance_faces, require_attribute, require_target
 from maskdet.catalog import Pool
-from maskdet.errors import MaskDetError, RunError
+from maskdet.errors import MaskDetError, RunError, reason_of
 from maskdet.facetable import Faces, load_faces
 from maskdet.images import stored_images
 from maskdet.labels import CLASSES
@@ -68,6 +68,8 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("left_out", "watched"):  # from JSON they are lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not all(isinstance(dataset, str) for dataset in (*self.left_out, *self.watched)):
+            raise MaskDetError("Datasets that are left out or watched are named by their ids, which are texts.")
         if self.limit is not None and self.limit < 2:
             raise MaskDetError(f"The limit must be at least 2 faces, not {self.limit}.")
         if self.pool not in ("main", "pre-training"):
@@ -80,8 +82,13 @@ class Plan:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Plan":
-        """The plan that a training's folder holds."""
-        return cls(**{f.name: stored[f.name] for f in fields(cls) if f.name in stored})
+        """The plan that a training's folder holds. Raises RunError if it is damaged."""
+        try:
+            return cls(**{f.name: stored[f.name] for f in fields(cls) if f.name in stored})
+        except TypeError as error:
+            raise RunError(
+                f"What this training is to do cannot be read ({reason_of(error)}): discard it and begin it anew."
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -17,20 +17,22 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from filelock import FileLock, Timeout
 
 from maskdet.catalog import DATA_DIR
-from maskdet.errors import WorkspaceError
+from maskdet.errors import WorkspaceError, reason_of
 
 if TYPE_CHECKING:  # imported where a table is read: worker processes that measure faces need none
     import pandas as pd
 
+#: Above any number that is kept in JSON; one that is no number at all is not below it either.
+_LARGEST: Final = 1e18
 #: Environment variable that chooses the workspace.
 HOME_VARIABLE: Final = "MASKDET_HOME"
 #: Seconds to wait for another who writes a filtered set or a split, which takes a fraction of one.
@@ -136,9 +138,28 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file of the workspace. Raises WorkspaceError if it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(f"{path} cannot be read ({error}).") from error
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half of a pair, which could go into no table, file or page
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except (OSError, ValueError, RecursionError) as error:  # the last: lists in lists in lists
+        raise WorkspaceError(f"{path} cannot be read ({reason_of(error)}).") from error
+
+
+#: The kinds of a record's entries, by name.
+Kinds = Mapping[str, type | tuple[type, ...]]
+
+
+def is_record(value: object, kinds: Kinds) -> TypeGuard[dict[str, Any]]:
+    """True for a JSON object that has all of these entries, each of its kind; a bool is no number, and NaN is none."""
+
+    def fits(entry: object, kind: type | tuple[type, ...]) -> bool:
+        if isinstance(entry, bool):
+            return bool in (kind if isinstance(kind, tuple) else (kind,))
+        return isinstance(entry, kind) and (not isinstance(entry, int | float) or abs(entry) < _LARGEST)
+
+    return isinstance(value, dict) and all(name in value and fits(value[name], kind) for name, kind in kinds.items())
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
@@ -147,11 +168,14 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
         table.to_parquet(temporary, index=False)
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """Read a Parquet table of the workspace. Raises WorkspaceError if it is missing or damaged."""
+def read_table(path: Path, columns: Collection[str] = ()) -> "pd.DataFrame":
+    """Read a Parquet table of the workspace. Raises WorkspaceError if it is missing, damaged, or lacks a column."""
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
     except Exception as error:
-        raise WorkspaceError(f"{path} cannot be read ({error}).") from error
+        raise WorkspaceError(f"{path} cannot be read ({reason_of(error)}).") from error
+    if lacking := sorted(set(columns) - set(table)):
+        raise WorkspaceError(f"{path} is damaged: it has no column {lacking[0]}.")
+    return table

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from maskdet.augment import AugmentOptions
 from maskdet.balance import Target
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 from maskdet.labels import CLASSES
 from maskdet.models import MODELS
 from maskdet.split import SavedSplit
@@ -118,8 +118,12 @@ def weights_file(text: str) -> str:
         raise MaskDetError("Name the file with InceptionV3's weights, or choose others.")
     path = Path(text).expanduser()
     if path.suffix != ".h5":
-        raise MaskDetError(f"Weights are a file that ends in .h5, not {path.name}.")
-    if not path.is_file():
+        raise MaskDetError(f"Weights are a file that ends in .h5, not {path.name!r}.")
+    try:
+        found = path.is_file()
+    except OSError as error:  # its name is too long, or a folder above it is closed
+        raise MaskDetError(f"The file {path} cannot be read: {reason_of(error)}.") from error
+    if not found:
         raise MaskDetError(f"There is no file {path}.")
     return str(path.absolute())
 

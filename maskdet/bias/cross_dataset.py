@@ -13,7 +13,7 @@ import pandas as pd
 
 from maskdet.catalog import Pool
 from maskdet.crossval import fit_and_predict, judged_row, part_of, resolved_model
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.labels import CLASSES
 from maskdet.models import require_model
 from maskdet.progress import Progress, silent
@@ -139,7 +139,7 @@ def load_cross(path: Path) -> CrossDataset:
             str(record["model"]), dict(record["options"]), int(record["seed"]), str(record["fingerprint"]), rows
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise WorkspaceError(f"{path} is damaged ({error!r}): measure it again.") from error
+        raise WorkspaceError(f"{path} is damaged ({reason_of(error)}): measure it again.") from error
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.errors import WorkspaceError
+from maskdet.errors import WorkspaceError, reason_of
 from maskdet.workspace import read_json, read_table, replacing, write_json, write_table
 
 _DIGESTS: Final = "digests"
@@ -81,7 +81,7 @@ def _read_arrays(path: Path) -> Arrays:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, BadZipFile) as error:
-        raise WorkspaceError(f"{path} cannot be read ({error}).") from error
+        raise WorkspaceError(f"{path} cannot be read ({reason_of(error)}).") from error
 
 
 def _digest(path: Path) -> str:

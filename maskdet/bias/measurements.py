@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from maskdet.errors import WorkspaceError
+from maskdet.errors import WorkspaceError, reason_of
 from maskdet.facetable import Faces
 from maskdet.measure import is_measured, laplacian_variance
 from maskdet.photos import FACE_SIZE, RgbImage
@@ -202,7 +202,8 @@ def _measure_shard(shard: str, source: Path, cache: Path) -> str:
         pixels = np.load(source / f"{shard}.npy")
     except (OSError, ValueError) as error:
         raise WorkspaceError(
-            f"The measured faces in {source} are incomplete ({error}): run `python -m maskdet scan DIR` again."
+            f"The measured faces in {source} are incomplete ({reason_of(error)}): run `python -m maskdet scan DIR` "
+            "again."
         ) from error
     found = pixel_features(pixels)
     found.insert(0, "shard", shard)

@@ -18,7 +18,7 @@ import pandas as pd
 from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.bias.judged import MOST_GROUPS
 from maskdet.bias.store import own_path
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.export import restored
 from maskdet.workspace import Workspace, read_table, write_table
 
@@ -156,7 +156,7 @@ def _rows(data: bytes) -> list[tuple[int, list[str]]]:
             if len(rows) > _MOST_ROWS:
                 raise MaskDetError(f"The CSV has more than {_MOST_ROWS:,} rows.")
     except csv.Error as error:
-        raise MaskDetError(f"The file cannot be read as CSV (line {reader.line_num}: {error}).") from error
+        raise MaskDetError(f"The file cannot be read as CSV (line {reader.line_num}: {reason_of(error)}).") from error
     if len(rows) < 2:
         raise MaskDetError("The CSV needs a header and at least one row.")
     return rows

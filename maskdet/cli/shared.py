@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 from maskdet.events import JOB_VARIABLE, EventWriter
 from maskdet.jobs import wait_for_turn
 from maskdet.terminal import note, say
@@ -131,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(job, f"{error.filename or 'A file'}: {error.strerror or error}.", 1)
     except Exception as error:
         if job:  # the page shows this; the traceback goes to the job's log
-            job.write("failed", reason=f"An error in MaskDet itself, see the log ({type(error).__name__}: {error}).")
+            reason = f"{type(error).__name__}: {reason_of(error)}"
+            job.write("failed", reason=f"An error in MaskDet itself, see the log ({reason}).")
         raise
     sys.exit(status if isinstance(status, int) else 0)

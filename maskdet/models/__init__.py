@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 from maskdet.models.base import FitData, LabelledImages, Model, ModelOptions
 from maskdet.models.cnn import Cnn
 from maskdet.models.cnn_transfer import CnnTransfer
@@ -33,5 +33,5 @@ def create_model(name: str, options: dict[str, Any] | None = None) -> Model:
     try:
         model: Model = kind(kind.options_type()(**(options or {})))
     except TypeError as error:
-        raise MaskDetError(f"Model {name} cannot be made with these options: {error}.") from error
+        raise MaskDetError(f"Model {name} cannot be made with these options: {reason_of(error)}.") from error
     return model

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import MaskDetError, RunError
+from maskdet.errors import MaskDetError, RunError, reason_of
 from maskdet.images import FaceImages
 from maskdet.labels import CLASSES
 from maskdet.models.checkpoint import Checkpoint, History
@@ -172,8 +172,7 @@ class Model(ABC):
 
 def damaged(folder: Path, error: BaseException) -> RunError:
     """The error for weights that cannot be read."""
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return RunError(f"The weights in {folder} cannot be read ({reason}).")
+    return RunError(f"The weights in {folder} cannot be read ({reason_of(error)}).")
 
 
 def probability(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:

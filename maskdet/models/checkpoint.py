@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import RunError
-from maskdet.workspace import replacing, write_json
+from maskdet.errors import RunError, reason_of
+from maskdet.workspace import read_json, replacing, write_json
 
 History = list[dict[str, float | str]]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -17,6 +17,22 @@ Arrays = dict[str, npt.NDArray[Any]]
 CHECKPOINT_FILE: Final = "checkpoint.npz"
 HISTORY_FILE: Final = "history.json"
 _HISTORY_KEY: Final = "history"
+
+
+def read_history(path: Path) -> History:
+    """A history that was written as JSON. Raises RunError or WorkspaceError if it is damaged."""
+    entries = read_json(path)
+    if not _is_history(entries):
+        raise RunError(f"{path} holds no history.")
+    return list(entries)
+
+
+def _is_history(entries: Any) -> bool:
+    """True for a list of entries whose values are figures or names."""
+    figures = (str, int, float, type(None))
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and all(isinstance(value, figures) for value in entry.values()) for entry in entries
+    )
 
 
 class Checkpoint(Protocol):
@@ -44,9 +60,14 @@ class FolderCheckpoint:
         try:
             with np.load(self._path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            return json.loads(str(arrays.pop(_HISTORY_KEY))), arrays
+            history = json.loads(str(arrays.pop(_HISTORY_KEY)))
+            if not _is_history(history):
+                raise ValueError("it holds no history")
+            return history, arrays
         except Exception as error:
-            raise RunError(f"{self._path} is damaged ({error}); discard this training and begin it anew.") from error
+            raise RunError(
+                f"{self._path} is damaged ({reason_of(error)}); discard this training and begin it anew."
+            ) from error
 
     def save(self, history: History, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Keep a state: the new one is whole on disk before it takes the place of the old one.

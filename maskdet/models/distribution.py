@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 
 #: TensorFlow's environment variable that tells a process the cluster and its place in it.
 CLUSTER_VARIABLE: Final = "TF_CONFIG"
@@ -64,7 +64,7 @@ def place() -> Place:
         return _place(found["cluster"], found["task"]["type"], found["task"]["index"])
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise MaskDetError(
-            f"{CLUSTER_VARIABLE} describes no cluster ({_first_line(error)}); it should be like "
+            f"{CLUSTER_VARIABLE} describes no cluster ({reason_of(error)}); it should be like "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
         ) from error
 
@@ -224,7 +224,3 @@ def _answers(address: str) -> bool:
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host, int(port)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

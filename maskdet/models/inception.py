@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 from maskdet.images import batches
 from maskdet.models.base import FitData, LabelledImages, Logits
 from maskdet.models.checkpoint import Checkpoint, History
@@ -253,10 +253,6 @@ def _as_made(network: Any, kind: str) -> list[Any]:
 
 def _cannot_be_had(error: BaseException) -> MaskDetError:
     return MaskDetError(
-        f"InceptionV3's weights cannot be had ({_first_line(error)}): without a way to the internet, give the path of "
+        f"InceptionV3's weights cannot be had ({reason_of(error)}): without a way to the internet, give the path of "
         "a file of weights without the top with --weights PATH, or --weights none to begin at random."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
