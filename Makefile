@@ -3,6 +3,7 @@ VENV   := .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 PORT   ?= 8501
+RUNS   ?= 2000
 UV     := $(shell command -v uv 2>/dev/null)
 ifdef UV
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
@@ -10,7 +11,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test test-browser chromium lint types coverage mutation check audit bench docs screenshots lock clean help
+.PHONY: app test test-browser chromium lint types coverage mutation check audit fuzz bench docs screenshots lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -42,6 +43,9 @@ mutation: $(VENV)/.proof  ## change the code that filters, splits and measures b
 	$(BIN)/mutmut results
 
 check: lint types test  ## everything that CI checks
+
+fuzz: $(VENV)/.proof  ## fuzz what reads from outside: RUNS=100000 inputs for each of TARGETS="photo voc" (docs/fuzzing.md)
+	$(BIN)/python -m fuzz $(TARGETS) --runs $(RUNS)
 
 audit: $(VENV)/.proof  ## ask PyPI's advisories about every pinned package (needs a network; see docs/security.md)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps -r requirements.txt -r requirements-dev.txt

@@ -1,0 +1,180 @@
+"""Targets: the weights of a run, as graph, as arrays and as a machine."""
+
+import io
+import random
+from pathlib import Path
+
+import h5py
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from fuzz.mutate import raw
+from fuzz.mutate_files import archive
+from fuzz.target import Damaged, Prepared, Target, after_first, check, refusals
+from fuzz.targets.runs import damaged_folder
+from maskdet.models.onnx_graph import GRAPH_FILE, INPUT, OUTPUTS, WEIGHTS_FILE
+from maskdet.models.svm import MODEL_FILE, Svm
+from maskdet.runtime import OnnxRuntime
+
+_FACES = np.random.default_rng(3).integers(0, 256, (2, 150, 150, 3), dtype=np.uint8)
+
+
+def tiny_graph() -> bytes:
+    """A network of one convolution as MaskDet writes them: its weights lie outside of it."""
+    weights = {"layers/conv2d/vars/0": (2, 3, 1, 1), "layers/dense/vars/0": (2, 1), "layers/dense/vars/1": (1,)}
+    initialisers = []
+    for name, shape in weights.items():
+        outside = TensorProto(name=name, data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL, dims=shape)
+        outside.external_data.add(key="location", value=WEIGHTS_FILE)
+        initialisers.append(outside)
+    conv, kernel, bias = weights
+    nodes = [
+        helper.make_node("Transpose", [INPUT], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["t"], ["c"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["c", conv], ["m"], kernel_shape=[1, 1], strides=[15, 15], pads=[0, 0, 0, 0]),
+        helper.make_node("GlobalAveragePool", ["m"], ["g"]),
+        helper.make_node("Flatten", ["g"], [OUTPUTS[1]]),
+        helper.make_node("Gemm", [OUTPUTS[1], kernel, bias], [OUTPUTS[0]]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "maskdet",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", 150, 150, 3])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
+            for name, width in zip(OUTPUTS, (1, 2), strict=True)
+        ],
+        initialisers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def tiny_weights() -> bytes:
+    """The weights of `tiny_graph`, as Keras keeps them."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as stored:
+        stored["layers/conv2d/vars/0"] = np.ones((1, 1, 3, 2), np.float32)
+        stored["layers/dense/vars/0"] = np.ones((2, 1), np.float16)
+        stored["layers/dense/vars/1"] = np.zeros(1, np.float32)
+    return file.getvalue()
+
+
+def graph_or_weights(data: bytes, rng: random.Random) -> bytes:
+    """A graph with a node changed, or weights with one changed."""
+    if rng.random() < 0.3:
+        return raw(data, rng)
+    if data[:4] == b"\x89HDF":
+        return _h5(data, rng)
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception:  # noqa: BLE001 - whatever protobuf raises for what was damaged before
+        return raw(data, rng)
+    nodes, what = model.graph.node, rng.randrange(6)
+    if not nodes:
+        return raw(data, rng)
+    node = rng.choice(nodes)
+    if what == 0:
+        nodes.remove(node)
+    elif what == 1:
+        node.op_type = rng.choice(
+            ("Relu", "Conv", "Reshape", "Loop", "If", "Gather", "Resize", "MaxPool", "Expand", "Pad")
+        )
+    elif what == 2 and node.attribute:
+        attribute = rng.choice(node.attribute)
+        attribute.i = rng.choice((-1, 0, 2**31, 2**62, 7))
+        del attribute.ints[:]
+        attribute.ints.extend(rng.choices((-1, 0, 1, 3, 10**6, 2**62), k=rng.randrange(5)))
+    elif what == 3 and node.input:
+        node.input[rng.randrange(len(node.input))] = rng.choice(("", INPUT, "t", "c", "m", "g", "nowhere", OUTPUTS[0]))
+    elif what == 4 and model.graph.initializer:
+        tensor = rng.choice(model.graph.initializer)
+        del tensor.dims[:]
+        tensor.dims.extend(rng.choices((0, 1, 2, 3, 2**31, -1), k=rng.randrange(5)))
+        tensor.data_type = rng.randrange(20)
+    elif model.graph.initializer:
+        tensor = rng.choice(model.graph.initializer)
+        for entry in tensor.external_data:
+            entry.value = rng.choice(("/etc/passwd", "../x", "", "model.weights.h5", "/dev/zero"))
+    return bytes(model.SerializeToString())
+
+
+def _h5(data: bytes, rng: random.Random) -> bytes:
+    file = io.BytesIO(data)
+    try:
+        with h5py.File(file, "r+") as stored:
+            name = rng.choice(("layers/conv2d/vars/0", "layers/dense/vars/0", "layers/dense/vars/1"))
+            del stored[name]
+            what = rng.randrange(7)
+            if what == 0:
+                stored[name] = rng.choice(
+                    (np.zeros((3, 1)), np.array("a", "S3"), np.array(1), np.full((2, 1), np.nan), np.zeros(0))
+                )
+            elif what == 1:
+                stored[name] = h5py.ExternalLink(rng.choice(("/etc/passwd", "x.h5", "/dev/zero")), "/a")
+            elif what == 2:
+                stored[name] = h5py.SoftLink(rng.choice(("/layers", "/nowhere", f"/{name}")))
+            elif what == 3:
+                stored.create_group(name)
+            elif what == 4:
+                stored.create_dataset(name, shape=(2**40,), dtype="f4", chunks=(1024,), compression="gzip")
+            elif what == 5:
+                stored.create_dataset(name, data=np.array([b"a" * 9]), dtype=h5py.string_dtype())
+    except Exception:  # noqa: BLE001 - whatever HDF5 raises for what was damaged before
+        return raw(data, rng)
+    return file.getvalue()
+
+
+def _graph(folder: Path) -> Prepared:
+    (folder / GRAPH_FILE).write_bytes(tiny_graph())
+    (folder / WEIGHTS_FILE).write_bytes(tiny_weights())
+
+    def use() -> None:
+        logits, features = OnnxRuntime(folder)(_FACES)
+        check(logits.shape == (2,) and features.ndim == 2 and len(features) == 2, f"{logits.shape}, {features.shape}")
+
+    return damaged_folder(folder, (GRAPH_FILE, WEIGHTS_FILE), use)
+
+
+def _svm(folder: Path) -> Prepared:
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVC
+
+    model = Svm()
+    labels = np.arange(12) % 2
+    pixels = np.random.default_rng(1).random((12, 12)).astype(np.float32) + labels[:, None]
+    pca = PCA(2).fit(pixels)
+    model.pipeline = make_pipeline(pca, SVC().fit(pca.transform(pixels), labels))
+    model.save(folder)
+
+    def use() -> None:
+        found = Svm()
+        found.load(folder)
+        check(np.isfinite(found.logit_scale), f"the scale {found.logit_scale}")
+        check(isinstance(found.pipeline[0], PCA), f"no components but {type(found.pipeline[0])}")
+        check(isinstance(found.pipeline[-1], SVC), f"no machine but {type(found.pipeline[-1])}")
+
+    damaged = Damaged(folder, (MODEL_FILE,))
+
+    def run(data: bytes) -> None:
+        with damaged.by(b"\0" + data), refusals():
+            use()
+
+    return Prepared(run, [damaged.whole[MODEL_FILE]])
+
+
+TARGETS = (
+    Target(
+        "graph",
+        _graph,
+        (
+            "maskdet.models.onnx_graph.open_session",
+            "maskdet.models.onnx_graph.read_weights",
+            "maskdet.models.weights.check_hdf5",
+        ),
+        after_first(graph_or_weights),
+    ),
+    Target("svm", _svm, ("maskdet.models.svm.Svm.load",), archive),
+)
