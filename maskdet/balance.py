@@ -250,7 +250,9 @@ def save_balanced(folder: Path, balanced: Balanced) -> None:
 def load_balanced(folder: Path, attribute: str, target: Target) -> Balanced:
     """Read what `save_balanced` wrote. Raises WorkspaceError or RunError if it is missing or damaged."""
     faces = read_table(folder / BALANCE_FILE)
-    if list(faces) != _COLUMNS or not isinstance(faces["group"].dtype, pd.CategoricalDtype):
+    whole = list(faces) == _COLUMNS and isinstance(faces["group"].dtype, pd.CategoricalDtype)
+    weights = faces["weight"].to_numpy() if whole else np.zeros(1)
+    if not whole or weights.dtype.kind not in "if" or not ((weights > 0) & (weights < np.inf)).all():
         raise RunError(f"{folder / BALANCE_FILE} is damaged: train anew.")
     return Balanced(attribute, target, faces)
 

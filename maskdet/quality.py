@@ -350,5 +350,5 @@ def options_from(kind: type[Options], values: dict[str, Any]) -> Options:
     """Options from a stored dictionary. Raises WorkspaceError if it names others than this version knows."""
     try:
         return kind(**values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise WorkspaceError(f"The stored options are of another version of MaskDet ({reason_of(error)}).") from error

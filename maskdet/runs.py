@@ -103,7 +103,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Metrics on its test split."""
+        """Metrics on its test split. Raises RunError or WorkspaceError if they are damaged."""
         found = read_json(self.folder / "metrics.json")
         if not isinstance(found, dict) or not is_record({**_NO_METRICS, **found}, _METRICS):
             raise RunError(f"The metrics of run {self.id} are damaged.")

@@ -32,6 +32,7 @@ SPLITS: Final[tuple[SplitName, ...]] = ("train", "validation", "test")
 FOLDER: Final = "splits"
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{6,64}")
 _COLUMNS: Final = ("face_id", "dataset", "label", "group", "pool", "split")
+_COUNTED: Final = dict.fromkeys((*SPLITS, "faces"), "int64")
 _CHANGED: Final = (
     "The faces changed since they were split: run `python -m maskdet filter`, then `python -m maskdet split`."
 )
@@ -301,7 +302,7 @@ def _known(path: Path, faces_fingerprint: str, *, in_force: bool) -> SavedSplit 
         return SavedSplit(
             fingerprint=description["fingerprint"],
             created=description.get("created", ""),
-            counts=pd.DataFrame(counts, columns=["pool", "dataset", "label", *SPLITS, "faces"]),
+            counts=pd.DataFrame(counts, columns=["pool", "dataset", "label", *_COUNTED]).astype(_COUNTED),
             filter_options=description.get("filter"),
             split_options=description["options"],
             in_force=in_force,

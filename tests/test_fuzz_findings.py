@@ -1,5 +1,6 @@
 """What fuzzing found: each input broke something before it was mended (see ``docs/fuzzing.md``)."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from factories import prepared
 from written_runs import predictions, write_run
 
+from maskdet.balance import Balanced, load_balanced, save_balanced
+from maskdet.bias.files import read_result, write_result
 from maskdet.catalog import load_catalog
 from maskdet.errors import MaskDetError, RunError, WorkspaceError, reason_of
 from maskdet.facetable import load_faces
@@ -18,10 +21,10 @@ from maskdet.images import StoredImages, stored_images
 from maskdet.jobs import list_jobs, read_job
 from maskdet.measure import read_rows
 from maskdet.models.checkpoint import FolderCheckpoint
-from maskdet.quality import load_filtered
+from maskdet.quality import FilterOptions, load_filtered, options_from
 from maskdet.reliability import fit_reliability, load_reliability, save_reliability
 from maskdet.runs import list_runs, open_run, runs_table, unfinished_runs
-from maskdet.split import load_split
+from maskdet.split import load_split, saved_splits
 from maskdet.study import STATE_FILE, StudyOptions, _state
 from maskdet.suspects import out_of_sample
 from maskdet.training_data import Plan
@@ -288,6 +291,48 @@ def test_a_filter_of_odd_values_is_refused(text: str, home: Workspace) -> None:
     home.path("filter.json").write_text(text)
     with pytest.raises(WorkspaceError):
         load_filtered(home, faces)
+
+
+@pytest.mark.parametrize("further", [[1], [[1, 2, 3]], ["a"], 5])
+def test_options_of_odd_values_are_refused(further: Any) -> None:
+    with pytest.raises(MaskDetError):
+        options_from(FilterOptions, {"further": further})
+
+
+@pytest.mark.parametrize("count", [{"a": 1}, "a", None])
+def test_a_split_whose_counts_are_none_is_passed_over(count: Any, home: Workspace) -> None:
+    faces = load_faces(home)
+    for path in (home.path("split.json"), *home.path("splits").glob("*.json")):
+        stored = read_json(path)
+        assert len(saved_splits(home, faces)) == 1
+        stored["counts"][0]["train"] = count
+        write_json(path, stored)
+    assert saved_splits(home, faces) == []
+
+
+@pytest.mark.parametrize("weight", [0.0, float("nan"), float("inf"), "a"])
+def test_training_faces_that_count_nothing_are_refused(weight: Any, tmp_path: Path) -> None:
+    group = pd.Categorical(["x", "y"], ["x", "y", ""], ordered=True)
+    faces = pd.DataFrame({"face_id": ["a", "b"], "label": ["with_mask", "without_mask"], "group": group, "weight": 1.0})
+    save_balanced(tmp_path, Balanced("size", "equal", faces))
+    assert len(load_balanced(tmp_path, "size", "equal").faces) == 2
+    save_balanced(tmp_path, Balanced("size", "equal", faces.assign(weight=weight)))
+    with pytest.raises(RunError):
+        load_balanced(tmp_path, "size", "equal")
+
+
+def test_arrays_that_cannot_be_unpacked_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_result(path, {}, pd.DataFrame({"a": [1]}), {"maps": np.arange(999.0)})
+    part = path.with_suffix(".npz")
+    whole = part.read_bytes()
+    at = whole.index(b"maps.npy") + 28  # in the middle of what is packed
+    part.write_bytes(whole[:at] + b"\xff" * 60 + whole[at + 60 :])
+    record = read_json(path)
+    record["digests"][".npz"] = hashlib.sha256(part.read_bytes()).hexdigest()
+    write_json(path, record)
+    with pytest.raises(WorkspaceError, match="cannot be read"):
+        read_result(path, arrays=True)
 
 
 HEAD = b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1, 150, 150, "

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +79,7 @@ def _read_arrays(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, BadZipFile) as error:
+    except Exception as error:  # whatever zip, its decompressors and NumPy raise
         raise WorkspaceError(f"{path} cannot be read ({reason_of(error)}).") from error
 
 
