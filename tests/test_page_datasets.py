@@ -102,7 +102,7 @@ def oddly_named(workspace: Workspace, tmp_path: Path) -> Workspace:
 def test_a_name_is_shown_as_it_is(oddly_named: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     app = visit(oddly_named.home, monkeypatch)
     assert cards(app)[0] == rf"Open: {ODD_SHOWN} · with mask"
-    assert any(widget.label == f"Yes, remove {ODD_SHOWN}" for widget in app.checkbox)
+    assert any(widget.label == f"Yes, forget {ODD_SHOWN}" for widget in app.checkbox)
     assert any(f"`` {oddly_named.home.parent / 'odd' / ODD} ``" in text.value for text in app.markdown)
     cards_open = button(app, "open_explorer_0").click().run()
     assert any(text.value == f"**With mask** · dataset {ODD_SHOWN}" for text in cards_open.markdown)
