@@ -97,6 +97,8 @@ def fresh(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def page(profile: BrowserContext, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A visitor's page: at its end nothing has gone wrong in the browser, and nothing has left the machine."""
+    if "fresh" in request.fixturenames:
+        request.getfixturevalue("fresh")  # begun before the page, so that it ends after it
     opened = profile.new_page()
     opened.set_viewport_size({"width": 1440, "height": 900})
     opened.emulate_media(color_scheme="light")

@@ -21,8 +21,11 @@ def pick(page: Page, option: str, of: str = "View") -> None:
 def choose(page: Page, label: str, option: str) -> None:
     """Choose from a list that opens; of several that may be chosen, one more."""
     box = main(page).get_by_role("combobox", name=label, exact=True)
-    box.click()
-    page.get_by_role("option").first.wait_for()
+    for _ in range(3):
+        box.click()
+        with suppress(AssertionError):  # a page that is drawn anew just then closes the list
+            expect(page.get_by_role("option").first).to_be_visible(timeout=20_000)
+            break
     found = page.get_by_role("option", name=option, exact=True)
     if found.count() == 0:  # of a long list, only what is in sight is there
         box.fill(option)
