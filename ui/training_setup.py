@@ -90,8 +90,10 @@ def choose_options(workspace: Workspace, model: str, saved: SavedSplit, runs: li
         base, wrong = _base(saved, runs)
         problem = problem or wrong
     augmentation = _augmentation() if kind.needs_tensorflow else None
-    seed, limit, left_out, watched, wrong = _data_options(model, saved)
-    balance, target = choose_balance(workspace, saved.fingerprint)
+    # Folded, so that the button that starts it stands on the first screen.
+    with st.expander("Seed, which faces, and balancing", key="training_faces"):
+        seed, limit, left_out, watched, wrong = _data_options(model, saved)
+        balance, target = choose_balance(workspace, saved.fingerprint)
     choice = Choice(
         model, saved.fingerprint, values, augmentation, seed, limit, left_out, watched, base, weights, balance, target
     )  # fmt: skip
