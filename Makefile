@@ -11,13 +11,16 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: app test test-browser chromium lint types coverage mutation check audit fuzz bench docs screenshots lock clean help
+.PHONY: app test faults test-browser chromium lint types coverage mutation check audit fuzz bench docs screenshots lock clean help
 
 app: $(VENV)/.app  ## set up and open the app on http://localhost:8501
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev  ## damage, kill, fill and lock at every moment and on every page (docs/faults.md)
+	$(BIN)/python -m pytest -m "sweep or not sweep" $(wildcard tests/test_faults_*.py)
 
 test-browser: $(VENV)/.dev chromium  ## set up and run the tests that work the app in a real browser
 	$(BIN)/python -m pytest tests/browser

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.condition import show_damage
 from ui.session import choose_data
 from ui.upkeep import keep_up
 
@@ -40,5 +41,6 @@ page = st.navigation(
 )
 st.html(STYLE)
 choose_data()
+show_damage()
 page.run()
 keep_up()

@@ -25,6 +25,7 @@ from maskdet.models.base import probability
 from maskdet.progress import Progress, silent
 from maskdet.reliability import save_reliability
 from maskdet.runs import Run, open_run
+from maskdet.seals import sealed
 from maskdet.study import STATE_FILE
 from maskdet.train import judged_beside
 from maskdet.training_data import Plan, training_data
@@ -56,7 +57,7 @@ def write_bundle(
     """
     if not workspace.path(STATE_FILE).is_file():
         raise MaskDetError(f"There is no study in {workspace.home}: run `python -m maskdet study DIR` first.")
-    state = read_json(workspace.path(STATE_FILE))
+    state = read_json(workspace.path(STATE_FILE), version=1)
     runs = _runs(workspace, state)
     require_place(target)
     try:
@@ -67,7 +68,9 @@ def write_bundle(
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise MaskDetError(f"{target} cannot be written ({reason}).") from error
-    write_json(target / BUNDLE_FILE, state | {"options": without_folders(state["options"]), "shipped": shipped})
+    write_json(
+        target / BUNDLE_FILE, state | {"options": without_folders(state["options"]), "shipped": shipped}, version=1
+    )
     return shipped
 
 
@@ -128,7 +131,7 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, rema
         "macro_f1_as_shipped": metrics["macro_f1"],
     }
     record = run.record | {"options": without_folders(run.record["options"]), "bundle": bundle | {"remark": remark}}
-    write_json(partial / "run.json", record)
+    write_json(partial / "run.json", sealed(partial, record))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     size = sum(path.stat().st_size for path in (folder / "weights").iterdir())

@@ -88,7 +88,7 @@ def load_decisions(workspace: Workspace) -> Decisions:
     path = workspace.path("decisions.json")
     if not path.exists():
         return {}
-    stored = read_json(path)
+    stored = read_json(path, version=1)
     if not isinstance(stored, dict) or any(value not in DECISIONS for value in stored.values()):
         raise WorkspaceError(f"{path} holds no decisions.")
     return dict(stored)
@@ -96,7 +96,7 @@ def load_decisions(workspace: Workspace) -> Decisions:
 
 def save_decisions(workspace: Workspace, decisions: Mapping[str, Decision]) -> None:
     """Write the decisions to the workspace. Raises WorkspaceError if it cannot be written."""
-    write_json(workspace.path("decisions.json"), dict(sorted(decisions.items())))
+    write_json(workspace.path("decisions.json"), dict(sorted(decisions.items())), version=1)
 
 
 def change_decisions(workspace: Workspace, changes: Mapping[str, Decision | None]) -> dict[str, Decision | None]:

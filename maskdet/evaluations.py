@@ -131,7 +131,7 @@ def save_evaluation(workspace: Workspace, run: Run, fingerprint: str, evaluation
         "seconds": round(evaluation.seconds, 3),
         "metrics": evaluation.metrics,
     }
-    write_json(record, description)
+    write_json(record, description, version=1)
 
 
 def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> Evaluation | None:
@@ -145,7 +145,7 @@ def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> Evaluat
     table, record = _paths(workspace, run, fingerprint)
     if not record.is_file():
         return None
-    stored, predictions = read_json(record), read_table(table)
+    stored, predictions = read_json(record, version=1), read_table(table)
     try:
         whole = (stored["run"], stored["fingerprint"]) == (run.id, fingerprint) and set(_COLUMNS) <= set(predictions)
         evaluation = Evaluation(

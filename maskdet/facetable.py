@@ -179,7 +179,7 @@ def load_faces(workspace: Workspace) -> Faces:
         raise WorkspaceError("No faces yet: run `python -m maskdet scan DIR` on a folder of datasets first.")
     try:
         for _ in range(2):  # a second time if a scan ended between the two files
-            datasets = read_json(workspace.path("datasets.json"))
+            datasets = read_json(workspace.path("datasets.json"), version=1, needs=())
             table = read_table(workspace.path("faces.parquet"), ("face_id", "dataset", "label"))
             if table["dataset"].isin(datasets).all():
                 break
@@ -194,11 +194,16 @@ def load_faces(workspace: Workspace) -> Faces:
         raise WorkspaceError(
             f"The face table is damaged: scan all datasets again to make it anew ({reason_of(error)})."
         ) from error
+    require_table(table)
+    return faces
+
+
+def require_table(table: pd.DataFrame) -> None:
+    """Raise WorkspaceError for a table that lacks what this version measures, or holds what no scan writes."""
     if not {*HASH_KINDS, "sharpness", "pixels_digest"} <= set(table):
         raise WorkspaceError("The face table is of an older version of MaskDet: scan all datasets again.")
     if odd := _odd_column(table):
         raise WorkspaceError(f"The face table is damaged: scan all datasets again to make it anew (column {odd}).")
-    return faces
 
 
 def _odd_column(table: pd.DataFrame) -> str:
@@ -323,10 +328,10 @@ def _write(workspace: Workspace, before: Faces | None, faces: Faces, keep: set[s
     changing = {
         key: entry | ({} if old.get(key) == new.get(key) else {"signature": ""}) for key, entry in (old | new).items()
     }
-    write_json(workspace.path("datasets.json"), changing)
+    write_json(workspace.path("datasets.json"), changing, version=1)
     write_table(workspace.path("rejects.parquet"), faces.rejects)
     write_table(workspace.path("faces.parquet"), faces.table)
-    write_json(workspace.path("datasets.json"), new)
+    write_json(workspace.path("datasets.json"), new, version=1)
     used = keep.union(faces.table["shard"])  # a scanned shard may hold rejects alone
     for path in workspace.path("shards").iterdir():
         if path.stem not in used:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import pandas as pd
 from maskdet.errors import WorkspaceError, reason_of
 from maskdet.facetable import Faces
 from maskdet.photos import FACE_SIZE, RgbImage
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, unreadable
 
 
 class FaceImages(Protocol):
@@ -57,8 +57,8 @@ class StoredImages:
         self._folder, self._rows = folder, rows
         self._paths = [folder / f"{name}.npy" for name in names]
         try:
-            self._begin = [_begin(path) for path in self._paths]
-        except Exception as error:  # whatever NumPy raises for the head of a file
+            self._begin = [open_pixels(path).offset for path in self._paths]  # of the first face, in bytes
+        except WorkspaceError as error:
             raise self._incomplete(error) from error
 
     def __len__(self) -> int:
@@ -86,12 +86,18 @@ class StoredImages:
         )
 
 
-def _begin(path: Path) -> int:
-    """Where the first face of a shard begins, in bytes. Raises what NumPy raises, or ValueError for another array."""
-    stored = np.load(path, mmap_mode="r")
-    if not isinstance(stored, np.memmap) or stored.dtype != np.uint8 or stored.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
-        raise ValueError(f"{path.name} holds no faces")
-    return int(stored.offset)
+def open_pixels(path: Path) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    """The normalised faces of a shard, uint8 of shape (n, 150, 150, 3), without reading them.
+
+    Raises WorkspaceError if the file is missing, cut short, or of another kind.
+    """
+    try:
+        pixels = np.load(path, mmap_mode="r")
+    except Exception as error:  # whatever NumPy raises for the head of a file
+        raise unreadable(path, error) from error
+    if not isinstance(pixels, np.memmap) or pixels.dtype != np.uint8 or pixels.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
+        raise unreadable(path, "it holds no faces")
+    return pixels
 
 
 def stored_images(workspace: Workspace, faces: Faces, face_ids: "pd.Series[str]") -> StoredImages:

@@ -23,7 +23,7 @@ import psutil
 
 from maskdet.errors import WorkspaceError
 from maskdet.events import ENDS, JOB_VARIABLE, RESERVE, Events, EventWriter, read_events, read_tail, seconds_left
-from maskdet.workspace import HOME_VARIABLE, Workspace, is_record, read_json, write_json
+from maskdet.workspace import HOME_VARIABLE, Workspace, is_record, read_json, unreadable, write_json
 
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 _SECONDS_TO_STOP: Final = 3.0
@@ -129,9 +129,11 @@ def launch(workspace: Workspace, command: Sequence[str], queue: str = "") -> Job
     try:
         folder.mkdir(parents=True)
         (folder / RESERVE).write_bytes(os.urandom(_RESERVED_BYTES))  # not zeros, which some disks don't store
-        write_json(folder / "job.json", record)  # before the process starts, which looks for its queue there
+        write_json(folder / "job.json", record, version=1)  # before the process starts, which looks for its queue there
         process = _start(workspace, folder, command)
-        write_json(folder / "job.json", record | {"pid": process.pid, "process_started": _begin(process.pid)})
+        write_json(
+            folder / "job.json", record | {"pid": process.pid, "process_started": _begin(process.pid)}, version=1
+        )
     except (OSError, WorkspaceError) as error:
         if process is not None:  # nobody would know of it
             process.kill()
@@ -152,7 +154,7 @@ def wait_for_turn(folder: Path) -> None:
     WorkspaceError
         If ``job.json`` is damaged.
     """
-    queue = read_json(folder / "job.json").get("queue", "")
+    queue = _record(folder).get("queue", "")
     if not queue:
         return
     writer = EventWriter(folder)
@@ -231,12 +233,12 @@ def read_job(folder: Path) -> Job:
 
 def _record(folder: Path) -> dict[str, Any]:
     """What `launch` wrote of a job. Raises WorkspaceError if it is damaged."""
-    record = read_json(folder / "job.json")
+    record = read_json(folder / "job.json", version=1)
     whole = (
         is_record(record, _RECORD) and record["command"] and all(isinstance(part, str) for part in record["command"])
     )
     if not whole or not (record["pid"] is None or 0 < record["pid"] < _MOST_PROCESSES):
-        raise WorkspaceError(f"{folder} is no job: delete it.")
+        raise unreadable(folder / "job.json", "it describes no job")
     return dict(record)
 
 

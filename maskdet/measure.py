@@ -25,10 +25,10 @@ import numpy.typing as npt
 from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 from PIL import Image
 
-from maskdet.errors import PhotoError, WorkspaceError
+from maskdet.errors import PhotoError
 from maskdet.photos import FACE_SIZE, Box, RgbImage, clip_box, read_photo, resize_face
 from maskdet.readers import AnnotatedFace
-from maskdet.workspace import read_json, replacing
+from maskdet.workspace import read_json, replacing, unreadable
 
 #: Raised whenever a measurement changes its meaning, so that shards of an older version are measured again.
 VERSION: Final = 3
@@ -114,12 +114,9 @@ def is_measured(key: str, folder: Path) -> bool:
 def read_rows(key: str, folder: Path) -> list[dict[str, Any]]:
     """The rows of a measured shard, a face or reject each. Raises WorkspaceError if its file is damaged."""
     path = folder / f"{key}.json"
-    try:
-        rows: list[dict[str, Any]] = read_json(path)
-    except WorkspaceError as error:
-        raise WorkspaceError(f"{str(error).rstrip('.')}; delete it and scan again.") from error
+    rows: list[dict[str, Any]] = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise WorkspaceError(f"{path} holds no measured faces: delete it and scan again.")
+        raise unreadable(path, "it holds no measured faces")
     return rows
 
 

@@ -21,7 +21,7 @@ from maskdet.facetable import Faces, table_fingerprint
 from maskdet.further_filters import FURTHER, Thresholds, thresholds
 from maskdet.labels import INCORRECT_MASK, LABELS, IncorrectMask, treat_incorrect
 from maskdet.measure import HASH_KINDS, HashKind
-from maskdet.workspace import Workspace, is_record, read_json, read_table, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, read_table, unreadable, write_json, write_table
 
 Options = TypeVar("Options")
 #: The study's three, and what becomes of masks worn incorrectly: shown even where they remove nothing.
@@ -311,7 +311,7 @@ def save_filtered(workspace: Workspace, filtered: Filtered) -> None:
         "decisions": filtered.decisions,
         "fingerprint": _fingerprint(filtered.table),
     }
-    write_json(workspace.path("filter.json"), description)
+    write_json(workspace.path("filter.json"), description, version=1)
 
 
 def load_filtered(workspace: Workspace, faces: Faces) -> Filtered:
@@ -325,10 +325,11 @@ def load_filtered(workspace: Workspace, faces: Faces) -> Filtered:
     """
     if not workspace.path("filter.json").is_file():
         raise WorkspaceError("The faces are not filtered yet: run `python -m maskdet filter` first.")
-    description = read_json(workspace.path("filter.json"))
+    path = workspace.path("filter.json")
+    description = read_json(path, version=1)
     whole = is_record(description, {"options": dict, "faces_fingerprint": str})
     if not whole or not isinstance(description.get("decisions", {}), dict):
-        raise WorkspaceError("The filtered set is damaged: run `python -m maskdet filter` again.")
+        raise unreadable(path, "it is of another kind")
     filtered = Filtered(
         read_table(workspace.path("filtered.parquet"), ("face_id", "label", "cluster", "removed_by", "kept_face")),
         options_from(FilterOptions, description["options"]),

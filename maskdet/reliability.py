@@ -241,7 +241,7 @@ def save_reliability(folder: Path, reliability: Reliability) -> None:
             index=reliability.index.astype(np.float16), face_ids=ids,
         )  # fmt: skip
     stored = {name: getattr(reliability, name) for name in (*_NUMBERS, "step", "neighbour")}
-    write_json(folder / RELIABILITY_FILE, stored | {"stretch": space.stretch, "record": reliability.record})
+    write_json(folder / RELIABILITY_FILE, stored | {"stretch": space.stretch, "record": reliability.record}, version=1)
 
 
 def load_reliability(folder: Path) -> Reliability | None:
@@ -249,7 +249,7 @@ def load_reliability(folder: Path) -> Reliability | None:
     if not (folder / RELIABILITY_FILE).is_file():
         return None
     try:
-        stored = read_json(folder / RELIABILITY_FILE)
+        stored = read_json(folder / RELIABILITY_FILE, version=1)
         with np.load(folder / INDEX_FILE, allow_pickle=False) as arrays:
             mean, components, index = (arrays[name].astype(np.float32) for name in ("mean", "components", "index"))
             face_ids = tuple(arrays["face_ids"].tobytes().decode().splitlines())

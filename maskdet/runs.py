@@ -35,7 +35,18 @@ from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
 from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE, read_history
 from maskdet.reliability import Reliability, load_reliability
-from maskdet.workspace import Workspace, is_record, read_json, read_table, write_json
+from maskdet.seals import require_whole, sealed_files
+from maskdet.workspace import (
+    Workspace,
+    flush,
+    flush_tree,
+    is_record,
+    read_json,
+    read_table,
+    require_version,
+    unreadable,
+    write_json,
+)
 
 #: Version of the folder's layout and of the options; a run of a later one is refused with a sentence.
 FORMAT: Final = 3
@@ -53,6 +64,8 @@ _LOCK_FILE: Final = ".lock"
 _ID: Final = re.compile(r"\w[\w.-]{0,199}")
 #: Who only asks whether a folder is held holds it for an instant (see `Unfinished.active`).
 _SECONDS_TO_LOCK: Final = 1
+#: Columns of a run's predictions that everything needs.
+PREDICTED: Final = ("face_id", "dataset", "label", "split")
 #: What only a training needs.
 _LEFTOVERS: Final = (_PLAN_FILE, _LOCK_FILE, CHECKPOINT_FILE)
 
@@ -104,20 +117,19 @@ class Run:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Metrics on its test split. Raises RunError or WorkspaceError if they are damaged."""
-        found = read_json(self.folder / "metrics.json")
-        if not isinstance(found, dict) or not is_record({**_NO_METRICS, **found}, _METRICS):
-            raise RunError(f"The metrics of run {self.id} are damaged.")
+        found: dict[str, Any] = read_json(self._whole("metrics.json"))
+        require_metrics(self.folder / "metrics.json", found)
         return found
 
     @cached_property
     def history(self) -> pd.DataFrame:
         """What was measured while fitting."""
-        return pd.DataFrame(read_history(self.folder / "history.json"))
+        return pd.DataFrame(read_history(self._whole("history.json")))
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """Its predictions for every face of its training, validation and test split."""
-        return read_table(self.folder / "predictions.parquet")
+        return read_table(self._whole("predictions.parquet"), PREDICTED)
 
     @cached_property
     def reliability(self) -> Reliability | None:
@@ -127,8 +139,26 @@ class Run:
     def load_model(self) -> Model:
         """The trained model. Raises RunError if its weights cannot be read."""
         model = create_model(self.model_name, self.record["options"])
-        model.load(self.folder / "weights")
+        model.load(self.weights)
         return model
+
+    @property
+    def weights(self) -> Path:
+        """The folder of its weights. Raises RunError if they are not those that were written."""
+        for name in sealed_files(self.record):
+            if name.startswith("weights/"):
+                self._whole(name)
+        return self.folder / "weights"
+
+    def _whole(self, name: str) -> Path:
+        """A file of the run. Raises RunError if it is there, and not as it was written."""
+        return require_whole(self.folder, self.record, name)
+
+
+def require_metrics(path: Path, found: object) -> None:
+    """Raise WorkspaceError for what was read of a file of metrics and holds none."""
+    if not isinstance(found, dict) or not is_record({**_NO_METRICS, **found}, _METRICS):
+        raise unreadable(path, "it holds no metrics")
 
 
 def list_runs(workspace: Workspace) -> list[Run]:
@@ -147,13 +177,12 @@ def list_runs(workspace: Workspace) -> list[Run]:
 
 def open_run(folder: Path) -> Run:
     """Read a run's folder. Raises RunError or WorkspaceError if it is damaged or of a later version."""
-    record = read_json(folder / "run.json")
-    if is_record(record, {"format": int, "id": str}) and record["format"] > FORMAT:
-        raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
+    path = folder / "run.json"
+    record = read_json(path)
+    if is_record(record, {"format": int}):
+        require_version(path, record["format"], FORMAT)
     if not is_record(record, _RECORD) or not _is_whole(record):
-        raise RunError(f"{folder} is no run.")
-    if record["format"] > FORMAT:
-        raise RunError(f"Run {record['id']} was written by a later version of MaskDet.")
+        raise unreadable(path, "it is of another kind")
     # A folder that somebody passed on must not say that it is another, or lies elsewhere.
     if record["id"] != folder.name or not _ID.fullmatch(folder.name):
         raise RunError(f"{folder} holds the run {record['id']!r}: a run's folder is called as the run is.")
@@ -276,13 +305,18 @@ class Unfinished:
     @property
     def active(self) -> bool:
         """True while a process trains it."""
-        try:
-            with FileLock(self.folder / _LOCK_FILE, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # the folder has become a run meanwhile
+        return is_held(self.folder)
+
+
+def is_held(folder: Path) -> bool:
+    """True while a process trains in a folder."""
+    try:
+        with FileLock(folder / _LOCK_FILE, timeout=0):
             return False
+    except Timeout:
+        return True
+    except OSError:  # the folder has become a run meanwhile
+        return False
 
 
 def unfinished_runs(workspace: Workspace) -> list[Unfinished]:
@@ -290,7 +324,7 @@ def unfinished_runs(workspace: Workspace) -> list[Unfinished]:
     found = []
     for path in sorted(workspace.path("runs").glob(f".*.partial/{_PLAN_FILE}")):
         try:
-            plan = read_json(path)
+            plan = read_json(path, version=1)
         except WorkspaceError:
             continue
         if is_record(plan, {"id": str, "model": str}) and path.parent.name == f".{plan['id']}.partial":
@@ -372,7 +406,9 @@ def run_folder(partial: Path, run_id: str) -> Iterator[None]:
             try:
                 yield
                 finished = partial.with_name(run_id)
+                flush_tree(partial)
                 partial.rename(finished)
+                flush(partial.parent)
                 for name in (*_LEFTOVERS, *_half_written(finished)):
                     (finished / name).unlink(missing_ok=True)
             finally:
@@ -393,4 +429,4 @@ def _half_written(folder: Path) -> list[str]:
 
 def write_plan(folder: Path, plan: dict[str, Any]) -> None:
     """Write what is trained into a training's folder. Raises WorkspaceError if it cannot be written."""
-    write_json(folder / _PLAN_FILE, plan)
+    write_json(folder / _PLAN_FILE, plan, version=1)

@@ -72,5 +72,5 @@ class ModelRuntime:
 
 def open_runtime(run: Run) -> Runtime:
     """The quickest runtime of a run. Raises RunError if its weights are missing or damaged."""
-    folder = run.folder / "weights"
+    folder = run.weights
     return OnnxRuntime(folder) if (folder / GRAPH_FILE).is_file() else ModelRuntime(run.load_model())

@@ -24,7 +24,7 @@ from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
 from maskdet.labels import CLASSES
 from maskdet.quality import Filtered, load_filtered, options_from
-from maskdet.workspace import Workspace, is_record, read_json, read_table, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, read_table, unreadable, write_json, write_table
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[SplitName, ...]] = ("train", "validation", "test")
@@ -250,7 +250,7 @@ def save_split(workspace: Workspace, split: Split) -> None:
     }
     for table_path, path in (_archived(workspace, split.fingerprint), _current(workspace)):
         write_table(table_path, split.table)
-        write_json(path, description)
+        write_json(path, description, version=1)
 
 
 def load_split(workspace: Workspace, faces: Faces, fingerprint: str | None = None) -> Split:
@@ -313,10 +313,10 @@ def _known(path: Path, faces_fingerprint: str, *, in_force: bool) -> SavedSplit 
 
 
 def _description(path: Path) -> dict[str, Any]:
-    description: dict[str, Any] = read_json(path)
+    description: dict[str, Any] = read_json(path, version=1)
     whole = is_record(description, {"options": dict, "faces_fingerprint": str, "fingerprint": str})
     if not whole or not isinstance(description.get("created", ""), str):
-        raise WorkspaceError(f"{path} describes no split: run `python -m maskdet split` again.")
+        raise unreadable(path, "it is of another kind")
     return description
 
 
@@ -348,7 +348,7 @@ def _keep_earlier(workspace: Workspace) -> None:
     except (WorkspaceError, KeyError, TypeError):  # there is none, or it is damaged: nothing to keep
         return
     write_table(archived_table, table)
-    write_json(archived, {"filter": None, "created": ""} | description | {"counts": counts})
+    write_json(archived, {"filter": None, "created": ""} | description | {"counts": counts}, version=1)
 
 
 def _filters_of(workspace: Workspace, faces: Faces, split: Split) -> dict[str, Any] | None:

@@ -251,7 +251,7 @@ def _state(workspace: Workspace, options: StudyOptions) -> dict[str, Any]:
     wanted = {"weights": options.weights, "cut": options.cut, "seed": options.seed, "epochs": options.epochs,
               "limit": options.limit}  # fmt: skip
     if path.is_file():
-        state = read_json(path)
+        state = read_json(path, version=1)
         if not is_record(state, {"options": dict, "fingerprint": str, "steps": dict}) or not _are_steps(state["steps"]):
             raise WorkspaceError(f"{path} is no state of a study: delete it to begin anew; finished runs stay.")
         if state.get("options") != wanted:
@@ -268,7 +268,7 @@ def _are_steps(steps: dict[str, Any]) -> bool:
 
 
 def _keep(workspace: Workspace, state: dict[str, Any]) -> None:
-    write_json(workspace.path(STATE_FILE), state)
+    write_json(workspace.path(STATE_FILE), state, version=1)
 
 
 def _digits(value: float | None) -> str:

@@ -33,6 +33,7 @@ from maskdet.runs import (
     write_plan,
 )
 from maskdet.runtime import ModelRuntime
+from maskdet.seals import sealed
 from maskdet.split import SPLITS, Split, load_split
 from maskdet.training_data import Plan, TrainingData, labelled_images, pool_faces, predictions_table, training_data
 from maskdet.workspace import Workspace, write_json, write_table
@@ -176,7 +177,7 @@ def _assist(workspace: Workspace, plan: Plan, progress: Progress, chief: Path | 
     if model.needs_base:
         if plan.base is None:
             raise MaskDetError("A worker of a cluster cannot make the pre-training run; name one with --base.")
-        model.use_base(find_run(workspace, plan.base).folder / "weights")
+        model.use_base(find_run(workspace, plan.base).weights)
     data = training_data(workspace, plan, _balanced_before(chief, plan) if chief else None).fit
     checkpoint = ReadCheckpoint(chief) if chief else None
     model.fit(data, seed=plan.seed, progress=progress, checkpoint=checkpoint)
@@ -193,7 +194,7 @@ def _train(workspace: Workspace, plan: dict[str, Any], model: Model, data: Train
            folder: Path, progress: Progress) -> None:  # fmt: skip
     """Fit, predict, and fill the run's folder."""
     if base is not None:
-        model.use_base(base.folder / "weights")
+        model.use_base(base.weights)
     begin = time.perf_counter()
     history = model.fit(data.fit, seed=plan["seed"], progress=progress, checkpoint=FolderCheckpoint(folder))
     # Epochs and grid points that an earlier process finished count with what they took then.
@@ -215,7 +216,7 @@ def _train(workspace: Workspace, plan: dict[str, Any], model: Model, data: Train
     metrics = evaluate_predictions(predictions[SPLITS.index("test")])
     metrics |= judged_beside(workspace, data, model)
     write_json(folder / "metrics.json", metrics)
-    write_json(folder / "run.json", _record(plan, data, seconds))
+    write_json(folder / "run.json", sealed(folder, _record(plan, data, seconds)))
 
 
 def _reliability(

@@ -1,7 +1,8 @@
 """The workspace: the folder that holds what a user makes, and how files get there.
 
-Files are replaced, never changed in place: each is written beside its target and renamed, so a reader sees the old
-or the new one and a cut leaves the old.
+Files are replaced, never changed in place: each is written beside its target, flushed to the disk and renamed, so a
+reader sees the old or the new one, and a cut leaves the old, a power cut too. Each format has a version, and what a
+later version of MaskDet wrote is refused with a sentence; a file without one is of version 1.
 
     faces.parquet      one row a face (see `maskdet.facetable`)     rejects.parquet  what could not be used, and why
     datasets.json      where each dataset lies                      shards/          measured faces, pixels with them
@@ -27,6 +28,7 @@ from filelock import FileLock, Timeout
 
 from maskdet.catalog import DATA_DIR
 from maskdet.errors import WorkspaceError, reason_of
+from maskdet.kinds import kind_of
 
 if TYPE_CHECKING:  # imported where a table is read: worker processes that measure faces need none
     import pandas as pd
@@ -37,6 +39,8 @@ _LARGEST: Final = 1e18
 HOME_VARIABLE: Final = "MASKDET_HOME"
 #: Seconds to wait for another who writes a filtered set or a split, which takes a fraction of one.
 _PATIENCE: Final = 30.0
+#: Under which a file keeps the version of its format.
+_FORMAT: Final = "format"
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class Workspace:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which takes the place of ``path`` only if the block ends well.
 
+    It is on the disk before it takes the place: else a power cut may leave the new name with nothing behind it.
+
     Raises
     ------
     WorkspaceError
@@ -121,7 +127,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        flush(temporary)
         temporary.replace(path)
+        flush(path.parent)
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be written ({error.strerror or error}).") from error
     finally:
@@ -129,22 +137,70 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, atomically. Raises WorkspaceError if it cannot be written."""
+def flush(path: Path) -> None:
+    """Wait until a file, or the list of a folder's files, is on the disk. Raises OSError where that fails."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # Windows opens no folder, and keeps its list by itself
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """`flush` all that is in a folder, and the folder itself. Raises OSError where that fails."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if not path.is_symlink():
+            flush(path)
+    flush(folder)
+
+
+def write_json(path: Path, value: Any, *, version: int | None = None) -> None:
+    """Write JSON, atomically.
+
+    Parameters
+    ----------
+    version : int, optional
+        Of the format of a dictionary, which is written with it.
+
+    Raises
+    ------
+    WorkspaceError
+        If it cannot be written.
+    """
+    whole = value if version is None else {_FORMAT: version, **value}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file of the workspace. Raises WorkspaceError if it is missing or damaged."""
+def read_json(path: Path, *, version: int | None = None, needs: Collection[str] | None = None) -> Any:
+    """Read a JSON file of the workspace.
+
+    Parameters
+    ----------
+    version : int, optional
+        The latest version of the format that is read. The version is no part of what is returned.
+    needs : collection of str, optional
+        Keys without which it is of another kind; by default anything will do.
+
+    Raises
+    ------
+    WorkspaceError
+        If it is missing or damaged, or a later version of MaskDet wrote it.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         value = json.loads(text)
         if "\\ud" in text.lower():  # half of a pair, which could go into no table, file or page
             json.dumps(value, ensure_ascii=False).encode()
-        return value
     except (OSError, ValueError, RecursionError) as error:  # the last: lists in lists in lists
-        raise WorkspaceError(f"{path} cannot be read ({reason_of(error)}).") from error
+        raise unreadable(path, error) from error
+    if version is not None and isinstance(value, dict) and isinstance(value.get(_FORMAT), int):
+        require_version(path, value.pop(_FORMAT), version)
+    if needs is not None and not (isinstance(value, dict) and value.keys() >= set(needs)):
+        raise unreadable(path, "it is of another kind")
+    return value
 
 
 #: The kinds of a record's entries, by name.
@@ -162,20 +218,64 @@ def is_record(value: object, kinds: Kinds) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and all(name in value and fits(value[name], kind) for name, kind in kinds.items())
 
 
-def write_table(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table as Parquet, atomically. Raises WorkspaceError if it cannot be written."""
+def unreadable(path: Path, reason: Exception | str) -> WorkspaceError:
+    """The error for a file that cannot be used: names it, says why, and what mends it."""
+    if isinstance(reason, OSError):
+        reason = reason.strerror or str(reason)
+    brief = reason_of(reason) if isinstance(reason, Exception) else reason
+    kind = kind_of(path)
+    mend = kind.mend if kind else "bring it back from a copy"
+    if path.is_relative_to(DATA_DIR / "study"):
+        mend = "it ships with MaskDet, get it from there again"
+    return WorkspaceError(f"{path} cannot be read ({brief}): {mend}.")
+
+
+def require_version(path: Path, found: int, newest: int) -> None:
+    """Raise WorkspaceError for a file whose version this MaskDet does not know."""
+    if found > newest:
+        raise WorkspaceError(
+            f"{path} was written by a later version of MaskDet (format {found}, this one reads {newest}): use that "
+            "version, or move the file away and make it again."
+        )
+    if found < 1:
+        raise unreadable(path, f"there is no format {found}")
+
+
+def write_table(path: Path, table: "pd.DataFrame", *, version: int = 1) -> None:
+    """Write a table as Parquet, atomically, with the version of its format and a checksum of each page.
+
+    Raises WorkspaceError if it cannot be written.
+    """
+    marked = table.copy(deep=False)
+    marked.attrs = {_FORMAT: version}  # pandas keeps them in the file
     with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        marked.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
-def read_table(path: Path, columns: Collection[str] = ()) -> "pd.DataFrame":
-    """Read a Parquet table of the workspace. Raises WorkspaceError if it is missing, damaged, or lacks a column."""
+def read_table(path: Path, columns: Collection[str] = (), *, version: int = 1) -> "pd.DataFrame":
+    """Read a Parquet table of the workspace.
+
+    Parameters
+    ----------
+    columns : collection of str
+        Those without which it is of another kind.
+    version : int
+        The latest version of the format that is read.
+
+    Raises
+    ------
+    WorkspaceError
+        If it is missing or damaged, or a later version of MaskDet wrote it.
+    """
     import pandas as pd
 
     try:
-        table = pd.read_parquet(path)
+        with path.open("rb") as file:
+            table = pd.read_parquet(file, page_checksum_verification=True)
     except Exception as error:
-        raise WorkspaceError(f"{path} cannot be read ({reason_of(error)}).") from error
+        raise unreadable(path, error) from error
+    found = table.attrs.pop(_FORMAT, 1)
+    require_version(path, found if isinstance(found, int) else 0, version)
     if lacking := sorted(set(columns) - set(table)):
-        raise WorkspaceError(f"{path} is damaged: it has no column {lacking[0]}.")
+        raise unreadable(path, f"it has no column {lacking[0]}")
     return table

@@ -27,6 +27,10 @@ Colour = str | tuple[int, int, int]
 Shell = Callable[..., tuple[int, str, str]]
 
 
+#: No test outlives a power cut, and waiting for the disk takes most of the time of some.
+os.fsync = lambda descriptor: None
+
+
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the user's own environment says of MaskDet is none of a test's business."""
@@ -234,6 +238,15 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_study(Workspace(folder / "home"), data, STUDY, say=said.append)
     (folder / "said.txt").write_text("\n".join(said))
     return folder
+
+
+@pytest.fixture(scope="session")
+def full_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a file of every kind; not to be changed."""
+    from faulty import fill
+
+    folder = tmp_path_factory.mktemp("full")
+    return fill(Workspace(folder / "home"), folder / "data").home
 
 
 @pytest.fixture

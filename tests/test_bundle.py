@@ -19,6 +19,7 @@ from maskdet.facetable import load_faces
 from maskdet.images import stored_images
 from maskdet.metrics import evaluate_predictions
 from maskdet.runs import open_run
+from maskdet.seals import sealed
 from maskdet.study import STATE_FILE
 from maskdet.workspace import Workspace
 
@@ -124,6 +125,7 @@ def test_half_precision_ships_only_where_it_changes_next_to_nothing(
     run = open_run(svm_alone.path("runs", state_of(svm_alone.home)["steps"]["svm"]["run"]))
     metrics = {**run.metrics, "macro_f1": 0.5}
     (run.folder / "metrics.json").write_text(json.dumps(metrics))
+    (run.folder / "run.json").write_text(json.dumps(sealed(run.folder, run.record)))
     judged = bundle._judged
     monkeypatch.setattr(
         bundle, "_judged", lambda *a: (judged(*a)[0].assign(logit=9.0), metrics | {"macro_f1": 0.5 - moved})

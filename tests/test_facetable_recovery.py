@@ -98,11 +98,11 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     written: list[str] = []
 
     def guard(write):
-        def cut(path: Path, content: object) -> None:
+        def cut(path: Path, content: object, **options: object) -> None:
             written.append(f"{path.name} again" if path.name in written else path.name)
             if written[-1] == name:
                 raise KeyboardInterrupt
-            write(path, content)
+            write(path, content, **options)
 
         return cut
 
@@ -151,8 +151,8 @@ def test_a_table_is_never_read_half_old_half_new(
     scan(workspace, datasets / "web", jobs=1)
     real, reads = maskdet.facetable.read_json, []
 
-    def scan_after(path: Path) -> object:
-        value = real(path)
+    def scan_after(path: Path, **options: object) -> object:
+        value = real(path, **options)
         reads.append(path)
         if len(reads) == 1:
             scan(workspace, datasets, jobs=1)

@@ -188,9 +188,11 @@ def test_a_shard_of_rejects_alone_is_measured_too(tmp_path: Path) -> None:
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
-    (tmp_path / "k.json").write_text("[{")
-    with pytest.raises(WorkspaceError, match=r"k\.json cannot be read .*scan again"):
-        read_rows("k", tmp_path)
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    (folder / "k.json").write_text("[{")
+    with pytest.raises(WorkspaceError, match=r"k\.json cannot be read .*scan DIR. makes it again"):
+        read_rows("k", folder)
 
 
 def test_a_measured_shard_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -315,7 +315,7 @@ def test_a_missing_piece_of_a_run_breaks_no_view(damage: str, home: Workspace, m
 def test_without_predictions_and_figures_a_run_is_left_out(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_run(home, "cnn-1", "cnn")
     (run.folder / "predictions.parquet").unlink()
-    write_json(run.folder / "metrics.json", {"macro_f1": 0.5})
+    write_json(run.folder / "metrics.json", {"macro_f1": 0.5, "faces": 20, "intervals": {}})
     app = fine(visit(home, monkeypatch))
     assert "CNN cannot be judged" in app.warning[0].value
     assert not app.dataframe

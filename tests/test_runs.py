@@ -128,10 +128,10 @@ def test_list_passes_damaged_folders_over(workspace: Workspace, own: Path, bundl
 
 
 def test_open_refuses_later_formats_and_other_folders(own: Path) -> None:
-    with pytest.raises(RunError, match="svm-2 was written by a later version"):
+    with pytest.raises(WorkspaceError, match=r"svm-2/run\.json was written by a later version"):
         open_run(write_run(own, "svm-2", format=FORMAT + 1))
     write_json(own / "x" / "run.json", {"format": 1})
-    with pytest.raises(RunError, match="x is no run"):
+    with pytest.raises(WorkspaceError, match=r"x/run\.json cannot be read \(it is of another kind\): bring it back"):
         open_run(own / "x")
     with pytest.raises(WorkspaceError, match="cannot be read"):
         open_run(own / "nowhere")

@@ -152,7 +152,7 @@ def test_the_best_bundled_run_stands_for_its_model(workspace: Workspace, trained
     for name, score in (("good", 0.9), ("better", 0.95)):
         folder = maskdet.runs.BUNDLED / name
         folder.mkdir()
-        write_json(folder / "run.json", trained.record | {"id": name})
+        write_json(folder / "run.json", trained.record | {"id": name, "digests": {}})
         write_json(folder / "metrics.json", trained.metrics | {"macro_f1": score})
     assert find_run(workspace, "svm").id == "better"
     assert find_run(workspace, "svm").is_bundled
@@ -164,7 +164,7 @@ def test_damaged_runs_are_passed_over_and_later_formats_refused(workspace: Works
     (broken / "run.json").write_text("{")
     assert [run.id for run in list_runs(workspace)] == [trained.id]
     (broken / "run.json").write_text(json.dumps(trained.record | {"format": 99}))
-    with pytest.raises(RunError, match="later version"):
+    with pytest.raises(WorkspaceError, match="later version"):
         open_run(broken)
     for damage in ({"format": "1"}, {"created": None}):
         record = {key: value for key, value in (trained.record | damage).items() if value is not None}

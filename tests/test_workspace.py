@@ -151,3 +151,48 @@ def test_a_table_cut_short_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(WorkspaceError, match="cannot be read"):
         read_table(path)
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[tuple[str, bool]] = []
+    path = tmp_path / "a.json"
+    monkeypatch.setattr(
+        "maskdet.workspace.flush", lambda what: flushed.append((what.suffix or "folder", path.exists()))
+    )
+    write_json(path, {})
+    assert flushed == [(".tmp", False), ("folder", True)]
+
+
+def test_json_of_a_later_version_is_refused_and_of_none_is_version_1(tmp_path: Path) -> None:
+    path = tmp_path / "filter.json"
+    write_json(path, {"a": 1}, version=2)
+    assert read_json(path, version=2) == {"a": 1}
+    with pytest.raises(
+        WorkspaceError, match=r"filter\.json was written by a later version .*format 2, this one reads 1"
+    ):
+        read_json(path, version=1)
+    write_json(path, {"a": 1})
+    assert read_json(path, version=1) == {"a": 1}
+    write_json(path, {"a": 1}, version=0)
+    with pytest.raises(WorkspaceError, match=r"there is no format 0.*maskdet filter., or \*Apply and split\*"):
+        read_json(path, version=1)
+
+
+def test_a_table_of_a_later_version_or_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_table(path, pd.DataFrame({"a": [1]}), version=2)
+    assert read_table(path, version=2).attrs == {}
+    with pytest.raises(WorkspaceError, match="later version"):
+        read_table(path)
+    with pytest.raises(WorkspaceError, match="of another kind"):
+        read_table(path, version=2, needs=("b",))
+
+
+def test_a_flipped_bit_in_a_table_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_table(path, pd.DataFrame({"a": range(1000)}))
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WorkspaceError, match=r"a\.parquet cannot be read .*CRC"):
+        read_table(path)

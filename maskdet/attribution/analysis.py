@@ -251,7 +251,7 @@ def analyse(
 
 def save_analysis(path: Path, analysis: GradCamAnalysis) -> None:
     """Write an analysis as JSON, atomically, its numbers rounded. Raises WorkspaceError if it cannot be written."""
-    write_json(path, _plain(asdict(analysis)))
+    write_json(path, _plain(asdict(analysis)), version=1)
 
 
 def load_analysis(run: Run) -> GradCamAnalysis | None:
@@ -262,7 +262,7 @@ def load_analysis(run: Run) -> GradCamAnalysis | None:
 
 def read_analysis(path: Path) -> GradCamAnalysis:
     """Read what `save_analysis` wrote. Raises WorkspaceError if it is missing or damaged."""
-    stored = read_json(path)
+    stored = read_json(path, version=1)
     try:
         cells = tuple(
             Cell(

@@ -127,12 +127,12 @@ def save_cross(path: Path, found: CrossDataset) -> None:
         "model": found.model, "options": found.options, "seed": found.seed, "fingerprint": found.fingerprint,
         "rows": rows.to_dict("records"),
     }  # fmt: skip
-    write_json(path, record)
+    write_json(path, record, version=1)
 
 
 def load_cross(path: Path) -> CrossDataset:
     """Read what `save_cross` wrote. Raises WorkspaceError if it is missing or damaged."""
-    record = read_json(path)
+    record = read_json(path, version=1)
     try:
         rows = _table(record["rows"])
         return CrossDataset(

@@ -52,7 +52,7 @@ def write_result(
         # A file of its own name: savez would add the suffix to a path.
         with replacing(parts[1]) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-    write_json(path, {**record, _DIGESTS: {part.suffix: _digest(part) for part in parts}})
+    write_json(path, {**record, _DIGESTS: {part.suffix: _digest(part) for part in parts}}, version=1)
 
 
 def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd.DataFrame, Arrays]:
@@ -63,7 +63,7 @@ def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd
     WorkspaceError
         If a part is missing or damaged, or is that of another result.
     """
-    record = read_json(path)
+    record = read_json(path, version=1)
     suffixes = {".parquet", ".npz"} if arrays else {".parquet"}
     digests = record.pop(_DIGESTS, None) if isinstance(record, dict) else None
     if not isinstance(digests, dict) or digests.keys() != suffixes:

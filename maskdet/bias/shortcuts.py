@@ -203,13 +203,13 @@ def save_shortcuts(path: Path, report: ShortcutReport) -> None:
         "probes": [asdict(probe) for probe in report.probes], "carriers": report.carriers.to_dict("records"),
         "lacking": list(report.lacking),
     }  # fmt: skip
-    write_json(path, record)
+    write_json(path, record, version=1)
 
 
 def load_shortcuts(path: Path) -> ShortcutReport:
     """Read what `save_shortcuts` wrote. Raises WorkspaceError if it is missing or damaged."""
     try:
-        record, scores = read_json(path), read_table(_scores_path(path))
+        record, scores = read_json(path, version=1), read_table(_scores_path(path))
         carriers = pd.DataFrame(record["carriers"], columns=["face_id", "dataset", "label", "p_without_mask"])
         names = [field.name for field in fields(Probe)]
         probes = tuple(Probe(**{name: probe[name] for name in names}) for probe in record["probes"])

@@ -6,8 +6,20 @@ stdout; progress and timing go to stderr.
 
 # Each registers its commands, in the order in which they are listed: that of the work.
 # isort: off
-from maskdet.cli import data, models, mistakes, photos, attribution, reliability, bias, card
+from maskdet.cli import data, models, mistakes, photos, attribution, reliability, bias, card, integrity
 from maskdet.cli.shared import app, main
 # isort: on
 
-__all__ = ["app", "attribution", "bias", "card", "data", "main", "mistakes", "models", "photos", "reliability"]
+__all__ = [
+    "app",
+    "attribution",
+    "bias",
+    "card",
+    "data",
+    "integrity",
+    "main",
+    "mistakes",
+    "models",
+    "photos",
+    "reliability",
+]

@@ -37,10 +37,12 @@ def scan(
 ) -> None:
     """Read the datasets found in DIR (folder name = dataset id) and measure every face."""
     from maskdet.facetable import scan as scan_folder
+    from maskdet.integrity import remove_leftovers
 
     workspace = workspace_of(context, home)
     with progress_bar() as progress:
         faces = scan_folder(workspace, folder, dataset_id=name, jobs=jobs, scheduler=scheduler, progress=progress)
+    remove_leftovers(workspace)
     print_label_split(faces)
     if len(faces.rejects):
         say(f"\n{len(faces.rejects)} rejects:")

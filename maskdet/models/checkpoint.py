@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskdet.errors import RunError, reason_of
-from maskdet.workspace import read_json, replacing, write_json
+from maskdet.workspace import read_json, replacing, unreadable, write_json
 
 History = list[dict[str, float | str]]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -23,7 +23,7 @@ def read_history(path: Path) -> History:
     """A history that was written as JSON. Raises RunError or WorkspaceError if it is damaged."""
     entries = read_json(path)
     if not _is_history(entries):
-        raise RunError(f"{path} holds no history.")
+        raise RunError(str(unreadable(path, "it holds no history")))
     return list(entries)
 
 
@@ -31,7 +31,10 @@ def _is_history(entries: Any) -> bool:
     """True for a list of entries whose values are figures or names."""
     figures = (str, int, float, type(None))
     return isinstance(entries, list) and all(
-        isinstance(entry, dict) and all(isinstance(value, figures) for value in entry.values()) for entry in entries
+        isinstance(entry, dict)
+        and not entry.keys().isdisjoint(("epoch", "f1_macro"))
+        and all(isinstance(value, figures) for value in entry.values())
+        for entry in entries
     )
 
 

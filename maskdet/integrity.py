@@ -1,0 +1,210 @@
+"""Whether a workspace is whole: every file is read as whoever needs it would read it, and nothing is changed.
+
+A damaged file is named in one sentence, with what mends it. What is whole beside it stays in use.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import numpy as np
+
+from maskdet.errors import MaskDetError
+from maskdet.file_readers import READERS
+from maskdet.images import open_pixels
+from maskdet.kinds import KINDS, PARTS, PHOTOS_FOLDER, SAMPLE_FOLDER, Kind
+from maskdet.photos import RgbImage
+from maskdet.progress import Progress, silent
+from maskdet.runs import is_held, open_run
+from maskdet.seals import sealed_files
+from maskdet.workspace import Workspace, read_table, unreadable
+
+#: Whoever writes a file writes it in less time; what is older was left by a process that was killed.
+SECONDS_TO_WRITE: Final = 3600.0
+_TEMPORARY: Final = ".*.tmp"
+_THOROUGH: Final = "shards/*.json"
+_MEASURED: Final = ("face_id", "shard_row", "width", "height", "pixels_digest")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a workspace stands.
+
+    Attributes
+    ----------
+    files : int
+        Files that were looked at.
+    damaged : tuple of str
+        A sentence each: which file, why, and what mends it.
+    leftovers : tuple of Path
+        What processes that were killed had begun to write; `remove_leftovers` takes them away.
+    unknown : tuple of Path
+        Files that MaskDet did not write, relative to the workspace; they are left alone.
+    """
+
+    files: int
+    damaged: tuple[str, ...]
+    leftovers: tuple[Path, ...]
+    unknown: tuple[Path, ...]
+
+
+def inspect(workspace: Workspace, *, thorough: bool = True, progress: Progress = silent) -> Condition:
+    """Read every file of a workspace, and of its sample set. What cannot be read is told, not raised.
+
+    Parameters
+    ----------
+    thorough : bool
+        Read what only the next scan needs too, and compare the pixels of all faces with their digests: gigabytes where
+        there are many.
+    """
+    files = list(_files(workspace.home))
+    damaged: list[str] = []
+    leftovers, unknown = [], []
+    for number, path in enumerate(files):
+        progress(number, len(files), "reading every file")
+        inside = PurePosixPath(path.relative_to(workspace.home).as_posix())
+        kind = kind_inside(inside)
+        if path.match(_TEMPORARY):
+            leftovers.append(path)
+        elif kind is None:
+            unknown.append(Path(inside))
+        elif (thorough or kind.pattern != _THOROUGH or not path.is_file()) and (sentence := fault_of(path, kind)):
+            damaged.append(sentence)
+    for home in (workspace.home, workspace.path(SAMPLE_FOLDER)):
+        damaged += [*_missing(home), *(_other_pixels(home) if thorough else [])]
+    progress(len(files), len(files), "all is read")
+    return Condition(len(files), tuple(dict.fromkeys(damaged)), tuple(leftovers), tuple(unknown))
+
+
+def kind_inside(path: PurePosixPath) -> Kind | None:
+    """The kind of a file by its path relative to the workspace; None for one that MaskDet does not write."""
+    parts = path.parts[1:] if path.parts[0] == SAMPLE_FOLDER else path.parts
+    return next((kind for kind in KINDS if parts and kind.matches(PurePosixPath(*parts))), None)
+
+
+def fault_of(path: Path, kind: Kind) -> str | None:
+    """Why a file cannot be used, one sentence with what mends it; None where it can."""
+    try:
+        if not path.is_file():  # a folder in its place, or a link to nowhere
+            raise unreadable(path, "it is a folder" if path.is_dir() else "it is a link to nowhere")
+        READERS[kind.pattern](path)
+    except (MaskDetError, OSError) as error:
+        said = str(error)
+        whole = path.name in said and (kind.mend in said or "later version" in said)
+        return said if whole else str(unreadable(path, error))
+    return None
+
+
+def remove_leftovers(workspace: Workspace, now: float | None = None) -> list[Path]:
+    """Remove what processes that were killed had begun to write, an hour or more ago; returns what was removed.
+
+    Folders of trainings go where they are held by nobody and have no plan: nothing had begun in them.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be removed.
+    """
+    now = time.time() if now is None else now
+    removed = []
+    for path in _files(workspace.home):
+        if path.match(_TEMPORARY) and not path.is_dir() and _is_old(path, now):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    for folder in workspace.path("runs").glob(".*.partial"):
+        if not (folder / "plan.json").exists() and _is_old(folder, now) and not is_held(folder):
+            shutil.rmtree(folder)
+            removed.append(folder)
+    return removed
+
+
+def _is_old(path: Path, now: float) -> bool:
+    try:
+        return now - path.lstat().st_mtime > SECONDS_TO_WRITE
+    except FileNotFoundError:  # it was put in place meanwhile
+        return False
+
+
+def _files(home: Path) -> Iterator[Path]:
+    """Every file, and every folder or link that stands where a file should be."""
+    photos = home / SAMPLE_FOLDER / PHOTOS_FOLDER
+    for folder, folders, names in os.walk(home):
+        here = Path(folder)
+        instead = [
+            name
+            for name in folders
+            if kind_inside(PurePosixPath((here / name).relative_to(home).as_posix())) or (here / name).match(_TEMPORARY)
+        ]
+        folders[:] = sorted(name for name in folders if name not in instead and here / name != photos)
+        yield from (here / name for name in sorted([*names, *instead]))
+
+
+def _missing(home: Path) -> Iterator[str]:
+    """Sentences on files without which others are of no use."""
+    for present, needed in PARTS:
+        for path in sorted(home.glob(present)):
+            if path.is_dir() and (path.name.startswith(".") or path.is_symlink()):
+                continue
+            for name in needed:
+                other = path / name if path.is_dir() else path.with_name(name.format(stem=path.stem))
+                if not os.path.lexists(other):
+                    yield str(unreadable(other, "it is missing"))
+    for record in sorted(home.glob("runs/[!.]*/run.json")):
+        yield from _missing_of_run(record.parent)
+    yield from _missing_pixels(home)
+
+
+def _missing_of_run(folder: Path) -> Iterator[str]:
+    try:
+        names = sealed_files(open_run(folder).record)
+    except MaskDetError:  # told already
+        return
+    for name in names:
+        if not os.path.lexists(folder / name):
+            yield str(unreadable(folder / name, "it is missing"))
+
+
+def _shards(home: Path) -> list[str]:
+    try:
+        table = read_table(home / "faces.parquet", ("shard", *_MEASURED))
+    except MaskDetError:  # told already, or there is none
+        return []
+    return sorted(map(str, table["shard"].unique()))
+
+
+def _missing_pixels(home: Path) -> Iterator[str]:
+    for shard in _shards(home):
+        for suffix in ("json", "npy"):
+            path = home / "shards" / f"{shard}.{suffix}"
+            if not os.path.lexists(path):
+                yield str(unreadable(path, "it is missing"))
+
+
+def _other_pixels(home: Path) -> Iterator[str]:
+    """Sentences on shards whose pixels are not those that were measured."""
+    shards = _shards(home)
+    table = read_table(home / "faces.parquet") if shards else None
+    if table is None:
+        return
+    for shard, rows in table.groupby(table["shard"].astype(str)):
+        path = home / "shards" / f"{shard}.npy"
+        try:
+            pixels = open_pixels(path)
+        except MaskDetError:  # told already
+            continue
+        for face_id, at, width, height, known in zip(*(rows[name].tolist() for name in _MEASURED), strict=True):
+            if at >= len(pixels) or _digest(pixels[at], width, height) != known:
+                yield str(unreadable(path, f"the pixels of {face_id} are not those that were measured"))
+                break
+
+
+def _digest(pixels: RgbImage, width: int, height: int) -> str:
+    """As `maskdet.measure.measure_face` has it."""
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
+    digest.update(b"%d %d" % (width, height))
+    return digest.hexdigest()[:32]

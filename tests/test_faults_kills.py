@@ -1,0 +1,86 @@
+"""Commands that are killed at any moment, that meet a full disk, or may not write: nothing that is finished is lost.
+
+What a fault leaves is read before and after the same command is run once more (see `killer`).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import write_tiny
+from shell_checks import SMALL
+
+PROJECT = Path(__file__).resolve().parents[1]
+#: Commands, how many moments there are at the least at which they change the disk, and whether all are tried here.
+QUICK = {
+    "scan": (["scan", "{photos}", "--jobs", "1"], 12),
+    "filter": (["filter", "--hash-distance", "3"], 4),
+    "split": (["split", "--seed", "1"], 8),
+    "decisions": (["decisions", "--import", "{decisions}"], 3),
+    "forget": (["forget", "tiny"], 3),
+    "evaluate": (["evaluate", "svm-1"], 4),
+}
+SLOW = {
+    "train": (["train", "svm", *SMALL], 12),
+    "calibrate": (["calibrate", "svm-1"], 4),
+    "attributes": (["bias", "data", "--attributes", "{attributes}", "--part", "shortcuts"], 4),
+    "bias": (["bias", "svm-1", "--part", "counterfactuals", "--sample", "2", "--again"], 4),
+}
+
+
+def struck(home: Path, tmp_path: Path, fault: str, command: list[str]) -> list[dict[str, Any]]:
+    """Run a command under a fault; what `killer` reports of each run."""
+    write_tiny(tmp_path / "photos/more", {"with_mask": 4, "without_mask": 4}, seed=5)
+    (tmp_path / "decisions.csv").write_text("face_id,decision\ntiny/with_mask/001.png,drop\n")
+    (tmp_path / "attributes.csv").write_text("face_id,age\ntiny/with_mask/001.png,old\n")
+    paths = {"photos": tmp_path / "photos", "decisions": tmp_path / "decisions.csv",
+             "attributes": tmp_path / "attributes.csv"}  # fmt: skip
+    said = [part.format_map({name: str(path) for name, path in paths.items()}) for part in command]
+    subprocess.run(
+        [sys.executable, str(PROJECT / "tests/killer.py"), str(home), str(tmp_path / "out"), fault, *said],
+        check=True, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    report: list[dict[str, Any]] = json.loads((tmp_path / "out/report.json").read_text())
+    return report
+
+
+def assert_nothing_is_lost(report: list[dict[str, Any]]) -> None:
+    for entry in report:
+        assert entry["lost"] == [], entry
+        assert (entry["again"], entry["damaged_after"], entry["unknown"]) == (0, [], []), entry
+
+
+def assert_killed_at_any_moment(home: Path, tmp_path: Path, fault: str, command: list[str], least: int) -> None:
+    report = struck(home, tmp_path, fault, command)
+    assert len(report) >= least
+    assert {entry["status"] for entry in report} == {-9}
+    assert_nothing_is_lost(report)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> None:
+    command, least = QUICK[name]
+    assert_killed_at_any_moment(full_home, tmp_path, "kill", command, least)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", SLOW)
+def test_longer_work_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> None:
+    command, least = SLOW[name]
+    assert_killed_at_any_moment(full_home, tmp_path, "kill", command, least)
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize("name", ["scan", "filter", "decisions"])
+def test_a_disk_that_takes_nothing_is_a_sentence(full_home: Path, tmp_path: Path, fault: str, name: str) -> None:
+    report = struck(full_home, tmp_path, fault, QUICK[name][0])
+    assert report
+    for entry in report:
+        assert entry["status"] == 1, entry
+        assert "Traceback" not in entry["said"]
+        assert entry["said"].count("Error: ") == 1
+    assert_nothing_is_lost(report)

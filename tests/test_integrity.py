@@ -1,0 +1,80 @@
+"""Whether a workspace is whole, what killed processes left in it, and what the shell says of both."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+from filelock import FileLock
+
+from maskdet.facetable import Faces
+from maskdet.integrity import SECONDS_TO_WRITE, inspect, remove_leftovers
+from maskdet.workspace import Workspace
+
+LONG_AGO = SECONDS_TO_WRITE + 60
+
+
+def written(path: Path, seconds_ago: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    then = time.time() - seconds_ago
+    os.utime(path, (then, then))
+    return path
+
+
+def test_an_empty_workspace_is_whole(workspace: Workspace) -> None:
+    assert inspect(workspace).files == 0
+    assert inspect(workspace).damaged == ()
+
+
+def test_what_a_scan_writes_is_whole(workspace: Workspace, scanned: Faces) -> None:
+    assert len(scanned.table) == 18
+    assert inspect(workspace).damaged == inspect(workspace).unknown == inspect(workspace).leftovers == ()
+
+
+@pytest.mark.usefixtures("scanned")
+def test_pixels_that_changed_are_found_by_a_thorough_look_alone(workspace: Workspace) -> None:
+    path = next(workspace.path("shards").glob("*.npy"))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert inspect(workspace, thorough=False).damaged == ()
+    [said] = inspect(workspace).damaged
+    assert said.startswith(f"{path} cannot be read (the pixels of ")
+    assert said.endswith("`python -m maskdet scan DIR` makes it again, and measures only what is lost.")
+
+
+def test_leftovers_go_after_an_hour(workspace: Workspace) -> None:
+    old = written(workspace.path("runs", "a", ".metrics.json.0123.tmp"), LONG_AGO)
+    fresh = written(workspace.path(".faces.parquet.0123.tmp"), 60)
+    to_come = written(workspace.path(".split.json.0123.tmp"), -LONG_AGO)  # the clock was set back since
+    theirs = written(workspace.path("notes.txt"), LONG_AGO)
+    assert set(inspect(workspace).leftovers) == {old, fresh, to_come}
+    assert inspect(workspace).unknown == (Path("notes.txt"),)
+    assert remove_leftovers(workspace) == [old]
+    assert all(path.exists() for path in (fresh, to_come, theirs))
+
+
+def test_a_training_that_had_not_begun_goes_unless_it_is_held(workspace: Workspace) -> None:
+    folder = workspace.path("runs", ".cnn-1.partial")
+    lock = written(folder / ".lock", LONG_AGO)
+    then = time.time() - LONG_AGO
+    os.utime(folder, (then, then))
+    with FileLock(lock):
+        assert remove_leftovers(workspace) == []
+    os.utime(folder, (then, then))
+    assert remove_leftovers(workspace) == [folder]
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("scanned")
+def test_the_shell_names_damage_and_ends_with_1(shell: Shell, workspace: Workspace) -> None:
+    assert shell("check")[0] == 0
+    old = written(workspace.path(".faces.parquet.0123.tmp"), LONG_AGO)
+    workspace.path("rejects.parquet").write_bytes(b"")
+    status, out, _ = shell("check", "--clean")
+    assert status == 1
+    assert f"{workspace.path('rejects.parquet')} cannot be read" in out
+    assert f"{old} was left by a process that was killed; it is removed." in out
+    assert not old.exists()
