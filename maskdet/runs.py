@@ -182,7 +182,7 @@ def open_run(folder: Path) -> Run:
     if is_record(record, {"format": int}):
         require_version(path, record["format"], FORMAT)
     if not is_record(record, _RECORD) or not _is_whole(record):
-        raise unreadable(path, "it is of another kind")
+        raise RunError(str(unreadable(path, "it is of another kind")))
     # A folder that somebody passed on must not say that it is another, or lies elsewhere.
     if record["id"] != folder.name or not _ID.fullmatch(folder.name):
         raise RunError(f"{folder} holds the run {record['id']!r}: a run's folder is called as the run is.")

@@ -220,8 +220,8 @@ def is_record(value: object, kinds: Kinds) -> TypeGuard[dict[str, Any]]:
 
 def unreadable(path: Path, reason: Exception | str) -> WorkspaceError:
     """The error for a file that cannot be used: names it, says why, and what mends it."""
-    if isinstance(reason, OSError):
-        reason = reason.strerror or str(reason)
+    if isinstance(reason, OSError) and reason.strerror:
+        reason = reason.strerror
     brief = reason_of(reason) if isinstance(reason, Exception) else reason
     kind = kind_of(path)
     mend = kind.mend if kind else "bring it back from a copy"

@@ -131,7 +131,7 @@ def test_open_refuses_later_formats_and_other_folders(own: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"svm-2/run\.json was written by a later version"):
         open_run(write_run(own, "svm-2", format=FORMAT + 1))
     write_json(own / "x" / "run.json", {"format": 1})
-    with pytest.raises(WorkspaceError, match=r"x/run\.json cannot be read \(it is of another kind\): bring it back"):
+    with pytest.raises(RunError, match=r"x/run\.json cannot be read \(it is of another kind\): bring it back"):
         open_run(own / "x")
     with pytest.raises(WorkspaceError, match="cannot be read"):
         open_run(own / "nowhere")

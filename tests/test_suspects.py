@@ -40,7 +40,8 @@ def written(
     folder: Path, name: str, predictions: pd.DataFrame, folds: pd.DataFrame | None = None, **record: Any
 ) -> Run:
     write_table(folder / name / "predictions.parquet", predictions)
-    whole = {"format": 2, "id": name, "model": "svm", "created": "2026-01-01", "options": {}, "data": {}, "seconds": {}}
+    whole = {"format": 2, "id": name, "model": "svm", "created": "2026-01-01", "options": {},
+             "data": {"fingerprint": "abc", "faces": {}}, "seconds": {}}  # fmt: skip
     write_json(folder / name / "run.json", whole | record)
     if folds is not None:
         write_table(folder / name / "out_of_sample.parquet", folds)
