@@ -357,7 +357,7 @@ def test_an_archive_in_the_place_of_measured_faces_is_refused(tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["{}", "[1]", "[" * 5000])
 def test_rows_that_are_none_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "k.json").write_text(text)
-    with pytest.raises(WorkspaceError, match="k.json cannot be read"):
+    with pytest.raises(WorkspaceError, match=r"k\.json cannot be read"):
         read_rows("k", tmp_path)
 
 
