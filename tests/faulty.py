@@ -33,7 +33,7 @@ from maskdet.models.checkpoint import FolderCheckpoint
 from maskdet.runs import Run, list_runs, write_plan
 from maskdet.seals import sealed
 from maskdet.split import load_split
-from maskdet.workspace import Workspace, write_json, write_table
+from maskdet.workspace import Workspace, read_table, write_json, write_table
 
 #: The runs, by model, and what each has beside what all have.
 _MODELS = {"svm": (), "cnn": ("gradcam.json",), "inceptionv3": ("out_of_sample.parquet", "left_out.json")}
@@ -60,7 +60,10 @@ def fill(workspace: Workspace, photos: Path) -> Workspace:
         run = write_run(workspace, f"{model}-1", model, table=table, data=data, options=options)
         shutil.copytree(shipped / "weights", run.folder / "weights")
         for name in ("reliability.json", "reliability.npz", *files):
-            shutil.copyfile(shipped / name, run.folder / name)
+            if name.endswith(".parquet"):  # the study's were written before tables had checksums
+                write_table(run.folder / name, read_table(shipped / name))
+            else:
+                shutil.copyfile(shipped / name, run.folder / name)
         train = table[table["split"] == "train"]
         balanced = balance_faces(workspace, split.fingerprint, train, "brightness", "independent")
         save_balanced(run.folder, balanced)
