@@ -18,7 +18,7 @@ from maskdet.facetable import load_faces
 from maskdet.runs import open_run, unfinished_runs
 from maskdet.split import load_split
 from maskdet.study import STATE_FILE, Recipe, StudyOptions, recipes, run_study
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, read_json
 
 STEPS = [
     "inceptionv3", "svm", "pre-training", "cnn", "cnn-transfer without 2.2", "cnn-transfer", "svm: other sources",
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 
 def state_of(workspace: Workspace) -> dict[str, Any]:
-    return dict(json.loads(workspace.path(STATE_FILE).read_text()))
+    return dict(read_json(workspace.path(STATE_FILE), version=1))
 
 
 # --- what is trained -------------------------------------------------------------------------------------------------
