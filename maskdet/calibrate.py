@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,8 @@ from maskdet.progress import Progress, silent
 from maskdet.reliability import Reliability, ReliabilityOptions, fit_reliability, save_reliability
 from maskdet.runs import Run
 from maskdet.runtime import open_runtime
-from maskdet.workspace import Workspace
+from maskdet.seals import sealed, sealed_files, unsealed
+from maskdet.workspace import Workspace, read_json, write_json
 
 #: From normalised faces, shape (n, 150, 150, 3), to logits and features, as a `maskdet.runtime.Runtime`.
 Predict = Callable[[RgbImage], tuple[Logits, Features]]
@@ -55,10 +57,26 @@ def calibrate_and_save(workspace: Workspace, run: Run, progress: Progress = sile
     if weights.is_file() and not weights.with_name(GRAPH_FILE).is_file():
         model = run.load_model()
         if isinstance(model, NetworkModel):
-            write_graph(model.network, weights)
+            run = _with_graph(run, model, weights)
     found = calibrate(workspace, run, progress, shippable(run) if run.is_bundled else None)
     save_reliability(run.folder, found)
     return found
+
+
+def _with_graph(run: Run, model: NetworkModel, weights: Path) -> Run:
+    """Write a run's graph, and its digest where the run keeps digests.
+
+    The digest of an earlier graph goes first: killed in between, the run has a graph without one, not a damaged one.
+    """
+    path = run.folder / "run.json"
+    record = read_json(path)
+    if not sealed_files(record):
+        write_graph(model.network, weights)
+        return run
+    write_json(path, unsealed(record, f"weights/{GRAPH_FILE}"))
+    write_graph(model.network, weights)
+    write_json(path, sealed(run.folder, record))
+    return replace(run, record={**run.record, **read_json(path)})
 
 
 def shippable(run: Run) -> ReliabilityOptions:

@@ -28,6 +28,14 @@ def sealed(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, _DIGESTS: digests}
 
 
+def unsealed(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A run's record without the digest of a file that is about to be written again."""
+    digests = record.get(_DIGESTS)
+    if not isinstance(digests, dict):
+        return dict(record)
+    return {**record, _DIGESTS: {path: digest for path, digest in digests.items() if path != name}}
+
+
 def sealed_files(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The files, relative to the run's folder, whose digests a record holds; none for a run of an older version."""
     digests = record.get(_DIGESTS)

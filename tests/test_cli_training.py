@@ -86,7 +86,8 @@ def cut(split: Workspace, monkeypatch: pytest.MonkeyPatch) -> str:
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
     """Let the shell be a job; what it tells of itself but progress."""
     folder = tmp_path / "job"
-    write_json(folder / "job.json", {"queue": ""})
+    record = {"command": ["train"], "created": "2026-01-01T00:00:00", "began": 0, "pid": None, "process_started": 0}
+    write_json(folder / "job.json", record)
     monkeypatch.setenv("MASKDET_JOB", str(folder))
 
     def told() -> list[dict[str, Any]]:
@@ -130,8 +131,8 @@ def test_what_to_train_on(shell: Shell, plans: list[dict[str, Any]]) -> None:
 def test_a_dry_run_says_how_long_it_would_take(
     shell: Shell, split: Workspace, job: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    status, out, _ = shell("train", "svm", *SMALL, "--dry-run")
-    assert status == 0
+    status, out, err = shell("train", "svm", *SMALL, "--dry-run")
+    assert status == 0, err
     sentence = out.strip()
     assert re.fullmatch(
         r"About \d+(\.\d)? (seconds|minutes|hours) to train svm with these options on this machine\.", sentence
@@ -151,7 +152,8 @@ def test_durations(seconds: float, text: str) -> None:
 def test_a_job_tells_which_run_it_writes(
     shell: Shell, split: Workspace, job: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    status, out, _ = shell("train", "svm", *SMALL)
+    status, out, err = shell("train", "svm", *SMALL)
+    assert status == 0, err
     run = out.strip().splitlines()[-1]
     assert (status, (split.path("runs", run, "run.json")).is_file()) == (0, True)
     assert job() == [{"event": "run", "run": run}, {"event": "finished", "result": run}]
