@@ -108,7 +108,7 @@ def _history(path: Path) -> None:
 
 
 def _metrics(path: Path) -> None:
-    from maskdet.runs import require_metrics
+    from maskdet.run_records import require_metrics
 
     require_metrics(path, read_json(path, needs=("macro_f1", "faces", "intervals")))
 

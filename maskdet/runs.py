@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -35,6 +35,7 @@ from maskdet.errors import RunError, WorkspaceError
 from maskdet.models import MODELS, Model, create_model
 from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE, read_history
 from maskdet.reliability import Reliability, load_reliability
+from maskdet.run_records import FORMAT, is_whole, require_metrics, upgraded
 from maskdet.seals import require_whole, sealed_files
 from maskdet.workspace import (
     Workspace,
@@ -48,14 +49,6 @@ from maskdet.workspace import (
     write_json,
 )
 
-#: Version of the folder's layout and of the options; a run of a later one is refused with a sentence.
-FORMAT: Final = 3
-#: What every run.json and metrics.json holds.
-_RECORD: Final[dict[str, Any]] = {
-    "format": int, "id": str, "model": str, "created": str, "options": dict, "data": dict, "seconds": dict
-}  # fmt: skip
-_METRICS: Final[dict[str, Any]] = {"faces": (int, type(None)), "macro_f1": (int, float, type(None)), "intervals": dict}
-_NO_METRICS: Final[dict[str, Any]] = {"faces": None, "macro_f1": None, "intervals": {}}
 #: Runs that ship with MaskDet: the study, done again.
 BUNDLED: Final = DATA_DIR / "study"
 _PLAN_FILE: Final = "plan.json"
@@ -155,12 +148,6 @@ class Run:
         return require_whole(self.folder, self.record, name)
 
 
-def require_metrics(path: Path, found: object) -> None:
-    """Raise WorkspaceError for what was read of a file of metrics and holds none."""
-    if not isinstance(found, dict) or not is_record({**_NO_METRICS, **found}, _METRICS):
-        raise unreadable(path, "it holds no metrics")
-
-
 def list_runs(workspace: Workspace) -> list[Run]:
     """Finished runs: the bundled ones, then the workspace's, oldest first. Damaged folders are passed over."""
     runs = []
@@ -181,40 +168,12 @@ def open_run(folder: Path) -> Run:
     record = read_json(path)
     if is_record(record, {"format": int}):
         require_version(path, record["format"], FORMAT)
-    if not is_record(record, _RECORD) or not _is_whole(record):
+    if not is_whole(record):
         raise RunError(str(unreadable(path, "it is of another kind")))
     # A folder that somebody passed on must not say that it is another, or lies elsewhere.
     if record["id"] != folder.name or not _ID.fullmatch(folder.name):
         raise RunError(f"{folder} holds the run {record['id']!r}: a run's folder is called as the run is.")
     return Run(folder, upgraded(record))
-
-
-def _is_whole(record: dict[str, Any]) -> bool:
-    """True where the parts of a record are of the kinds that pages and reports show."""
-    data, seconds, balance, limit = (record.get(name) for name in ("data", "seconds", "balance", "limit"))
-    datasets = data.get("datasets", []) if isinstance(data, dict) else None
-    return (
-        is_record(data, {"fingerprint": str, "faces": dict})
-        and data.get("pool", "main") in get_args(Pool)
-        and isinstance(datasets, list)
-        and all(isinstance(dataset, str) for dataset in datasets)
-        and is_record(seconds, dict.fromkeys(seconds or (), (int, float)))
-        and (not balance or is_record(balance, {"attribute": str, "target": str}))
-        and (limit is None or is_record(record, {"limit": int}))
-        and is_record(record.get("bundle", {}), {})
-    )
-
-
-def upgraded(record: dict[str, Any]) -> dict[str, Any]:
-    """A run's record with its options as this version names them; the file stays as it was written.
-
-    Up to format 1, augmentation was either on, always on the fly, or off.
-    """
-    options = dict(record["options"])
-    if record["format"] < 2 and "augment" in options:
-        plan = "on-the-fly" if options.pop("augment") else "none"
-        options["augmentation"] = {**options.get("augmentation", {}), "plan": plan}
-    return {**record, "format": FORMAT, "options": options}
 
 
 def find_run(workspace: Workspace, name: str | None = None) -> Run:

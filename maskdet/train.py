@@ -21,8 +21,8 @@ from maskdet.models.checkpoint import FolderCheckpoint, ReadCheckpoint
 from maskdet.models.network import NetworkModel
 from maskdet.progress import Progress, silent
 from maskdet.reliability import Reliability, save_reliability
+from maskdet.run_records import FORMAT
 from maskdet.runs import (
-    FORMAT,
     Run,
     find_run,
     find_unfinished,

@@ -39,7 +39,6 @@ NO_TARGET = {
     "maskdet.runs.Run.load_model": "by the models",
     "maskdet.models.svm.Svm.fit": "its own checkpoint",
     "maskdet.jobs.cancel": "read_job reads the same record",
-    "maskdet.jobs.wait_for_turn": "its own record",
     "maskdet.models.cnn_transfer.CnnTransfer.initialise": "Keras, after check_hdf5",
     "maskdet.models.inception.InceptionV3.initialise": "Keras, after check_hdf5",
     "maskdet.models.inception.InceptionV3.load": "Keras, after check_hdf5",
@@ -66,6 +65,7 @@ INPUTS = {
     "faces": 20,
     "decided": 20,
     "lab-tables": 20,
+    "condition": 20,
     "video": 25,
     "html": 25,
 }

@@ -12,7 +12,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "tables": ("decisions-csv", "attributes-csv", "export"),
     "texts": ("markdown", "html"),
     "typed": ("options", "typed", "address", "cluster", "shell", "plan"),
-    "workspace": ("faces", "decided", "shards", "training", "job", "study", "evaluation", "file"),
+    "workspace": ("faces", "decided", "shards", "training", "job", "study", "evaluation", "condition", "file"),
     "runs": ("run", "reliability", "findings", "lab-tables"),
     "weights": ("graph", "svm"),
     "uploads": ("upload", "upload-real"),

@@ -21,6 +21,7 @@ from fuzz.target import (
     after_first,
     check,
     check_finite,
+    check_sentence,
     check_text,
     refusals,
 )
@@ -32,6 +33,7 @@ from maskdet.evaluations import load_evaluation, save_evaluation
 from maskdet.explore import dataset_table, with_faces_in_photo
 from maskdet.facetable import label_split, load_faces
 from maskdet.images import stored_images
+from maskdet.integrity import inspect
 from maskdet.jobs import Job, State, list_jobs, read_job
 from maskdet.labels import LABELS
 from maskdet.measure import read_rows
@@ -282,6 +284,26 @@ def _evaluation(folder: Path) -> Prepared:
     return _damaged(home, (f"{stem}.json", f"{stem}.parquet"), use)
 
 
+def _condition(folder: Path) -> Prepared:
+    """What is said of a whole workspace one of whose files is damaged: a sentence, whatever it holds."""
+    home = small_workspace(folder)
+    names = tuple(
+        path.relative_to(home.home).as_posix()
+        for path in sorted(home.home.rglob("*"))
+        if path.is_file() and path.suffix in (".json", ".parquet") and not path.name.startswith(".")
+    )
+
+    def use() -> None:
+        found = inspect(home)
+        check(found.files >= len(names), "a file that was not looked at")
+        for sentence in found.damaged:
+            check_sentence(sentence)
+
+    whole = inspect(home)
+    check(not whole.damaged, f"damaged from the start: {whole.damaged}")
+    return _damaged(home, names, use)
+
+
 def _file(folder: Path) -> Prepared:
     """Any JSON or Parquet file, by the two functions that read all of them."""
     path, other = folder / "a.json", folder / "a.parquet"
@@ -337,5 +359,12 @@ TARGETS = (
     ),
     Target("study", _study, ("maskdet.study._state", "maskdet.bundle.require_place", "maskdet.bundle._runs"), _FILES),
     Target("evaluation", _evaluation, ("maskdet.evaluations.load_evaluation",), _FILES, most_bytes=1 << 15),
+    Target(
+        "condition",
+        _condition,
+        ("maskdet.integrity.inspect", "maskdet.images.open_pixels", "maskdet.file_readers._table"),
+        _FILES,
+        most_bytes=1 << 16,
+    ),
     Target("file", _file, ("maskdet.workspace.read_json", "maskdet.workspace.read_table"), by_kind),
 )
