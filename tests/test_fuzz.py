@@ -29,6 +29,7 @@ NO_TARGET = {
     "maskdet.bias.measurements._measured_shards": "read_table, of what it has just written",
     "maskdet.bias.transformations._compressed": "its own JPEG",
     "maskdet.bundle.write_bundle": "_runs reads",
+    "maskdet.calibrate._with_graph": "the models read, after what open_run looked at",
     "maskdet.cli.bias._take_attributes": "read_attribute_csv reads",
     "maskdet.cli.data.decisions": "from_csv reads",
     "maskdet.cli.photos._lay_heatmaps": "read_photo reads",
