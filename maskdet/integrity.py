@@ -91,7 +91,8 @@ def fault_of(path: Path, kind: Kind) -> str | None:
     """Why a file cannot be used, one sentence with what mends it; None where it can."""
     try:
         if not path.is_file():  # a folder in its place, or a link to nowhere
-            raise unreadable(path, "it is a folder" if path.is_dir() else "it is a link to nowhere")
+            there = "it is a link to nowhere" if path.is_symlink() else "it is missing"
+            raise unreadable(path, "it is a folder" if path.is_dir() else there)
         READERS[kind.pattern](path)
     except (MaskDetError, OSError) as error:
         said = str(error)

@@ -7,7 +7,7 @@ kill
     moment in turn, or every n-th with ``kill/n``. Between two of them the disk stays as it is, but for files that
     nobody looks at until they are renamed. So this is a kill at any moment.
 full
-    No file may grow beyond a size, as on a disk that fills up; sizes double from one run to the next.
+    No file may grow beyond a size, as on a disk that fills up; sizes grow fourfold from one run to the next.
 read-only
     From such a moment on every change is refused, as by a file system that has become read-only; each moment in turn.
 
@@ -37,6 +37,8 @@ from maskdet.cli import main
 from maskdet.integrity import fault_of, inspect, kind_inside
 from maskdet.workspace import Workspace
 
+#: Bytes; what the command says is a file too.
+_SMALLEST = 1024
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 
 
@@ -129,7 +131,7 @@ def run_all(template: Path, out: Path, fault: str, command: list[str]) -> list[d
     """A run a moment, until the fault does not strike any more."""
     name, _, step = fault.partition("/")
     report: list[dict[str, Any]] = []
-    moment = 1
+    moment = _SMALLEST if name == "full" else 1
     while len(report) < 400:
         home = out / f"{moment:06d}"
         shutil.copytree(template, home)
@@ -146,7 +148,7 @@ def run_all(template: Path, out: Path, fault: str, command: list[str]) -> list[d
         entry |= {"damaged_after": found.damaged, "unknown": [str(path) for path in found.unknown]}
         report.append(entry)
         shutil.rmtree(home)
-        moment = 2 * moment if name == "full" else moment + int(step or 1)
+        moment = 4 * moment if name == "full" else moment + int(step or 1)
     return report
 
 

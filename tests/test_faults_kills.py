@@ -19,12 +19,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 QUICK = {
     "scan": (["scan", "{photos}", "--jobs", "1"], 12),
     "filter": (["filter", "--hash-distance", "3"], 4),
-    "split": (["split", "--seed", "1"], 8),
     "decisions": (["decisions", "--import", "{decisions}"], 3),
-    "forget": (["forget", "tiny"], 3),
-    "evaluate": (["evaluate", "svm-1"], 4),
 }
 SLOW = {
+    "split": (["split", "--seed", "1"], 8),
+    "evaluate": (["evaluate", "svm-1"], 4),
     "train": (["train", "svm", *SMALL], 12),
     "calibrate": (["calibrate", "svm-1"], 4),
     "attributes": (["bias", "data", "--attributes", "{attributes}", "--part", "shortcuts"], 4),
@@ -75,7 +74,10 @@ def test_longer_work_killed_at_every_moment(full_home: Path, tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-@pytest.mark.parametrize("name", ["scan", "filter", "decisions"])
+@pytest.mark.parametrize(
+    "name",
+    ["filter", pytest.param("scan", marks=pytest.mark.sweep), pytest.param("decisions", marks=pytest.mark.sweep)],
+)
 def test_a_disk_that_takes_nothing_is_a_sentence(full_home: Path, tmp_path: Path, fault: str, name: str) -> None:
     report = struck(full_home, tmp_path, fault, QUICK[name][0])
     assert report
