@@ -29,7 +29,8 @@ def written(
     table["p_without_mask"] = probability(table["logit"])
     table = table.assign(**columns)
     write_table(folder / name / "predictions.parquet", table)
-    record = {"format": 2, "id": name, "model": name[:3], "created": created, "options": {}, "data": {}, "seconds": {}}
+    record = {"format": 2, "id": name, "model": name[:3], "created": created, "options": {}, "seconds": {}}
+    record["data"] = {"fingerprint": "0123456789abcdef", "faces": {}}
     write_json(folder / name / "run.json", record)
     return open_run(folder / name)
 
