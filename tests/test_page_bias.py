@@ -357,7 +357,7 @@ def test_jobs_are_shown_while_they_work_or_failed(home: Workspace, monkeypatch: 
     folder = home.path("jobs", "20260101-000000-000000-bias")
     folder.mkdir(parents=True)
     record = {
-        "command": ["bias", "data"], "created": "2026-01-01T00:00:00Z", "began": 1.0, "queue": "bias", "pid": 0,
+        "command": ["bias", "data"], "created": "2026-01-01T00:00:00Z", "began": 1.0, "queue": "bias", "pid": None,
         "process_started": 0.0,
     }  # fmt: skip
     jobs.write_json(folder / "job.json", record)
