@@ -22,15 +22,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 QUICK = [
     ("faces.parquet", "half", "datasets"),
     ("datasets.json", "other kind", "home"),
-    ("shards/*.npy", "half", "datasets"),
     ("decisions.json", "random", "quality"),
-    ("filter.json", "other kind", "training"),
     ("split.json", "empty", "training"),
-    ("split.parquet", "later", "training"),
     ("runs/*/run.json", "half", "results"),
     ("runs/*/metrics.json", "other kind", "results"),
     ("jobs/*/job.json", "other kind", "training"),
-    ("datasets.toml", "half", "training"),
     ("bias/*/*/attention.npz", "flipped", "bias"),
 ]
 
