@@ -4,12 +4,17 @@ import io
 import random
 import zipfile
 import zlib
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fuzz.mutate import ODD_NUMBERS, ODD_TEXTS, json_lines, json_text, odd_value, raw
+
+#: Changed bytes, of bytes and a source of chance.
+Mutator = Callable[[bytes, random.Random], bytes]
 
 
 def png(data: bytes, rng: random.Random) -> bytes:
@@ -61,53 +66,48 @@ def png(data: bytes, rng: random.Random) -> bytes:
     return data[:8] + b"".join(parts)
 
 
+def _or_raw(mutate: Mutator) -> Mutator:
+    """Change the bytes instead where what they hold was damaged before, or cannot be written once it is changed."""
+
+    @wraps(mutate)
+    def changed(data: bytes, rng: random.Random) -> bytes:
+        try:
+            return mutate(data, rng)
+        except Exception:  # noqa: BLE001 - whatever pyarrow, zip or NumPy raise; the target gets the bytes all the same
+            return raw(data, rng)
+
+    return changed
+
+
+@_or_raw
 def parquet(data: bytes, rng: random.Random) -> bytes:
     """A Parquet table with a column, rows or a cell changed, taken away or doubled."""
-    try:
-        table = pd.read_parquet(io.BytesIO(data))
-    except Exception:  # noqa: BLE001 - whatever pyarrow raises for what was damaged before
-        return raw(data, rng)
+    table = pd.read_parquet(io.BytesIO(data))
+    for _ in range(rng.randrange(1, 3)):
+        table = _changed_table(table, rng)
     written = io.BytesIO()
-    try:
-        for _ in range(rng.randrange(1, 3)):
-            table = _changed_table(table, rng)
-        table.to_parquet(written, index=rng.random() < 0.05)
-    except Exception:  # noqa: BLE001 - not every mix of values can be written
-        return raw(data, rng)
+    table.to_parquet(written, index=rng.random() < 0.05)
     return written.getvalue()
 
 
+@_or_raw
 def npz(data: bytes, rng: random.Random) -> bytes:
     """An archive of arrays with one changed, taken away or renamed, or made one of objects, which are pickled."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except Exception:  # noqa: BLE001 - whatever zip and numpy raise for what was damaged before
-        return raw(data, rng)
-    if not arrays:
-        return raw(data, rng)
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
     name = rng.choice(sorted(arrays))
     other = rng.choice(sorted(arrays)) if rng.random() < 0.1 else name
+    arrays[other] = _changed_array(arrays.pop(name), rng)
     written = io.BytesIO()
-    try:
-        arrays[other] = _changed_array(arrays.pop(name), rng)
-        np.savez(written, **arrays)
-    except Exception:  # noqa: BLE001 - not every array can be made another kind, nor every name be an argument
-        return raw(data, rng)
+    np.savez(written, **arrays)
     return written.getvalue()
 
 
+@_or_raw
 def npy(data: bytes, rng: random.Random) -> bytes:
     """One array changed."""
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception:  # noqa: BLE001 - whatever numpy raises for what was damaged before
-        return raw(data, rng)
     written = io.BytesIO()
-    try:
-        np.save(written, _changed_array(array, rng))
-    except Exception:  # noqa: BLE001 - not every array can be made another kind
-        return raw(data, rng)
+    np.save(written, _changed_array(np.load(io.BytesIO(data), allow_pickle=False), rng))
     return written.getvalue()
 
 

@@ -12,57 +12,25 @@ from ui.cached import faces_of
 from ui.session import show, shows_sample, workspace_in_sight
 
 WAYS: Final = (
-    (
-        "pages/datasets.py",
-        ":material/photo_library:",
-        "Browse data",
-        "What is in the photos: sizes, shapes, colours, balance, and the faces behind each point.",
-    ),
-    (
-        "pages/explain.py",
-        ":material/face:",
-        "Upload a photo",
-        "A verdict on every face, how sure it is, where the model looked, and when not to believe it.",
-    ),
-    (
-        "pages/results.py",
-        ":material/monitoring:",
-        "See results",
-        "How often each model is right, on which faces it errs, and how sure that figure is.",
-    ),
-)
+    ("pages/datasets.py", ":material/photo_library:", "Browse data",
+     "What is in the photos: sizes, shapes, colours, balance, and the faces behind each point."),
+    ("pages/explain.py", ":material/face:", "Upload a photo",
+     "A verdict on every face, how sure it is, where the model looked, and when not to believe it."),
+    ("pages/results.py", ":material/monitoring:", "See results",
+     "How often each model is right, on which faces it errs, and how sure that figure is."),
+)  # fmt: skip
 STEPS: Final = (
-    (
-        "pages/datasets.py",
-        ":material/add_photo_alternate:",
-        "Scan a dataset of your own",
-        "A folder on this computer, or a download from Kaggle.",
-    ),
-    (
-        "pages/quality.py",
-        ":material/filter_alt:",
-        "Filter and split",
-        "Duplicates, distorted and dark faces out; related faces never on both sides of the split.",
-    ),
-    (
-        "pages/augmentation.py",
-        ":material/auto_fix_high:",
-        "Choose an augmentation",
-        "What training shows of each face, seen on the faces.",
-    ),
-    (
-        "pages/training.py",
-        ":material/model_training:",
-        "Train a model",
-        "In the background; it goes on when you close the browser.",
-    ),
-    (
-        "pages/bias.py",
-        ":material/balance:",
-        "Question the score",
-        "Can it be believed, and for whom: shortcuts in the photos, groups that a model fails.",
-    ),
-)
+    ("pages/datasets.py", ":material/add_photo_alternate:", "Scan a dataset of your own",
+     "A folder on this computer, or a download from Kaggle."),
+    ("pages/quality.py", ":material/filter_alt:", "Filter and split",
+     "Duplicates, distorted and dark faces out; related faces never on both sides of the split."),
+    ("pages/augmentation.py", ":material/auto_fix_high:", "Choose an augmentation",
+     "What training shows of each face, seen on the faces."),
+    ("pages/training.py", ":material/model_training:", "Train a model",
+     "In the background; it goes on when you close the browser."),
+    ("pages/bias.py", ":material/balance:", "Question the score",
+     "Can it be believed, and for whom: shortcuts in the photos, groups that a model fails."),
+)  # fmt: skip
 
 _STEP_WIDTH: Final = 260
 

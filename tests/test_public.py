@@ -1,6 +1,7 @@
 """An app that strangers visit changes nothing on its server; an app of one's own does all it did."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,21 +66,28 @@ def test_no_folder_of_the_server_is_looked_at(tmp_path: Path, monkeypatch: pytes
         folder_named(str(tmp_path))
 
 
-def test_the_datasets_page_offers_no_folder(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def visit(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTest]:
+    """Open a page as the public sees it; it says that it is open to strangers."""
     monkeypatch.setenv("MASKDET_HOME", str(sample.home.parent))
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
-    app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/datasets.py").run()
-    assert not app.exception
-    assert NOTE in [info.value for info in app.info]
+
+    def opened(page: str) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=120).run().switch_page(page).run()
+        assert not app.exception
+        assert NOTE in [info.value for info in app.info]
+        return app
+
+    return opened
+
+
+def test_the_datasets_page_offers_no_folder(visit: Callable[[str], AppTest]) -> None:
+    app = visit("pages/datasets.py")
     assert not [field for field in app.text_input if field.label == "Folder"]
 
 
-def test_the_training_page_offers_nothing(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MASKDET_HOME", str(sample.home.parent))
-    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
-    app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/training.py").run()
-    assert not app.exception
-    assert NOTE in [info.value for info in app.info]
+def test_the_training_page_offers_nothing(visit: Callable[[str], AppTest]) -> None:
+    app = visit("pages/training.py")
     assert not [button for button in app.button if button.key in ("training_start", "training_try")]
 
 
