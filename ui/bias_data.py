@@ -17,12 +17,12 @@ from maskdet.bias.groups import GroupOptions, GroupReport
 from maskdet.bias.kept_groups import reports_by_group
 from maskdet.bias.store import find_path, own_path
 from maskdet.bias.uploaded import UploadedAttributes, with_uploaded
-from maskdet.compare import own_faces, short_labels
+from maskdet.compare import short_labels
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import has_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
-from ui.cached import faces_of, stamp_of
+from ui.cached import faces_of, predictions_of, stamp, stamp_of
 from ui.charts import RUN_COLOURS
 from ui.quality_data import in_force
 
@@ -122,11 +122,6 @@ def attention_of(workspace: Workspace, run: Run) -> "Attention | None":
     return _loaded(workspace, run, ATTENTION, load_attention)
 
 
-def predictions_of(run: Run) -> pd.DataFrame:
-    """A run's test faces; to be read only. Raises WorkspaceError if they cannot be read."""
-    return _predictions(str(run.folder), _stamp(run.folder / "predictions.parquet"), run)
-
-
 def attributes_of_run(workspace: Workspace, run: Run) -> pd.DataFrame:
     """Attributes of the faces of a run's data, and those that were uploaded; to be read only.
 
@@ -191,18 +186,18 @@ def reports_of(workspace: Workspace, run: Run, options: GroupOptions) -> dict[st
     """A run's metrics by each attribute, with verdicts; to be read only."""
     uploaded: UploadedAttributes | None = st.session_state.get(UPLOADED)
     digest = "" if uploaded is None else f"{list(uploaded.table)} {pd.util.hash_pandas_object(uploaded.table).sum()}"
-    stamp = f"{_stamp(run.folder / 'predictions.parquet')} {_attribute_stamp(workspace, run.fingerprint)} {digest}"
+    stamps = f"{stamp(run.folder / 'predictions.parquet')} {_attribute_stamp(workspace, run.fingerprint)} {digest}"
     judge = _reports if uploaded is None else _own_reports
-    return judge(str(workspace.home), str(run.folder), stamp, options, workspace, run)
+    return judge(str(workspace.home), str(run.folder), stamps, options, workspace, run)
 
 
 def _loaded(workspace: Workspace, run: Run, name: str, load: Callable[[Path], Found]) -> Found | None:
     path = find_path(workspace, run.fingerprint, name, run.id)
-    return None if path is None else _read(str(path), _stamp(path), load)
+    return None if path is None else _read(str(path), stamp(path), load)
 
 
 @st.cache_resource(show_spinner="Reading what was measured", max_entries=24)
-def _read(path: str, stamp: float, _load: Callable[[Path], Any]) -> Any:
+def _read(path: str, stamp: int, _load: Callable[[Path], Any]) -> Any:
     return _load(Path(path))
 
 
@@ -211,11 +206,6 @@ def _data(workspace: Workspace, fingerprint: str, stamps: str) -> DataFindings:
     from maskdet.bias.findings import data_findings
 
     return data_findings(workspace, fingerprint)
-
-
-@st.cache_resource(show_spinner=False, max_entries=24)
-def _predictions(folder: str, stamp: float, _run: Run) -> pd.DataFrame:
-    return own_faces(_run)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -258,7 +248,3 @@ def _attribute_stamp(workspace: Workspace, fingerprint: str) -> str:
 
 def _stamps(folder: Path) -> str:
     return str(sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("*.*"))) if folder.is_dir() else ""
-
-
-def _stamp(path: Path) -> float:
-    return path.stat().st_mtime if path.is_file() else 0.0

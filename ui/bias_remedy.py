@@ -14,9 +14,9 @@ from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.bias import choose_one, needs_run
 from ui.bias_charts import Guide, interval_chart
-from ui.bias_data import Lab, attributes_of_run, groups_of, is_uploaded, predictions_of
+from ui.bias_data import Lab, attributes_of_run, groups_of, is_uploaded
 from ui.bias_groups import METRIC_HELP, METRIC_TITLES, group_rows, metric_name
-from ui.cached import csv_bytes, runs_of
+from ui.cached import csv_bytes, predictions_of, runs_of
 from ui.charts import NO_BAR, RUN_COLOURS
 from ui.results_data import is_whole
 from ui.tables import titled

@@ -10,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from maskdet.catalog import load_catalog, lookup
+from maskdet.compare import own_faces
 from maskdet.explore import with_faces_in_photo
 from maskdet.export import to_csv
 from maskdet.facetable import Faces, load_faces
@@ -32,8 +33,13 @@ def table_of(workspace: Workspace) -> pd.DataFrame:
 
 def stamp_of(workspace: Workspace) -> str:
     """Changes whenever the face table does."""
-    stamps = [_stamp(workspace.path(name)) for name in ("faces.parquet", "datasets.json")]
+    stamps = [stamp(workspace.path(name)) for name in ("faces.parquet", "datasets.json")]
     return f"{workspace.home} {stamps}"
+
+
+def stamp(path: Path) -> int:
+    """When a file was last written, in ns since 1970, 0 where there is none: changes with the file."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def thumbnails(workspace: Workspace, faces: pd.DataFrame) -> list[bytes]:
@@ -52,6 +58,11 @@ def jpeg(image: Image.Image, quality: int = 90) -> bytes:
 def runs_of(workspace: Workspace) -> list[Run]:
     """Bundled runs and those of the workspace, newest first."""
     return list_runs(workspace)[::-1]
+
+
+def predictions_of(run: Run) -> pd.DataFrame:
+    """A run's test faces, read once for all pages; to be read only. Raises WorkspaceError if they cannot be read."""
+    return _predictions(run.folder, stamp(run.folder / "predictions.parquet"), run)
 
 
 def is_synthetic(run: Run) -> bool:
@@ -76,8 +87,9 @@ def _thumbnail(folder: str, shard: str, row: int) -> bytes:
     return jpeg(Image.fromarray(image), _THUMBNAIL_QUALITY)
 
 
-def _stamp(path: Path) -> float:
-    return path.stat().st_mtime if path.is_file() else 0.0
+@st.cache_resource(show_spinner=False, max_entries=50)
+def _predictions(folder: Path, stamp: int, _run: Run) -> pd.DataFrame:
+    return own_faces(_run)
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:

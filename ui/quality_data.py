@@ -20,7 +20,7 @@ from maskdet.measure import HashKind
 from maskdet.quality import Filtered, FilterOptions, Positions, apply_filters, load_filtered, near_faces
 from maskdet.split import Split, SplitOptions, load_split
 from maskdet.workspace import Workspace
-from ui.cached import faces_of, stamp_of
+from ui.cached import faces_of, stamp, stamp_of
 from ui.session import home_workspace
 
 _SEARCHING: Final = "Comparing the faces with each other (once for each kind of hash)"
@@ -85,7 +85,7 @@ def pairs_of(workspace: Workspace, kind: HashKind, distance: int) -> NearPairs:
 
 def splits_of(setting: Setting, options: SplitOptions) -> dict[str, Names]:
     """The publisher's split and those that the setting would give, for each face."""
-    return _splits(setting, options, _stamp(home_workspace(), "datasets.toml"))
+    return _splits(setting, options, stamp(home_workspace().path("datasets.toml")))
 
 
 def in_force(workspace: Workspace) -> tuple[Filtered, Split]:
@@ -96,7 +96,8 @@ def in_force(workspace: Workspace) -> tuple[Filtered, Split]:
     WorkspaceError
         If there is none, or the faces have changed since.
     """
-    return _in_force(workspace, stamp_of(workspace), _stamp(workspace, "filter.json"), _stamp(workspace, "split.json"))
+    stamps = [stamp(workspace.path(name)) for name in ("filter.json", "split.json")]
+    return _in_force(workspace, stamp_of(workspace), *stamps)
 
 
 def catalog_of_home() -> dict[str, Dataset]:
@@ -143,8 +144,3 @@ def _splits(setting: Setting, options: SplitOptions, catalog_stamp: int) -> dict
 def _in_force(workspace: Workspace, stamp: str, filter_stamp: int, split_stamp: int) -> tuple[Filtered, Split]:
     faces = faces_of(workspace)
     return load_filtered(workspace, faces), load_split(workspace, faces)
-
-
-def _stamp(workspace: Workspace, name: str) -> int:
-    path = workspace.path(name)
-    return path.stat().st_mtime_ns if path.is_file() else 0

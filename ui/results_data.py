@@ -1,19 +1,19 @@
 """What the Results page compares: runs and the faces that they are judged by, read once and kept."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
 
-from maskdet.compare import JudgedRun, common_faces, own_faces, same_faces, short_labels
+from maskdet.compare import JudgedRun, common_faces, same_faces, short_labels
 from maskdet.curves import reliability, roc_points
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.evaluations import coverage, load_evaluation, seen_faces
 from maskdet.metrics import Difference, at_threshold, evaluate_predictions, macro_f1_difference
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
+from ui.cached import predictions_of
 from ui.quality_data import in_force
 from ui.results_charts import styles
 
@@ -132,7 +132,7 @@ def _judged_by_own(chosen: list[Run], labels: dict[str, str]) -> tuple[list[Judg
     for run in chosen:
         label = labels[run.id]
         try:
-            faces = _own_faces(run.folder, _stamp(run.folder), run)
+            faces = predictions_of(run)
             judged.append(JudgedRun(run, label, metrics_of(faces) | _beside(run), faces, run.fingerprint))
         except WorkspaceError as error:
             if run.metrics.keys() >= _FIGURES:
@@ -151,7 +151,7 @@ def _judged_in_force(
     for run in chosen:
         label = labels[run.id]
         try:
-            _own_faces(run.folder, _stamp(run.folder), run)  # whole, or else a sentence
+            predictions_of(run)  # whole, or else a sentence
             evaluation = _evaluation(workspace, run, split.fingerprint, problems)
             covered = coverage(run, split.table, seen_faces(run, runs), evaluation)
         except MaskDetError as error:
@@ -176,13 +176,3 @@ def _beside(run: Run, *, with_incorrect: bool = True) -> dict[str, Any]:
     """What only the training could measure: masks worn incorrectly, and watched datasets outside the pool."""
     names = ("incorrect_mask", "watched") if with_incorrect else ("watched",)
     return {name: run.metrics[name] for name in names if name in run.metrics}
-
-
-@st.cache_data(show_spinner=False, max_entries=50)
-def _own_faces(folder: Path, stamp: float, _run: Run) -> pd.DataFrame:
-    return own_faces(_run)
-
-
-def _stamp(folder: Path) -> float:
-    path = folder / "predictions.parquet"
-    return path.stat().st_mtime if path.is_file() else 0.0
