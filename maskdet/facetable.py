@@ -25,7 +25,7 @@ from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
 from maskdet.measure import HASH_KINDS, VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
 from maskdet.progress import Progress, silent
 from maskdet.readers import Reading, read_dataset
-from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
+from maskdet.workspace import Workspace, read_json, read_table, remove, write_json, write_table
 
 _REJECT_COLUMNS = ["dataset", "photo", "reason"]
 _TEXTS = ["face_id", "dataset", "photo", "label", "publisher_split", "format", "shard", "pixels_digest", *HASH_KINDS]
@@ -132,7 +132,7 @@ def scan(
         if before is not None:
             in_use = set(before.table["shard"])  # by a training that began before this scan
         elif has_faces(workspace):  # damaged: datasets that are scanned next need not be measured again
-            in_use = {path.stem for path in workspace.path("shards").iterdir()}
+            in_use = {path.stem for path in workspace.path("shards").glob("*")}
         else:
             in_use = set()
         _write(workspace, before, faces, in_use.union(shard.key for shard in shards))
@@ -145,7 +145,7 @@ def forget(workspace: Workspace, dataset_id: str) -> Faces:
     Raises
     ------
     MaskDetError
-        If the workspace does not know it, or a scan runs.
+        If the workspace does not know it, a scan runs, or what was measured cannot be deleted.
     """
     with workspace.lock():
         faces = load_faces(workspace)
@@ -158,7 +158,7 @@ def forget(workspace: Workspace, dataset_id: str) -> Faces:
             _write(workspace, faces, Faces(kept, rejects, others, faces.photos, faces.signatures), set())
             return load_faces(workspace)
         for name in ("faces.parquet", "rejects.parquet", "datasets.json"):  # the first says that there are faces
-            workspace.path(name).unlink(missing_ok=True)
+            remove(workspace.path(name))
         return Faces(kept, rejects, {}, {})
 
 
@@ -333,9 +333,9 @@ def _write(workspace: Workspace, before: Faces | None, faces: Faces, keep: set[s
     write_table(workspace.path("faces.parquet"), faces.table)
     write_json(workspace.path("datasets.json"), new, version=1)
     used = keep.union(faces.table["shard"])  # a scanned shard may hold rejects alone
-    for path in workspace.path("shards").iterdir():
+    for path in workspace.path("shards").glob("*"):
         if path.stem not in used:
-            path.unlink()
+            remove(path)
 
 
 def _entries(faces: Faces) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ import psutil
 
 from maskdet.errors import WorkspaceError
 from maskdet.events import ENDS, JOB_VARIABLE, RESERVE, Events, EventWriter, read_events, read_tail, seconds_left
-from maskdet.workspace import HOME_VARIABLE, Workspace, is_record, read_json, unreadable, write_json
+from maskdet.workspace import HOME_VARIABLE, Workspace, is_record, read_json, remove, unreadable, write_json
 
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 _SECONDS_TO_STOP: Final = 3.0
@@ -268,10 +268,7 @@ def remove_job(job: Job) -> None:
     """
     if read_job(job.folder).is_active:
         raise WorkspaceError("This job has not ended yet: stop it first.")
-    try:
-        shutil.rmtree(job.folder)
-    except OSError as error:
-        raise WorkspaceError(f"{job.folder} cannot be deleted ({error.strerror or error}).") from error
+    remove(job.folder)
 
 
 def _start(workspace: Workspace, folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -44,6 +44,7 @@ from maskdet.workspace import (
     is_record,
     read_json,
     read_table,
+    remove,
     require_version,
     unreadable,
     write_json,
@@ -309,12 +310,20 @@ def find_unfinished(workspace: Workspace, run_id: str, joining: bool = False) ->
 
 
 def discard_unfinished(workspace: Workspace, run_id: str) -> None:
-    """Remove a training that was cut. Raises RunError if there is none, or it runs."""
+    """Remove a training that was cut.
+
+    Raises
+    ------
+    RunError
+        If there is none, or it runs.
+    WorkspaceError
+        If its folder cannot be deleted.
+    """
     for run in unfinished_runs(workspace):
         if run.id == run_id:
             if run.active:
                 raise RunError(f"{run_id} is being trained right now; stop it first.")
-            shutil.rmtree(run.folder)
+            remove(run.folder)
             return
     raise RunError(f"There is no unfinished training {run_id!r}.")
 

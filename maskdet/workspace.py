@@ -17,6 +17,7 @@ later version of MaskDet wrote is refused with a sentence; a file without one is
 import json
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -154,6 +155,23 @@ def flush_tree(folder: Path) -> None:
         if not path.is_symlink():
             flush(path)
     flush(folder)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it; one that is gone already is no error.
+
+    Raises
+    ------
+    WorkspaceError
+        If it cannot be deleted.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be deleted ({error.strerror or error}).") from error
 
 
 def write_json(path: Path, value: Any, *, version: int | None = None) -> None:

@@ -1,5 +1,7 @@
 """Metrics by group that were computed before: taken for what they are of, and for nothing else."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from written_runs import predictions, write_run
@@ -8,6 +10,7 @@ from maskdet.bias import kept_groups
 from maskdet.bias.judged import GroupOptions
 from maskdet.bias.kept_groups import keep_reports, reports_by_group
 from maskdet.compare import own_faces
+from maskdet.errors import WorkspaceError
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
 
@@ -57,6 +60,23 @@ def test_other_faces_attributes_or_options_are_judged_anew(workspace: Workspace,
     assert counted == [1, 1, 1, 2, 1]
     newer = keep_reports(workspace, run, faces, attributes.assign(camera=["a", "b"] * (len(faces) // 2)))
     assert [path.name for path in kept.parent.iterdir()] == [newer.name]  # in place of the one before
+
+
+def test_one_kept_before_that_cannot_be_deleted_is_told(
+    workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = own_faces(run)
+    kept = keep_reports(workspace, run, faces, faces[["face_id", "dataset"]])
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == kept:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(WorkspaceError, match=r"groups-\w+\.json cannot be deleted \(Permission denied\)\.$"):
+        keep_reports(workspace, run, faces, faces[["face_id", "dataset"]], GroupOptions(fewest=10))
 
 
 def test_a_damaged_file_is_as_none(workspace: Workspace, run: Run, counted: list[int]) -> None:

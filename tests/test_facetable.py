@@ -241,6 +241,36 @@ def test_forgetting_a_dataset_leaves_its_photos(workspace: Workspace, datasets: 
     assert scan(workspace, datasets, jobs=1).fingerprint == before.fingerprint
 
 
+def test_what_cannot_be_forgotten_is_told(
+    workspace: Workspace, datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan(workspace, datasets, jobs=1)
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix in {".npy", ".parquet"}:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(WorkspaceError, match=r"\.npy cannot be deleted \(Permission denied\)\.$"):
+            forget(workspace, "medical")
+        for name in ("group", "web"):
+            with pytest.raises(WorkspaceError, match=r"cannot be deleted \(Permission denied\)\.$"):
+                forget(workspace, name)
+    assert has_faces(workspace)
+
+
+def test_a_damaged_table_is_scanned_anew_where_all_that_was_measured_is_gone(
+    workspace: Workspace, datasets: Path
+) -> None:
+    before = scan(workspace, datasets, jobs=1)
+    workspace.path("faces.parquet").write_bytes(b"")
+    shutil.rmtree(workspace.path("shards"))
+    assert scan(workspace, datasets, jobs=1).fingerprint == before.fingerprint
+
+
 def test_a_folder_that_vanishes_is_reported_and_kept(workspace: Workspace, datasets: Path, tmp_path: Path) -> None:
     before = scan(workspace, datasets, jobs=1)
     assert before.missing == ()

@@ -303,6 +303,17 @@ def test_discard(workspace: Workspace, own: Path) -> None:
     assert [path.name for path in own.iterdir()] == ["svm-1"]
 
 
+def test_one_that_cannot_be_deleted_is_told(workspace: Workspace, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = cut(workspace)
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(WorkspaceError, match=rf"\.{run_id}\.partial cannot be deleted \(Permission denied\)\.$"):
+        discard_unfinished(workspace, run_id)
+
+
 @pytest.fixture
 def held_elsewhere(workspace: Workspace, own: Path) -> Iterator[str]:
     """The id of a training whose lock another process holds."""

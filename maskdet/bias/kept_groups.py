@@ -16,7 +16,7 @@ from maskdet.bias.store import find_path, own_path
 from maskdet.errors import WorkspaceError
 from maskdet.progress import Progress, silent
 from maskdet.runs import Run
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, remove
 
 _PREFIX: Final = "groups-"
 #: Raised whenever the figures or their sentences change their meaning.
@@ -57,7 +57,7 @@ def keep_reports(
     Raises
     ------
     WorkspaceError
-        If they cannot be written.
+        If they cannot be written, or those kept before cannot be deleted.
     """
     options = options or GroupOptions()
     name = _name(predictions, attributes, options)
@@ -68,7 +68,7 @@ def keep_reports(
     save_groups(path, known or judge_all(predictions, attributes, options, progress=progress))
     for old in path.parent.glob(f"{_PREFIX}*.json"):
         if old != path:
-            old.unlink()
+            remove(old)
     return path
 
 

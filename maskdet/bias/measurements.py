@@ -23,7 +23,7 @@ from maskdet.measure import is_measured, laplacian_variance
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
 from maskdet.split import Split
-from maskdet.workspace import Workspace, read_table, write_table
+from maskdet.workspace import Workspace, read_table, remove, write_table
 
 Stage = Literal["photo", "normalised"]
 STAGES: Final[tuple[Stage, ...]] = ("photo", "normalised")
@@ -220,4 +220,4 @@ def _forget_all_but(cache: Path, keep: Iterable[str]) -> None:
     kept = set(keep)
     for path in cache.glob("*.parquet"):
         if path.stem not in kept:
-            path.unlink(missing_ok=True)
+            remove(path)

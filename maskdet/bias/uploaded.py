@@ -20,7 +20,7 @@ from maskdet.bias.judged import MOST_GROUPS
 from maskdet.bias.store import own_path
 from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.export import restored
-from maskdet.workspace import Workspace, read_table, write_table
+from maskdet.workspace import Workspace, read_table, remove, write_table
 
 #: Names of the column that says whose row it is.
 KEYS: Final = ("face_id", "file", "photo", "path")
@@ -127,12 +127,8 @@ def kept_uploaded(workspace: Workspace, fingerprint: str) -> pd.DataFrame | None
 
 
 def forget_uploaded(workspace: Workspace, fingerprint: str) -> None:
-    """Forget the attributes that were kept. Raises WorkspaceError if they cannot be removed."""
-    path = own_path(workspace, fingerprint, UPLOADED_FILE)
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise WorkspaceError(f"{path} cannot be removed ({error.strerror}).") from error
+    """Forget the attributes that were kept. Raises WorkspaceError if they cannot be deleted."""
+    remove(own_path(workspace, fingerprint, UPLOADED_FILE))
 
 
 def _rows(data: bytes) -> list[tuple[int, list[str]]]:
