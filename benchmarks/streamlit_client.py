@@ -16,12 +16,14 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 import requests
+from requests.adapters import HTTPAdapter
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.Common_pb2 import FileUploaderState, UploadedFileInfo
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+from urllib3 import Retry
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
@@ -60,6 +62,8 @@ class Visitor:
     def __init__(self, address: str, *, keep: bool = False) -> None:
         self._address, self._keep = address, keep
         self.web = requests.Session()
+        # A browser, too, asks again where the server closed a connection that it thought idle.
+        self.web.mount("http://", HTTPAdapter(max_retries=Retry(3, read=3, status=0, allowed_methods=None)))
         self.web.get(f"http://{address}/_stcore/health", timeout=PATIENCE).raise_for_status()
         self._token = self.web.cookies[_XSRF]
         self.web.headers["X-Xsrftoken"] = self._token

@@ -146,13 +146,12 @@ def is_utf8(name: str) -> bool:
 
 
 def _is_dataset_itself(root: Path, children: list[Path]) -> bool:
+    if detect_layout(root) is None:
+        return False
     names = [child.name.lower() for child in children]
     if any(parse_label(name) for name in names) or "annotations" in names:
         return True
-    if any(
-        parse_label(c.name) for child in children if child.name.lower() in PUBLISHER_SPLITS for c in child.iterdir()
-    ):
+    parts = [child for child in children if child.name.lower() in PUBLISHER_SPLITS]
+    if any(parse_label(folder.name) for part in parts for folder in part.iterdir() if folder.is_dir()):
         return True
-    return detect_layout(root) is not None and any(
-        path.suffix.lower() in {".xml", ".json", ".csv"} for path in root.iterdir()
-    )
+    return any(path.suffix.lower() in {".xml", ".json", ".csv"} for path in root.iterdir())
