@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from pandas.api.types import is_numeric_dtype, is_string_dtype
+from pandas.api.types import is_integer_dtype, is_numeric_dtype, is_string_dtype
 
 from maskdet.cluster import dask_workers
 from maskdet.dataset_folders import dataset_signature, find_datasets
@@ -211,8 +211,11 @@ def _odd_column(table: pd.DataFrame) -> str:
     for name in _TEXTS:
         if name not in table or not is_string_dtype(table[name]) or table[name].isna().any():
             return name
-    for name in (*_MEASURED, *_WHOLE_NUMBERS):
+    for name in _MEASURED:
         if name not in table or not is_numeric_dtype(table[name]) or not np.isfinite(table[name]).all():
+            return name
+    for name in _WHOLE_NUMBERS:
+        if name not in table or not is_integer_dtype(table[name]) or (table[name] < 0).any():
             return name
     if table["face_id"].duplicated().any() or not table["label"].isin(LABELS).all():
         return "face_id or label"

@@ -3,7 +3,6 @@
 A damaged file is named in one sentence, with what mends it. What is whole beside it stays in use.
 """
 
-import hashlib
 import os
 import shutil
 import time
@@ -12,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-import numpy as np
+import pandas as pd
 
 from maskdet.errors import MaskDetError
+from maskdet.facetable import require_table
 from maskdet.file_readers import READERS
 from maskdet.images import open_pixels
 from maskdet.kinds import KINDS, PARTS, PHOTOS_FOLDER, SAMPLE_FOLDER, Kind
-from maskdet.photos import RgbImage
+from maskdet.measure import pixels_digest
 from maskdet.progress import Progress, silent
 from maskdet.runs import is_held, open_run
 from maskdet.seals import sealed_files
@@ -76,7 +76,8 @@ def inspect(workspace: Workspace, *, thorough: bool = True, progress: Progress =
         elif (thorough or kind.pattern != _THOROUGH or not path.is_file()) and (sentence := fault_of(path, kind)):
             damaged.append(sentence)
     for home in (workspace.home, workspace.path(SAMPLE_FOLDER)):
-        damaged += [*_missing(home), *(_other_pixels(home) if thorough else [])]
+        table = _face_table(home)
+        damaged += [*_missing(home), *_missing_pixels(home, table), *(_other_pixels(home, table) if thorough else [])]
     progress(len(files), len(files), "all is read")
     return Condition(len(files), tuple(dict.fromkeys(damaged)), tuple(leftovers), tuple(unknown))
 
@@ -157,7 +158,6 @@ def _missing(home: Path) -> Iterator[str]:
                     yield str(unreadable(other, "it is missing"))
     for record in sorted(home.glob("runs/[!.]*/run.json")):
         yield from _missing_of_run(record.parent)
-    yield from _missing_pixels(home)
 
 
 def _missing_of_run(folder: Path) -> Iterator[str]:
@@ -170,42 +170,32 @@ def _missing_of_run(folder: Path) -> Iterator[str]:
             yield str(unreadable(folder / name, "it is missing"))
 
 
-def _shards(home: Path) -> list[str]:
+def _face_table(home: Path) -> pd.DataFrame | None:
     try:
-        table = read_table(home / "faces.parquet", ("shard", *_MEASURED))
+        table = read_table(home / "faces.parquet")
+        require_table(table)
     except MaskDetError:  # told already, or there is none
-        return []
-    return sorted(map(str, table["shard"].unique()))
+        return None
+    return table
 
 
-def _missing_pixels(home: Path) -> Iterator[str]:
-    for shard in _shards(home):
+def _missing_pixels(home: Path, table: pd.DataFrame | None) -> Iterator[str]:
+    for shard in [] if table is None else sorted(table["shard"].unique()):
         for suffix in ("json", "npy"):
             path = home / "shards" / f"{shard}.{suffix}"
             if not os.path.lexists(path):
                 yield str(unreadable(path, "it is missing"))
 
 
-def _other_pixels(home: Path) -> Iterator[str]:
+def _other_pixels(home: Path, table: pd.DataFrame | None) -> Iterator[str]:
     """Sentences on shards whose pixels are not those that were measured."""
-    shards = _shards(home)
-    table = read_table(home / "faces.parquet") if shards else None
-    if table is None:
-        return
-    for shard, rows in table.groupby(table["shard"].astype(str)):
+    for shard, rows in [] if table is None else table.groupby("shard"):
         path = home / "shards" / f"{shard}.npy"
         try:
             pixels = open_pixels(path)
         except MaskDetError:  # told already
             continue
         for face_id, at, width, height, known in zip(*(rows[name].tolist() for name in _MEASURED), strict=True):
-            if at >= len(pixels) or _digest(pixels[at], width, height) != known:
+            if not 0 <= at < len(pixels) or pixels_digest(pixels[at], width, height) != known:
                 yield str(unreadable(path, f"the pixels of {face_id} are not those that were measured"))
                 break
-
-
-def _digest(pixels: RgbImage, width: int, height: int) -> str:
-    """As `maskdet.measure.measure_face` has it."""
-    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
-    digest.update(b"%d %d" % (width, height))
-    return digest.hexdigest()[:32]

@@ -183,8 +183,6 @@ def measure_face(crop: Image.Image, resized_grey: Image.Image, pixels: RgbImage)
     red, green, blue = (_counts(crop).reshape(3, 256) @ _LEVELS / count).tolist()
     luma = _counts(grey) / count
     brightness = float(luma @ _LEVELS)
-    digest = hashlib.sha256(pixels.data)
-    digest.update(b"%d %d" % crop.size)
     return {
         "width": crop.width,
         "height": crop.height,
@@ -197,8 +195,15 @@ def measure_face(crop: Image.Image, resized_grey: Image.Image, pixels: RgbImage)
         "contrast": float(np.sqrt(float(luma @ (_LEVELS - brightness) ** 2))),
         "sharpness": laplacian_variance(resized_grey),
         **face_hashes(grey),
-        "pixels_digest": digest.hexdigest()[:32],
+        "pixels_digest": pixels_digest(pixels, *crop.size),
     }
+
+
+def pixels_digest(pixels: RgbImage, width: int, height: int) -> str:
+    """Digest of a face's normalised pixels, uint8 of shape (150, 150, 3), and its size: 32 hexadecimal digits."""
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
+    digest.update(b"%d %d" % (width, height))
+    return digest.hexdigest()[:32]
 
 
 def laplacian_variance(image: Image.Image) -> float:

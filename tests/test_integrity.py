@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from maskdet.facetable import Faces
 from maskdet.integrity import SECONDS_TO_WRITE, inspect, remove_leftovers
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, write_table
 
 LONG_AGO = SECONDS_TO_WRITE + 60
 
@@ -43,6 +43,18 @@ def test_pixels_that_changed_are_found_by_a_thorough_look_alone(workspace: Works
     [said] = inspect(workspace).damaged
     assert said.startswith(f"{path} cannot be read (the pixels of ")
     assert said.endswith("`python -m maskdet scan DIR` makes it again, and measures only what is lost.")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("shard_row", 0.5), ("shard_row", "x"), ("shard_row", -1), ("width", None), ("width", "x"), ("shard", 7)],
+)
+def test_a_face_table_that_holds_what_no_scan_writes_is_told_once(
+    workspace: Workspace, scanned: Faces, column: str, value: object
+) -> None:
+    write_table(workspace.path("faces.parquet"), scanned.table.assign(**{column: value}))
+    [said] = inspect(workspace).damaged
+    assert f"(column {column})" in said
 
 
 def test_leftovers_go_after_an_hour(workspace: Workspace) -> None:
