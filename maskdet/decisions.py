@@ -18,7 +18,8 @@ for a while. The face table is never changed: `maskdet.quality.apply_filters` re
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING, Final, Literal, TypeGuard, get_args
 
@@ -27,7 +28,7 @@ from filelock import FileLock, Timeout
 from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.export import LINE_END, inert, restored
 from maskdet.labels import INCORRECT_MASK, LABELS, Label
-from maskdet.workspace import Workspace, read_json, write_json
+from maskdet.workspace import Workspace, read_json, unreadable, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,13 +91,20 @@ def load_decisions(workspace: Workspace) -> Decisions:
         return {}
     stored = read_json(path, version=1)
     if not isinstance(stored, dict) or any(value not in DECISIONS for value in stored.values()):
-        raise WorkspaceError(f"{path} holds no decisions.")
+        raise unreadable(path, "it holds no decisions")
     return dict(stored)
 
 
 def save_decisions(workspace: Workspace, decisions: Mapping[str, Decision]) -> None:
-    """Write the decisions to the workspace. Raises WorkspaceError if it cannot be written."""
-    write_json(workspace.path("decisions.json"), dict(sorted(decisions.items())), version=1)
+    """Write the decisions to the workspace, in place of all that are stored, under the lock of `change_decisions`.
+
+    Raises
+    ------
+    WorkspaceError
+        If it cannot be written, or another session does not let go.
+    """
+    with _held(workspace):
+        _write(workspace, decisions)
 
 
 def change_decisions(workspace: Workspace, changes: Mapping[str, Decision | None]) -> dict[str, Decision | None]:
@@ -115,17 +123,28 @@ def change_decisions(workspace: Workspace, changes: Mapping[str, Decision | None
     WorkspaceError
         If they cannot be read or written, or another session does not let go.
     """
+    with _held(workspace):
+        stored = load_decisions(workspace)
+        before = {face_id: stored.get(face_id) for face_id, now in changes.items() if stored.get(face_id) != now}
+        if before:
+            merged = {**stored, **changes}
+            _write(workspace, {face_id: now for face_id, now in merged.items() if now is not None})
+        return before
+
+
+@contextmanager
+def _held(workspace: Workspace) -> Iterator[None]:
+    """Hold the decisions alone."""
     workspace.ensure_writable()
     try:
         with FileLock(workspace.path(".decisions.lock"), timeout=_PATIENCE):
-            stored = load_decisions(workspace)
-            before = {face_id: stored.get(face_id) for face_id, now in changes.items() if stored.get(face_id) != now}
-            if before:
-                merged = {**stored, **changes}
-                save_decisions(workspace, {face_id: now for face_id, now in merged.items() if now is not None})
-            return before
+            yield
     except Timeout:
         raise WorkspaceError("Another session is storing decisions by hand; try again in a moment.") from None
+
+
+def _write(workspace: Workspace, decisions: Mapping[str, Decision]) -> None:
+    write_json(workspace.path("decisions.json"), dict(sorted(decisions.items())), version=1)
 
 
 def to_csv(decisions: Mapping[str, Decision]) -> str:

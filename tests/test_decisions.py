@@ -66,13 +66,18 @@ def test_a_session_that_does_not_let_go_is_a_sentence(workspace: Workspace, monk
         pytest.raises(WorkspaceError, match="Another session is storing decisions by hand"),
     ):
         change_decisions(workspace, {"x": "drop"})
+    with (
+        FileLock(workspace.path(".decisions.lock")),
+        pytest.raises(WorkspaceError, match="Another session is storing decisions by hand"),
+    ):
+        save_decisions(workspace, {})
 
 
 @pytest.mark.parametrize("text", ["[]", '{"a": "maybe"}', "{", '{"a": ["keep"]}'])
-def test_a_damaged_file_is_named(workspace: Workspace, text: str) -> None:
+def test_a_damaged_file_is_named_with_what_mends_it(workspace: Workspace, text: str) -> None:
     workspace.home.mkdir()
     workspace.path("decisions.json").write_text(text)
-    with pytest.raises(WorkspaceError, match=r"decisions\.json"):
+    with pytest.raises(WorkspaceError, match=r"decisions\.json cannot be read \(.+\): .*delete "):
         load_decisions(workspace)
 
 
