@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import MaskDetError, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,10 @@ def thresholds(given: Iterable[Iterable[Any]]) -> Thresholds:
     MaskDetError
         If there is no such filter, or its threshold is no number of at least 0.
     """
-    found = {str(name): float(least) for name, least in given}
+    try:
+        found = {str(name): float(least) for name, least in given}
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MaskDetError(f"A further filter needs a name and a number ({reason_of(error)}).") from error
     for name, least in found.items():
         if name not in FURTHER:
             raise MaskDetError(f"There is no further filter {name!r}; choose one of {', '.join(FURTHER)}.")

@@ -37,6 +37,7 @@ def is_whole(record: object) -> TypeGuard[dict[str, Any]]:
         and (not balance or is_record(balance, {"attribute": str, "target": str}))
         and (limit is None or is_record(record, {"limit": int}))
         and is_record(record.get("bundle", {}), {})
+        and is_record(record["options"].get("augmentation", {}), {})
     )
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,14 @@ def test_thresholds_in_words(texts: list[str], expected: tuple[tuple[str, float]
 def test_wrong_thresholds_are_told(text: str, message: str) -> None:
     with pytest.raises(MaskDetError, match=message):
         parse_thresholds([text])
+
+
+@pytest.mark.parametrize(
+    "given", [[("contrast", "high")], [("contrast", None)], [("contrast", 10**400)], [("contrast",)], [3]]
+)
+def test_thresholds_of_another_kind_are_told(given: list[Any]) -> None:
+    with pytest.raises(MaskDetError, match=r"^A further filter needs a name and a number \(.+\)\.$"):
+        thresholds(given)
 
 
 def test_each_filter_once() -> None:

@@ -150,6 +150,17 @@ def test_runs_of_format_1_are_read_with_the_options_of_today(own: Path, augment:
     assert (folder / "run.json").read_text() == written
 
 
+@pytest.mark.parametrize("augmentation", [None, True, "study", [1]])
+def test_a_run_whose_augmentation_is_of_another_kind_is_passed_over(
+    workspace: Workspace, own: Path, augmentation: object
+) -> None:
+    write_run(own, "cnn-1", model="cnn", format=1, options={"augment": True, "augmentation": augmentation})
+    write_run(own, "svm-1")
+    with pytest.raises(RunError, match=r"cnn-1/run\.json cannot be read \(it is of another kind\)"):
+        open_run(own / "cnn-1")
+    assert [run.id for run in list_runs(workspace)] == ["svm-1"]
+
+
 def test_options_of_other_runs_stay_as_they_are(own: Path) -> None:
     for options in ({}, {"components": 4, "C": [1.0]}):
         assert open_run(write_run(own, "svm-1", options=options)).record["options"] == options

@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from maskdet.errors import WorkspaceError, reason_of
+from maskdet.errors import WorkspaceError
 from maskdet.facetable import Faces
-from maskdet.measure import is_measured, laplacian_variance
+from maskdet.images import open_pixels
+from maskdet.measure import laplacian_variance
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
 from maskdet.split import Split
@@ -196,16 +197,7 @@ def _measured_shards(
 
 
 def _measure_shard(shard: str, source: Path, cache: Path) -> str:
-    if not is_measured(shard, source):
-        raise WorkspaceError(f"The measured faces in {source} are incomplete: run `python -m maskdet scan DIR` again.")
-    try:
-        pixels = np.load(source / f"{shard}.npy")
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(
-            f"The measured faces in {source} are incomplete ({reason_of(error)}): run `python -m maskdet scan DIR` "
-            "again."
-        ) from error
-    found = pixel_features(pixels)
+    found = pixel_features(np.asarray(open_pixels(source / f"{shard}.npy")))
     found.insert(0, "shard", shard)
     found.insert(1, "shard_row", np.arange(len(found)))
     write_table(_cached(cache, shard), found)
