@@ -79,7 +79,7 @@ def concerns(faces: Faces, filtered: Filtered) -> list[str]:
     for dataset in faces.missing:
         count = int((faces.table["dataset"] == dataset).sum())
         found.append(
-            f"The folder of {dataset} is gone ({faces.roots[dataset]}): its {count:,} faces are left out. Bring it "
+            f"The folder of {dataset} is gone: its {count:,} faces are left out. Bring it "
             "back, scan it elsewhere under the same name, or forget it."
         )
     shares = removed_of_label(filtered).set_index("label")["removed_percent"]

@@ -12,6 +12,7 @@ from ui.cached import faces_of
 from ui.charts import LABEL_TITLES
 from ui.choices import choose_incorrect_mask
 from ui.explorer import explore
+from ui.public import is_public
 from ui.session import current_workspace, home_workspace, show
 from ui.sources import show_sources
 from ui.tables import titled
@@ -24,8 +25,9 @@ _TITLES = {name: name.capitalize() for name in _COLUMNS} | LABEL_TITLES
 
 def show_missing(faces: Faces) -> None:
     for dataset in faces.missing:
+        place = "" if is_public() else f": {code(faces.roots[dataset])}"
         st.warning(
-            f"The folder of {plain(dataset)} is gone: {code(faces.roots[dataset])}. Its faces are kept out of filters, "
+            f"The folder of {plain(dataset)} is gone{place}. Its faces are kept out of filters, "
             "splits and training until it is back. You can scan it elsewhere under the same name, or forget it.",
             icon=":material/folder_off:",
         )

@@ -10,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports Te
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,25 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr("ui.training_jobs.launch", launch)
     return started
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that buttons launched; each leaves the folder of a job that is about to start, and no process."""
+    commands: list[list[str]] = []
+
+    def launch(workspace: Workspace, command: Sequence[str], queue: str) -> None:
+        folder = workspace.path("jobs", f"{len(commands)}-{command[0]}")
+        folder.mkdir(parents=True)
+        record = {
+            "command": list(command), "created": "2026-01-01T00:00:00Z", "began": time.time(), "queue": queue,
+            "pid": None, "process_started": 0.0,
+        }  # fmt: skip
+        (folder / "job.json").write_text(json.dumps(record))
+        commands.append(list(command))
+
+    monkeypatch.setattr("ui.jobs.launch", launch)
+    return commands
 
 
 @pytest.fixture

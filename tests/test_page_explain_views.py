@@ -297,13 +297,15 @@ def test_faces_a_model_is_surest_of_are_shown_where_their_photos_are(
     ]  # fmt: skip
 
 
-def test_a_run_without_an_analysis_can_be_analysed(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
+def test_a_run_without_an_analysis_can_be_analysed_once(
+    sample: Workspace, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("maskdet.attribution.analysis.load_analysis", lambda run: None)
-    monkeypatch.setattr("ui.explain_analysis.start", lambda workspace, command: started.append(command))
-    app = view(visit(drawn, monkeypatch), "How the models look")
-    fine(next(button for button in app.button if button.label == "Analyse it").click().run())
-    assert started == [["gradcam", "inceptionv3-20261124-205505"]]
+    app = view(visit(sample.home.parent, monkeypatch), "How the models look")
+    press = next(button for button in app.button if button.label == "Analyse it")
+    fine(press.click().run())
+    assert begun == [["gradcam", "inceptionv3-20261124-205505"]]
+    assert next(button for button in app.button if button.label == "Analyse it").disabled
 
 
 def test_a_row_of_the_table_chooses_its_photo_and_face(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,17 +209,18 @@ def test_a_run_of_other_data_is_judged_in_red(home: Workspace, monkeypatch: pyte
     assert not [button for button in app.button if "Predict" in button.label]
 
 
-def test_faces_without_a_prediction_can_be_predicted(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faces_without_a_prediction_can_be_predicted_once(
+    home: Workspace, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     table, fingerprint = of_split(home)
     test = table[table["split"] == "test"]
     few = table[(table["split"] != "test") | table["face_id"].isin(test["face_id"][:5])]
     run = write_run(home, "cnn-1", "cnn", table=few, data={"fingerprint": "feedface"})
-    started = []
-    monkeypatch.setattr("ui.results.start", lambda workspace, command: started.append(list(command)))
     app = choose(visit(home, monkeypatch), "results_basis", IN_FORCE)
     assert "has not predicted 3 of 8 test faces in force" in texts(app)
     app.button(key="evaluate_cnn-1").click().run()
-    assert started == [["evaluate", "cnn-1"]]
+    assert begun == [["evaluate", "cnn-1"]]
+    assert app.button(key="evaluate_cnn-1").disabled
     evaluation = Evaluation(evaluate_predictions(test), test, fingerprint, False, 0, 1.0)
     save_evaluation(home, run, fingerprint, evaluation)
     app.run()

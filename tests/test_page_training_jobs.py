@@ -15,6 +15,7 @@ import pytest
 from scipy.stats import binomtest
 from training_page import add_base, choose, fine, press, texts, visit
 
+from maskdet.errors import MaskDetError
 from maskdet.jobs import list_jobs, read_job
 from maskdet.workspace import Workspace, write_json
 from ui.jobs import last_states
@@ -143,6 +144,16 @@ def test_an_interrupted_training_is_resumed(
     assert "CNN (AlexNet-like), resumed" in texts(app)
     assert "Gone on with in a later training." in texts(app)
     assert [button.key for button in app.button if button.key.startswith("resume")] == ["resume_2-resume"]
+
+
+def test_what_hinders_a_resumption_is_said_in_its_place(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def launch(*args: Any) -> None:
+        raise MaskDetError("The disk is full.")
+
+    monkeypatch.setattr("ui.training_jobs.launch", launch)
+    add_unfinished(sample, "cnn-1", "cnn", HISTORY)
+    app = press(visit(sample, monkeypatch), "resume_cnn-1")
+    assert [error.value for error in app.error] == ["The disk is full."]
 
 
 def test_an_unfinished_run_is_discarded_for_good(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

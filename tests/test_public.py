@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from datasets_page import APP
+from factories import prepared
 from streamlit.testing.v1 import AppTest
+from test_page_training_jobs import HISTORY, add_job, add_unfinished
 
 from maskdet.errors import MaskDetError
+from maskdet.facetable import load_faces
 from maskdet.jobs import list_jobs
 from maskdet.workspace import Workspace
 from ui.jobs import start
@@ -89,6 +92,56 @@ def test_the_datasets_page_offers_no_folder(visit: Callable[[str], AppTest]) -> 
 def test_the_training_page_offers_nothing(visit: Callable[[str], AppTest]) -> None:
     app = visit("pages/training.py")
     assert not [button for button in app.button if button.key in ("training_start", "training_try")]
+
+
+def test_the_training_page_says_nothing_of_the_server(
+    sample: Workspace, visit: Callable[[str], AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_unfinished(sample, "cnn-1", "cnn", HISTORY)
+    add_job(sample, "0", ["train", "cnn"], {"event": "run", "run": "cnn-1"}, {"event": "cancelled"})
+    command = ["train", "inceptionv3", "--weights=/home/operator/w.h5"]
+    failed = add_job(sample, "1", command, {"event": "failed", "reason": "/home/operator cannot be read."})
+    (failed / "output.log").write_text("File /home/operator/maskdet.py, line 1\n")
+    app = visit("pages/training.py")
+    assert [error.value for error in app.error] == ["It failed; whoever runs this server can see why."]
+    assert "/home/operator" not in everything(app)
+    assert not [button.key for button in app.button]
+    monkeypatch.delenv(PUBLIC_VARIABLE)
+    app.run()
+    assert everything(app).count("/home/operator") == 3  # else the test proves nothing
+    assert {"resume_0-train", "remove_1-train"} <= {button.key for button in app.button}
+
+
+def everything(app: AppTest) -> str:
+    return "\n".join(str(one.value) for one in (*app.markdown, *app.caption, *app.error, *app.warning, *app.code))
+
+
+def test_a_face_says_where_its_photo_lies_in_its_dataset_alone(
+    sample: Workspace, visit: Callable[[str], AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = load_faces(sample)
+    face = faces.table.iloc[0]
+    app = visit("pages/datasets.py")
+    app.button(key="open_explorer_0").click().run()
+    assert [code.value for code in app.code] == [f"{face['dataset']}/{face['photo']}"]
+    monkeypatch.delenv(PUBLIC_VARIABLE)
+    app.button(key="open_explorer_0").click().run()
+    assert [code.value for code in app.code] == [str(faces.roots[face["dataset"]] / face["photo"])]
+
+
+def test_a_dataset_that_is_gone_is_named_without_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visit: Callable[[str], AppTest]
+) -> None:
+    home = Workspace(tmp_path / "own")
+    prepared(home, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
+    (tmp_path / "data/tiny").rename(tmp_path / "away")
+    monkeypatch.setenv("MASKDET_HOME", str(home.home))
+    app = visit("pages/datasets.py")
+    assert app.warning[0].value.startswith("The folder of tiny is gone. Its faces")
+    assert str(tmp_path) not in everything(app)
+    monkeypatch.delenv(PUBLIC_VARIABLE)
+    app.run()
+    assert str(tmp_path / "data/tiny") in app.warning[0].value
 
 
 def test_no_job_is_started(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

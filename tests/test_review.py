@@ -203,4 +203,4 @@ def test_a_dataset_whose_folder_is_gone_is_a_concern(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     faces = Faces(table, pd.DataFrame(), {"a": tmp_path / "a", "b": tmp_path / "b"}, {})
     [sentence] = concerns(faces, apply_filters(faces))
-    assert sentence.startswith(f"The folder of a is gone ({tmp_path / 'a'}): its 2 faces are left out.")
+    assert sentence.startswith("The folder of a is gone: its 2 faces are left out.")

@@ -1,6 +1,7 @@
 """The tree as a stranger reads it: files and functions that fit on few screens, and docstrings that name errors."""
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,53 @@ def test_errors_that_a_public_function_raises_stand_in_its_docstring() -> None:
     errors = frozenset(name for name in classes if name.endswith("Error"))
     assert errors >= {"MaskDetError", "WorkspaceError", "RunError", "PhotoError", "VideoError"}
     assert {name: found for name, tree in trees.items() if (found := unnamed_errors(tree, errors))} == {}
+
+
+def fragments(tree: ast.Module) -> dict[str, set[str]]:
+    """Functions that run again without the rest of a page, with the names of what each calls; not of `st` itself."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    decorated = {
+        name
+        for name, node in functions.items()
+        for each in node.decorator_list
+        if _makes_fragment(each.func if isinstance(each, ast.Call) else each)
+    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _makes_fragment(node.func)]
+    given = {ast.unparse(each) for call in calls for each in call.args[:1] if not isinstance(each, ast.Constant)}
+    assert given <= functions.keys(), "a function of the module, so that its calls can be looked at"
+    return {name: set(_plain_calls(functions[name])) for name in decorated | given}
+
+
+def _plain_calls(node: ast.AST) -> Iterator[str]:
+    """Names of what is called at once: not in a lambda, which is called later."""
+    for each in ast.iter_child_nodes(node):
+        if not isinstance(each, ast.Lambda):
+            yield from _plain_calls(each)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        yield node.func.id
+
+
+def _makes_fragment(node: ast.expr) -> bool:
+    return ast.unparse(node) in ("st.fragment", "st.dialog")
+
+
+def test_fragments_and_dialogs_show_errors_as_pages_do() -> None:
+    """What one raises, Streamlit shows as a traceback, with paths of the server."""
+    found = {
+        f"{path.name}: {name}": calls
+        for path in sorted((PROJECT / "ui").glob("*.py"))
+        for name, calls in fragments(ast.parse(path.read_text())).items()
+    }
+    allowed = {"show", "partial", *dir(builtins)}
+    assert len(found) >= 9
+    assert {name: calls for name, calls in found.items() if "show" not in calls or calls - allowed} == {}
+
+
+def test_what_counts_as_a_fragment() -> None:
+    text = "@st.fragment\ndef f():\n    st.a(g(1), lambda: k())\n"
+    text += "@st.dialog('x')\ndef h():\n    show(f)\ndef g():\n    f()\n"
+    found = fragments(ast.parse(text + "st.fragment(g, run_every=1.0)()\n"))
+    assert found == {"f": {"g"}, "h": {"show"}, "g": {"f"}}
 
 
 def test_names_of_the_core_in_texts_are_there() -> None:

@@ -13,7 +13,7 @@ from maskdet.jobs import list_jobs
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
 from ui.bias_data import Lab, faces_are_here, fingerprint_in_force, knows_attributes, reports_of
-from ui.jobs import show_jobs, start
+from ui.jobs import show_jobs, start_button
 from ui.results import choose_runs
 from ui.text import code, plain, sentence
 
@@ -69,7 +69,7 @@ def offer_data(lab: Lab, what: str, part: str, button: str) -> None:
     """Say that something was not measured of the data, and how to."""
     st.info(f"{what} was not measured for this data yet.", icon=":material/straighten:")
     if lab.data_is_here:
-        _start_button(lab.workspace, ["bias", "data", "--part", part], button)
+        _measure_button(lab.workspace, ["bias", "data", "--part", part], button)
         return
     if lab.fingerprint and lab.force:
         st.caption(f"It is data {code(lab.fingerprint)}; the split in force here is {code(lab.force)}.")
@@ -82,7 +82,7 @@ def offer_run(lab: Lab, run: Run, what: str, part: str, button: str) -> None:
     """Say that something was not measured of a run, and how to."""
     st.info(f"{what} was not measured for {plain(lab.labels[run.id])} yet.", icon=":material/straighten:")
     if faces_are_here(lab.workspace, run):
-        _start_button(lab.workspace, ["bias", run.id, "--part", part], button)
+        _measure_button(lab.workspace, ["bias", run.id, "--part", part], button)
     else:
         st.caption(
             "That needs its test faces, which are not all in this workspace: scan the datasets it was tested on."
@@ -195,12 +195,8 @@ def _of_run(lab: Lab) -> str:
     return f"**{run}, by {plain(attribute_title(name).lower())}.** {sentence(row['sentence'])}{more}"
 
 
-def _start_button(workspace: Workspace, command: list[str], title: str) -> None:
-    active = any(job.is_active and list(job.command) == command for job in list_jobs(workspace))
-    if st.button(title, icon=":material/play_arrow:", key="_".join(command), disabled=active):
-        start(workspace, command, QUEUE)
-        st.rerun()
-    if active:
+def _measure_button(workspace: Workspace, command: list[str], title: str) -> None:
+    if start_button(workspace, command, title, queue=QUEUE):
         st.caption("It is being measured: its progress stands above the views.")
 
 

@@ -19,7 +19,7 @@ from ui.charts import LABEL_TITLES, NO_BAR
 from ui.errors_faces import here
 from ui.explain_charts import mean_map_chart
 from ui.explain_options import choose_run
-from ui.jobs import show_jobs, start
+from ui.jobs import show_jobs, start_button
 from ui.session import workspace_in_sight
 from ui.text import plain
 
@@ -51,8 +51,7 @@ def show_analysis() -> None:
 
 def _offer(workspace: Workspace, run: Run) -> None:
     st.info("This run was not analysed yet. It takes about a minute, and needs its test faces in this workspace.")
-    if st.button("Analyse it", icon=":material/local_fire_department:"):
-        start(workspace, ["gradcam", run.id])
+    start_button(workspace, ["gradcam", run.id], "Analyse it", icon=":material/local_fire_department:")
     show_jobs(workspace, "gradcam", 2)
 
 

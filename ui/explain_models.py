@@ -6,6 +6,7 @@ starts once the browser has painted it, and never before.
 
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from maskdet.models import MODELS
 from maskdet.photos import FACE_SIZE
 from maskdet.predict import Judge, open_judge
 from maskdet.runs import open_run
+from ui.session import show
 
 if TYPE_CHECKING:
     from maskdet.attribution import Explainer
@@ -71,6 +73,10 @@ def warm_up(folder: Path) -> None:
 
 @st.fragment(run_every=1.0)
 def _wait(folder: Path) -> None:
+    show(partial(_wait_for, folder))
+
+
+def _wait_for(folder: Path) -> None:
     if _PAINTED not in st.session_state:  # in the first run of the page: the browser has nothing of it yet
         st.session_state[_PAINTED] = True
     elif _future(folder).done():

@@ -1,6 +1,7 @@
 """A video: the faces of frames at even distances, counted over time, and each frame to look at."""
 
 from collections.abc import Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from ui.explain_options import choose_run, choose_size
 from ui.explain_photo import with_boxes
 from ui.explain_state import Picture
 from ui.explain_verdict import TITLES
+from ui.session import show
 from ui.text import plain, sentence
 
 _KEPT: Final = "explain_video_kept"
@@ -119,10 +121,14 @@ def _show_found(found: Frames, name: str) -> None:
                            icon=":material/download:", on_click="ignore")  # fmt: skip
         st.download_button("Counts as CSV", csv_bytes(counts), "video_counts.csv", "text/csv",
                            icon=":material/download:", on_click="ignore")  # fmt: skip
-    _show_frame(found, counts)
+    _frame(found, counts)
 
 
 @st.fragment
+def _frame(found: Frames, counts: pd.DataFrame) -> None:
+    show(partial(_show_frame, found, counts))
+
+
 def _show_frame(found: Frames, counts: pd.DataFrame) -> None:
     """One frame with its boxes, and the table of its faces."""
     seconds = counts["seconds"].tolist()

@@ -85,7 +85,7 @@ def _explore(workspace: Workspace, catalog: Mapping[str, Dataset], incorrect_mas
 @st.fragment
 def _gallery(workspace: Workspace, chosen: Positions) -> None:
     """By itself, so that leafing does not draw the chart again."""
-    show(partial(show_gallery, workspace, faces_of(workspace), table_of(workspace), chosen, "explorer"))
+    show(lambda: show_gallery(workspace, faces_of(workspace), table_of(workspace), chosen, "explorer"))
 
 
 def _show_selection(matching: Positions, total: int, stamp: str) -> tuple[Positions, Positions]:

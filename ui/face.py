@@ -1,5 +1,6 @@
 """One face large: its photo with the box, the crop, what a model sees of it, and all measurements."""
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,9 @@ from maskdet.workspace import Workspace
 from ui.cached import jpeg, thumbnails
 from ui.charts import LABEL_COLOURS, LABEL_TITLES
 from ui.decisions import decision_buttons
+from ui.public import is_public
 from ui.quality_controls import KIND_TITLES
+from ui.session import show
 from ui.text import plain
 
 _AT: Final = "large_face_at"
@@ -35,6 +38,10 @@ def open_face(workspace: Workspace, faces: Faces, positions: Positions, at: int)
 
 @st.dialog("Face", width="large", on_dismiss="rerun")  # the page shows what was decided here
 def _dialog(workspace: Workspace, faces: Faces, positions: Positions) -> None:
+    show(partial(_show_face, workspace, faces, positions))
+
+
+def _show_face(workspace: Workspace, faces: Faces, positions: Positions) -> None:
     at, aside = st.session_state[_AT], st.session_state[_ASIDE]
     position = int(positions[at]) if aside is None else aside
     face = faces.table.iloc[position]
@@ -49,10 +56,15 @@ def _dialog(workspace: Workspace, faces: Faces, positions: Positions) -> None:
         _show_pixels(workspace, faces.table.iloc[[position]], photo)
         st.table(_measured(face), border="horizontal", hide_header=True)
     with photo_place:
-        path = faces.roots[face["dataset"]] / face["photo"] if face["dataset"] in faces.roots else face["photo"]
         st.caption("File")
-        st.code(str(path), language=None, wrap_lines=True)
+        st.code(_file_of(faces, face), language=None, wrap_lines=True)
         _show_neighbours(workspace, together[together.index != position])
+
+
+def _file_of(faces: Faces, face: "pd.Series[Any]") -> str:
+    """Where a face's photo lies; for strangers, from its dataset's folder on."""
+    dataset, photo = face["dataset"], face["photo"]
+    return f"{dataset}/{photo}" if is_public() or dataset not in faces.roots else str(faces.roots[dataset] / photo)
 
 
 def _show_way(at: int, count: int, is_aside: bool) -> None:

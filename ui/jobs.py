@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import streamlit as st
 
 from maskdet.jobs import Job, cancel, launch, list_jobs
 from maskdet.workspace import Workspace
-from ui.public import require_private
+from ui.public import is_public, require_private
+from ui.session import show
 from ui.text import code, duration, plain, sentence
 
 ICONS: Final = {
@@ -31,6 +33,20 @@ def start(workspace: Workspace, command: Sequence[str], queue: str = "") -> None
     st.toast(f"Started: {command[0]}", icon=":material/play_arrow:")
 
 
+def start_button(
+    workspace: Workspace, command: Sequence[str], title: str, *, icon: str = ":material/play_arrow:", queue: str = ""
+) -> bool:
+    """A button that starts a command, and cannot be pressed while the same one goes on; returns whether it does.
+
+    Raises MaskDetError if it was pressed, and strangers visit or the workspace cannot be written.
+    """
+    active = any(job.is_active and list(job.command) == list(command) for job in list_jobs(workspace))
+    if st.button(title, key="_".join(command), icon=icon, disabled=active):
+        start(workspace, command, queue)
+        st.rerun()
+    return active
+
+
 def show_jobs(workspace: Workspace, kind: str, count: int = 5) -> None:
     """The newest jobs of a kind: each second while one works, else every few seconds for those of other visitors.
 
@@ -41,6 +57,10 @@ def show_jobs(workspace: Workspace, kind: str, count: int = 5) -> None:
 
 
 def _show_live(workspace: Workspace, kind: str, count: int) -> None:
+    show(partial(_show_newest, workspace, kind, count))
+
+
+def _show_newest(workspace: Workspace, kind: str, count: int) -> None:
     jobs = _newest(workspace, kind, count)
     running = {job.id for job in jobs if job.is_active}
     before = st.session_state.get(f"running_{kind}", running)
@@ -62,14 +82,14 @@ def _show(job: Job) -> None:
             f"{ICONS[job.state]} **{code(' '.join(part for part in job.command if part != '--'))}** — {_status(job)}"
         )
         if job.is_active:
-            if button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
+            if not is_public() and button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
                 require_private()
                 cancel(job)
                 st.rerun(scope="fragment")
             share = job.done / job.total if job.total else 0.0
             st.progress(min(1.0, share), text=_progress_text(job))
         elif job.state == "failed":
-            st.error(sentence(job.reason) or "It ended without saying why; the log may.")
+            st.error(failure(job))
         elif job.state == "finished" and job.result:
             st.page_link(
                 "pages/results.py", label=f"Results of {job.result}", icon=":material/monitoring:",
@@ -88,8 +108,17 @@ def _progress_text(job: Job) -> str:
     return (plain(job.text) or "starting") + (f" · about {duration(left)} left" if left is not None else "")
 
 
+def failure(job: Job) -> str:
+    """Why a job failed, as a sentence; strangers are not told, since reasons name files of the server."""
+    if is_public():
+        return "It failed; whoever runs this server can see why."
+    return sentence(job.reason) or "It ended without saying why; the log may."
+
+
 def show_log(job: Job) -> None:
-    """The end of what a job printed, folded."""
+    """The end of what a job printed, folded; not for strangers, since it names files of the server."""
+    if is_public():
+        return
     with st.expander("Log", key=f"log_{job.id}"):
         st.code(last_states(job.log)[-4000:].strip() or "nothing yet", language=None)
 

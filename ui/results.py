@@ -12,7 +12,7 @@ from maskdet.metrics import Difference
 from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.charts import NO_BAR
-from ui.jobs import show_jobs, start
+from ui.jobs import show_jobs, start_button
 from ui.results_charts import ranking_chart
 from ui.results_data import BASES, COMMON, IN_FORCE, OWN, Comparison, difference_of
 from ui.text import code, plain, sentence
@@ -121,8 +121,7 @@ def _offer_predictions(comparison: Comparison) -> None:
                 + ("; its figures are of the others." if one.metrics["faces"] else "; it has no figures before that."),
                 width="stretch",
             )
-            if st.button("Predict them", key=f"evaluate_{one.run.id}", icon=":material/play_arrow:"):
-                start(comparison.workspace, ["evaluate", one.run.id])
+            start_button(comparison.workspace, ["evaluate", one.run.id], "Predict them")
     show_jobs(comparison.workspace, "evaluate", 2)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import pandas as pd
@@ -14,8 +14,9 @@ from maskdet.jobs import Job, cancel, launch, list_jobs, remove_job
 from maskdet.models import MODELS
 from maskdet.runs import Run, Unfinished, discard_unfinished, open_run, unfinished_runs
 from maskdet.workspace import Workspace
-from ui.jobs import ICONS, show_log
-from ui.public import require_private
+from ui.jobs import ICONS, failure, show_log
+from ui.public import is_public, require_private
+from ui.session import show
 from ui.text import code, duration, plain, sentence
 from ui.training_charts import show_history
 
@@ -89,6 +90,10 @@ def show_trainings(workspace: Workspace) -> None:
 
 
 def _show_live(workspace: Workspace) -> None:
+    show(partial(_show_now, workspace))
+
+
+def _show_now(workspace: Workspace) -> None:
     now = trainings_of(workspace)
     active = {job.id for job in now.jobs if job.is_active}
     before = st.session_state.get("trainings_active", active)
@@ -116,16 +121,18 @@ def _show_job(now: Trainings, job: Job) -> None:
     line, buttons = st.columns([5, 3], vertical_alignment="center")
     state = _TITLES.get(job.state, job.state)
     line.markdown(f"**{_title(job)}** :{_COLOURS[job.state]}-badge[{ICONS[job.state]} {state}]")
-    line.caption(" · ".join(filter(None, [_times(job), _details(job.command)])))
+    details = "" if is_public() else _details(job.command)  # which may name files of the server
+    line.caption(" · ".join(filter(None, [_times(job), details])))
     is_newest = now.newest.get(run_of(job), job.id) == job.id
     run = now.unfinished.get(run_of(job)) if is_newest else None
-    with buttons.container(horizontal=True, horizontal_alignment="right"):
-        if job.is_active:
-            _stop_button(job)
-        else:
-            if run:
-                _resume_and_discard(now, run, job.id)
-            _remove_button(job)
+    if not is_public():
+        with buttons.container(horizontal=True, horizontal_alignment="right"):
+            if job.is_active:
+                _stop_button(job)
+            else:
+                if run:
+                    _resume_and_discard(now, run, job.id)
+                _remove_button(job)
     _show_state(job)
     if not is_newest:
         st.caption("Gone on with in a later training.")
@@ -162,7 +169,7 @@ def _show_state(job: Job) -> None:
             else "Is about to start."
         )
     elif job.state == "failed":
-        st.error(sentence(job.reason) or "It ended without saying why; the log may.", icon=ICONS["failed"])
+        st.error(failure(job), icon=ICONS["failed"])
     elif job.state == "interrupted":
         st.warning(
             "Its process is gone and said nothing: it was killed, memory ran out, or the machine went down.",
@@ -198,7 +205,7 @@ def _show_unfinished(now: Trainings, run: Unfinished) -> None:
     badge = ":blue-badge[:material/progress_activity: running]" if active else ":orange-badge[unfinished]"
     line.markdown(f"**{_model_title(run.model_name)}** {badge} {code(run.id)}")
     line.caption("Of a shell." if active else "Made in a shell, or its entry was removed from this list.")
-    if not active:
+    if not active and not is_public():
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             _resume_and_discard(now, run, run.id)
     _show_progress_of(run, f"curves_{run.id}", folded=not active)
