@@ -45,7 +45,7 @@ mutation: $(VENV)/.proof  ## change the code that filters, splits and measures b
 	$(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/mutmut results
 
-check: lint types test  ## everything that CI checks
+check: lint types test  ## what CI runs, but for the browser (make test-browser)
 
 fuzz: $(VENV)/.proof  ## fuzz what reads from outside: RUNS=100000 inputs for each of TARGETS="photo voc" (docs/fuzzing.md)
 	$(BIN)/python -m fuzz $(TARGETS) --runs $(RUNS)

@@ -85,6 +85,13 @@ def test_every_benchmark_says_how_it_measures() -> None:
         assert "goal" in (importlib.import_module(module).__doc__ or "").lower()
 
 
+def test_the_page_that_ships_says_of_each_how_it_is_measured() -> None:
+    """After a change of a benchmark's docstring: `make bench`, or its text by hand."""
+    told = __main__.PAGE.read_text(encoding="utf-8").split("## How it is measured\n\n")[1]
+    known = [f"### {name}\n\n{importlib.import_module(module).__doc__}" for name, module in BENCHMARKS.items()]
+    assert told.split("\n### ") == "\n".join(known).split("\n### ")
+
+
 def test_measure() -> None:
     results = iter([1, 2, 3])
     result, cost = measure(lambda: next(results), repeats=3)

@@ -89,5 +89,26 @@ def test_the_document_tells_what_flips(run: Run, tmp_path: Path) -> None:
         assert f"{100 * row.flipped:.1f} ({100 * row.low:.1f}–{100 * row.high:.1f})" in line
 
 
+def test_what_is_told_of_the_other_sample_of_drawn_masks(tmp_path: Path) -> None:
+    """docs/whatif.md names the lab's shares of skin-coloured masks beside its own, and on what faces they are alike."""
+    from maskdet.bias.counterfactuals import flips
+
+    everywhere, alike = {}, {}
+    for run in MAIN:
+        found = run_findings(Workspace(tmp_path / "nothing"), run).counterfactuals
+        assert found is not None
+        bare = found.faces[found.faces["label"] == "without_mask"]
+        assert len(bare) == 1423
+        assert (bare["dataset"] == "2.1").mean() == pytest.approx(5 / 6, abs=0.01)
+        datasets = found.faces.set_index("face_id")["dataset"]
+        parts = flips(found, datasets.isin(["2.2", "3.2"]).map({True: "alike", False: "other"}))
+        shares = parts[(parts["transformation"] == "mask-skin")].set_index("group_name")["flipped"]
+        everywhere[run.model_name], alike[run.model_name] = (f"{100 * shares[name]:.1f}" for name in ("all", "alike"))
+    text = " ".join((PROJECT / "docs/whatif.md").read_text(encoding="utf-8").split())
+    for shares in (everywhere, alike):
+        first, second, third, last = (shares[name] for name in ("inceptionv3", "cnn", "cnn-transfer", "svm"))
+        assert f"{first}, {second}, {third} and {last} %" in text
+
+
 def _rows(run: Run) -> list[str]:
     return [line for line in DOCUMENT.splitlines() if line.startswith(f"| {run.model_name} | ")]

@@ -66,6 +66,22 @@ def test_documents_that_name_commands_are_among_those_read() -> None:
     assert sum(len(links(path)) for path in DOCUMENTS) > 10
 
 
+def test_every_document_is_in_the_list_of_documents() -> None:
+    listed = set(links(PROJECT / "docs" / "README.md"))
+    there = {path.name for path in (PROJECT / "docs").glob("*.md")} - {"README.md"}
+    assert len(there) > 15
+    assert there - listed == set()
+
+
+def test_controls_that_the_readme_names_are_on_a_page() -> None:
+    """In italics, as *Add or forget a dataset*; the source says the same word by word."""
+    named = set(re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", (PROJECT / "README.md").read_text(encoding="utf-8")))
+    assert len(named) >= 3
+    sources = [path for folder in ("ui", "pages", "maskdet") for path in (PROJECT / folder).rglob("*.py")]
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    assert [name for name in sorted(named) if f'"{name}"' not in texts] == []
+
+
 def test_the_reference_of_the_shell_is_that_of_the_code(tmp_path: Path) -> None:
     """After a change of a command: `make docs`."""
     told = re.search(r"-m typer (maskdet.cli utils docs .*) --output docs/shell.md", (PROJECT / "Makefile").read_text())

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from maskdet.catalog import DATA_DIR
 from maskdet.cli import app
+from ui.errors import _VIEWS as ERRORS
 
 PROJECT = DATA_DIR.parent
 ITEMS = [
@@ -22,6 +23,8 @@ ITEMS = [
 LINES = (PROJECT / "docs" / "study_map.md").read_text(encoding="utf-8").splitlines()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| ")][2:]
 NOWHERE, NO_COMMAND = "not in the app", "—"
+#: Views that are reached by another view of their page, with its name.
+VIEWS_WITHIN = dict.fromkeys(ERRORS, "Errors")
 each = pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 
 
@@ -58,8 +61,12 @@ def test_the_page_and_the_view_exist(row: list[str]) -> None:
     if row[2] == NOWHERE:
         assert row[3] != NO_COMMAND
         return
-    page, view = row[2].split(" › ")
-    assert view in texts_of(titles_of_pages()[page]), row[2]
+    page, *views = row[2].split(" › ")
+    texts = texts_of(titles_of_pages()[page])
+    assert views
+    assert [view for view in views if view not in texts] == [], row[2]
+    above = VIEWS_WITHIN.get(views[-1])
+    assert above is None or views[:-1] == [above], row[2]
 
 
 @each
