@@ -329,7 +329,7 @@ def _trusted(
     if confusion.trace() == faces:  # the rule of three (Hanley & Lippman-Hand 1983) needs no error
         return trusted, [
             f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; up to "
-            f"{3 / count:.1%} may still be."
+            f"{300 / count:.1f} % may still be."
         ]
     flat = [FIGURE_TITLES.get(name, name.replace("_", " ")) for name in known.keys() - trusted.keys()]
     return trusted, [f"Resampling shows no spread of {', '.join(sorted(flat))}: no interval."] if flat else []

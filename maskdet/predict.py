@@ -120,7 +120,7 @@ def why_not(verdict: Verdict, reliability: Reliability | None) -> str:
         because = "too many verdicts on validation faces were wrong" if fitted else "it is close to a coin toss"
         return f"Its probability of no mask is {verdict.p_without_mask:.2f}: {between}, {because}."
     if verdict.verdict == "not_like_training_data":
-        inside = f"{options.get('quantile', 0.99):.0%}"
+        inside = f"{100 * options.get('quantile', 0.99):.0f} %"
         return (
             f"It is {verdict.distance:.2f} times as far from the training faces as the limit that {inside} of the "
             "validation faces keep. A verdict on it would be a guess."

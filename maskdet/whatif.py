@@ -218,7 +218,7 @@ _ALL: Final = (
     ),
     Sweep(
         "patch-place", "Place of a grey patch", "%", -100 * PATCH / 2, 100 + 100 * PATCH / 2, -100 * PATCH / 2,
-        f"A grey band of {PATCH:.0%} of the height lies with its middle so far down the face.", _patch_down,
+        f"A grey band of {100 * PATCH:.0f} % of the height lies with its middle so far down the face.", _patch_down,
     ),
     Sweep(
         "patch-size", "Size of a grey patch", "%", 0.0, 100.0, 0.0,

@@ -7,9 +7,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from maskdet.compare import SHORT_NAMES
 from maskdet.facetable import has_faces
+from maskdet.reports import with_interval
 from maskdet.runs import Run, list_runs
 from ui.cached import faces_of
 from ui.session import show, shows_sample, workspace_in_sight
+from ui.text import counted
 
 WAYS: Final = (
     ("pages/datasets.py", ":material/photo_library:", "Browse data",
@@ -64,7 +66,7 @@ def show_loaded() -> None:
     if has_faces(workspace):
         loaded = faces_of(workspace)
         name = "Synthetic sample faces" if shows_sample() else "Faces"
-        _metric(faces, name, f"{len(loaded.table):,}", f"from {len(loaded.roots)} datasets")
+        _metric(faces, name, f"{len(loaded.table):,}", f"from {counted(len(loaded.roots), 'dataset')}")
     else:
         _metric(faces, "Faces", "none yet", "the pages show synthetic ones until you scan a dataset")
     bundled = sum(run.is_bundled for run in runs)
@@ -81,7 +83,8 @@ def show_loaded() -> None:
 
 def _rests_on(run: Run) -> str:
     interval = run.metrics["intervals"].get("macro_f1")
-    between = f"({interval[0]:.3f}–{interval[1]:.3f})" if interval else "too few for an interval"
+    figure = with_interval(run.metrics["macro_f1"], *(interval or (None, None)))
+    between = figure.partition(" ")[2] or "too few for an interval"
     return f"{between}, {run.metrics['faces']:,} test faces"
 
 

@@ -251,15 +251,15 @@ def test_the_shell_understands_the_arguments_of_every_choice(
 
 def test_summaries() -> None:
     assert [summary(options) for options in CHOICES] == [
-        "On the fly: flip, rotate by up to 30°, brightness ±30%, crop keeping 80%, noise of 8 levels; "
-        "each with a chance of 50%.",
+        "On the fly: flip, rotate by up to 30°, brightness ±30 %, crop keeping 80 %, noise of 8 levels; "
+        "each with a chance of 50 %.",
         "None: each face as it is.",
-        "Study plan: flip, rotate by up to 30°, brightness ±30%, crop keeping 80%, noise of 8 levels; "
+        "Study plan: flip, rotate by up to 30°, brightness ±30 %, crop keeping 80 %, noise of 8 levels; "
         "dataset 2.1 left as it is.",
         "Study plan: flip, noise of 0 levels.",
-        "Study plan: flip, rotate by up to 30°, brightness ±30%, crop keeping 65%, noise of 8 levels; "
+        "Study plan: flip, rotate by up to 30°, brightness ±30 %, crop keeping 65 %, noise of 8 levels; "
         r"dataset \-odd name, 2.1 left as it is.",
-        "On the fly: crop keeping 80%; each with a chance of 100%.",
+        "On the fly: crop keeping 80 %; each with a chance of 100 %.",
     ]
 
 

@@ -220,4 +220,4 @@ def test_not_measurable_counts_by_label_and_dataset():
     assert masks["not_measurable"].tolist() == [1, 1]
     none = not_measurable(appearance.assign(mask_reason=""), table, "mask").iloc[0]
     assert (none["share"], none["low"]) == (0, None)
-    assert none["interval_reason"] == "None of them, so resampling shows no spread; up to 25.0% may still differ."
+    assert none["interval_reason"] == "None of them, so resampling shows no spread; up to 25.0 % may still differ."

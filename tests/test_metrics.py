@@ -208,7 +208,7 @@ def test_a_perfect_model_has_no_interval_but_the_rule_of_three() -> None:
     assert set(measured["intervals"]) == {"ece", "brier"}  # of the others, each would have no width
     assert measured["cautions"] == [
         # The rule of three: 3 / 80.
-        "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; up to 3.8% may still be."
+        "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; up to 3.8 % may still be."
     ]
 
 

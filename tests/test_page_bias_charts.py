@@ -44,8 +44,8 @@ def test_intervals_are_dots_with_bars_a_series_beside_the_other() -> None:
     assert first.error_x.arrayminus[0] == pytest.approx(0.1)
     assert first.y[0] < 0 < second.y[0]  # beside each other on line 0
     assert np.isnan(second.error_x.array[0])
-    assert list(second.customdata[0]) == ["a", ", no interval", "1,200"]
-    assert list(first.customdata[0]) == ["a", " (0.400 to 0.700)", "10"]
+    assert list(second.customdata[0]) == ["a", "0.600, no interval", "1,200"]
+    assert list(first.customdata[0]) == ["a", "0.500 (0.400–0.700)", "10"]
     ticks = figure.layout.yaxis.ticktext
     assert "n = 10 to 1,200" in ticks[0]
     assert ticks[1].startswith("b<br>")
@@ -54,9 +54,15 @@ def test_intervals_are_dots_with_bars_a_series_beside_the_other() -> None:
 
 
 def test_shares_are_shown_in_percent_and_one_series_needs_no_legend() -> None:
-    figure = interval_chart(rows(("a", "x", 0.5, 0.4, 0.7, 10)), {"x": "#111111"}, title="t", percent=True)
-    assert figure.data[0].customdata[0][1] == " (40.0% to 70.0%)"
-    assert figure.layout.xaxis.tickformat == ".1~%"
+    figure = interval_chart(rows(("a", "x", 0.5, 0.4, 0.7, 10)), {"x": "#111111"}, title="t", shares=True,
+                            guides=[Guide(0.6, "even")], span=(0.0, 1.0))  # fmt: skip
+    assert figure.data[0].customdata[0][1] == "50.0 % (40.0–70.0)"
+    assert figure.layout.xaxis.ticksuffix == " %"
+    assert list(figure.data[0].x) == [50.0]
+    assert figure.data[0].error_x.array[0] == pytest.approx(20)
+    assert figure.data[0].error_x.arrayminus[0] == pytest.approx(10)
+    assert figure.layout.shapes[0].x0 == 60.0
+    assert list(figure.layout.xaxis.range) == [0.0, 100.0]
     assert figure.data[0].showlegend is False
     assert not interval_chart(rows(), {"x": "#111111"}, title="t").data  # nothing is no error
 
@@ -80,7 +86,7 @@ def test_the_heatmap_has_a_cell_a_pair_and_says_why_one_is_empty() -> None:
     assert np.isnan(cells[2, 0])
     assert cells[2, 2] == 0.97
     hover = figure.data[0].customdata
-    assert hover[0][1] == "trained on a, tested on b: macro F1 0.610 (0.550 to 0.670), n = 300"
+    assert hover[0][1] == "trained on a, tested on b: macro F1 0.610 (0.550–0.670), n = 300"
     assert hover[1][0] == "trained on b, tested on a: Too few to say: 8 faces."
     assert hover[2][0].endswith("not measured")
     assert [note.text for note in figure.layout.annotations] == [
@@ -111,10 +117,10 @@ def test_tones_lie_in_four_quadrants_whose_shares_are_of_all() -> None:
     said = {note.text for note in figure.layout.annotations}
     # As in Thong et al., light and yellow begin above the threshold: 55 and 60 are red and dark.
     assert said == {
-        "<b>light, red: 25%</b>",
-        "<b>light, yellow: 25%</b>",
-        "<b>dark, red: 50%</b>",
-        "<b>dark, yellow: 0%</b>",
+        "<b>light, red: 25 %</b>",
+        "<b>light, yellow: 25 %</b>",
+        "<b>dark, red: 50 %</b>",
+        "<b>dark, yellow: 0 %</b>",
     }
 
 
@@ -144,7 +150,7 @@ def test_mask_colours_are_shares_of_each_dataset() -> None:
     assert counts.to_dict("list") == {"row": ["a", "a"], "colour": ["white", "blue"], "faces": [2, 1]}
     figure = mask_colour_chart(counts)
     assert [trace.name for trace in figure.data] == ["white", "blue"]
-    assert figure.data[0].x[0] == pytest.approx(2 / 3)
+    assert figure.data[0].x[0] == pytest.approx(200 / 3)
 
 
 def test_probes_become_rows() -> None:

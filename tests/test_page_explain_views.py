@@ -84,7 +84,7 @@ def test_the_svm_is_explained_by_occlusion(drawn: Path, monkeypatch: pytest.Monk
 
 def test_trust_is_measured_on_request(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = fine(look(drawn, monkeypatch, TABS[1]))
-    assert {metric.label: metric.value for metric in app.metric}["Heat on the lower half"] == "100%"
+    assert {metric.label: metric.value for metric in app.metric}["Heat on the lower half"] == "100 %"
     assert not app.get("plotly_chart")
     asked = next(button for button in app.button if button.label == "Test this heatmap")
     fine(asked.click().run())
@@ -185,18 +185,18 @@ def test_a_face_unlike_the_training_faces_says_so(drawn: Path, monkeypatch: pyte
     judge_with(Reliable(["a"], distance=1.0), monkeypatch)
     app = fine(press(visit(drawn, monkeypatch), "explain_sample_astronaut"))
     assert chips(app) == ["Not like the training data"]
-    assert "2.00 times as far from the training faces as the limit that 99%" in texts(app)
+    assert "2.00 times as far from the training faces as the limit that 99 %" in texts(app)
 
 
 def test_the_scale_marks_the_probability_and_the_band() -> None:
     html = verdict_html(Verdict("with_mask", "not_sure", -0.4, 0.4, 0.1), Reliable([]))  # type: ignore[arg-type]
     assert "left: 40.0%" in html
     assert 'class="unsure" style="flex: 0.4000"' in html
-    assert "leans to with mask, 60.0%" in html
+    assert "leans to with mask, 60.0 %" in html
 
 
 @pytest.mark.parametrize(
-    ("p", "words"), [(0.98, "98.0% sure"), (0.99999, "more than 99.9% sure"), (0.02, "98.0% sure")]
+    ("p", "words"), [(0.98, "98.0 % sure"), (0.99999, "more than 99.9 % sure"), (0.02, "98.0 % sure")]
 )
 def test_no_model_is_wholly_sure(p: float, words: str) -> None:
     label = "without_mask" if p > 0.5 else "with_mask"

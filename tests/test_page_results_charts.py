@@ -17,7 +17,7 @@ def test_the_confusion_scale_is_common() -> None:
     by_share = confusion_heatmap([[9, 1], [0, 10]]).data[0]
     assert by_share.z.tolist() == [[0.9, 0.1], [0, 1]]
     assert (by_share.zmin, by_share.zmax) == (0, 1)
-    assert by_share.text[0][0] == "<b>9</b><br>90.0%"
+    assert by_share.text[0][0] == "<b>9</b><br>90.0 %"
     by_count = confusion_heatmap([[9, 1], [0, 10]], colour_by="count", most=500).data[0]
     assert by_count.z.tolist() == [[9, 1], [0, 10]]
     assert (by_count.zmin, by_count.zmax) == (0, 500)

@@ -170,7 +170,7 @@ def test_splits_of_faces_that_changed_are_counted_not_offered(
     write_json(sample.path("splits", "00000000.json"), stored | {"fingerprint": "00000000", "faces_fingerprint": "x"})
     app = visit(sample, monkeypatch)
     assert len(app.selectbox(key="training_data").options) == 1
-    assert "1 older sets are of faces that have changed since" in texts(app)
+    assert "Older sets of faces that have changed since: 1." in texts(app)
 
 
 def test_commands_of_a_choice() -> None:

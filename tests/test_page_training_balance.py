@@ -86,12 +86,12 @@ def test_the_preview_has_a_row_a_group() -> None:
     found = balance_groups(part, pd.Series(groups, part["face_id"]), "brightness", "independent")
     assert preview(found).to_dict("records") == [
         {"Brightness": "bright", "with mask": 4, "with mask, balanced": 6,
-         "without mask": 8, "without mask, balanced": 6, "share": "67%",
-         "share, balanced": "50%"},
+         "without mask": 8, "without mask, balanced": 6, "share": "67 %",
+         "share, balanced": "50 %"},
         {"Brightness": "dark", "with mask": 6, "with mask, balanced": 4, "without mask": 2,
-         "without mask, balanced": 4, "share": "25%", "share, balanced": "50%"},
+         "without mask, balanced": 4, "share": "25 %", "share, balanced": "50 %"},
         {"Brightness": "not known", "with mask": 1, "with mask, balanced": 1, "without mask": 0,
-         "without mask, balanced": 0, "share": "0%", "share, balanced": "0%"},
+         "without mask, balanced": 0, "share": "0 %", "share, balanced": "0 %"},
     ]  # fmt: skip
 
 

@@ -197,7 +197,7 @@ def test_a_finished_training_shows_its_figure_and_its_results(
         sample, "1", ["train", "cnn"], {"event": "run", "run": "cnn-1"}, {"event": "finished", "result": "cnn-1"}
     )  # fmt: skip
     shown = texts(visit(sample, monkeypatch))
-    assert "Macro F1 **0.500** (0.250 to 0.750) on n = 8 test faces" in shown
+    assert "Macro F1 **0.500 (0.250–0.750)** on n = 8 test faces" in shown
 
 
 def test_of_many_trainings_the_newest_five_are_shown(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui.text import TITLE, chart_name, chart_names, code, plain, sentence
+from ui.text import TITLE, chart_name, chart_names, code, counted, percent, plain, sentence
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,18 @@ def test_names_in_charts() -> None:
     assert chart_names(["a", "x" * 30, "a"]) == {"a": "a", "x" * 30: "x" * 23 + "…"}
     same_beginning = ["x" * 30 + "1", "x" * 30 + "2"]
     assert list(chart_names(same_beginning).values()) == same_beginning
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 datasets"), (1, "1 dataset"), (2, "2 datasets"), (1200, "1,200 datasets")]
+)
+def test_one_thing_is_no_plural(number: int, words: str) -> None:
+    assert counted(number, "dataset") == words
+
+
+def test_a_share_is_in_percent_with_its_interval() -> None:
+    assert percent(0.1351) == "13.5 %"
+    assert percent(0.8, 0) == "80 %"
+    assert percent(0.0123, 2, 0.001, 0.0301) == "1.23 % (0.10–3.01)"
+    assert percent(0.5, low=float("nan"), high=float("nan")) == "50.0 %"
+    assert percent(None) == percent(float("nan")) == "—"

@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from maskdet.augment import METHODS, AugmentOptions, AugmentPlan, Method
-from ui.text import plain
+from ui.text import percent, plain
 
 PLAN_TITLES: Final[dict[AugmentPlan, str]] = {"on-the-fly": "On the fly", "study": "Study plan", "none": "None"}
 PLAN_TEXTS: Final[dict[AugmentPlan, str]] = {
@@ -45,13 +45,13 @@ def summary(options: AugmentOptions) -> str:
     strengths = {
         "flip": "flip",
         "rotate": f"rotate by up to {options.rotation:g}°",
-        "brightness": f"brightness ±{options.brightness:.0%}",
-        "crop": f"crop keeping {options.crop_keep:.0%}",
+        "brightness": f"brightness ±{percent(options.brightness, 0)}",
+        "crop": f"crop keeping {percent(options.crop_keep, 0)}",
         "noise": f"noise of {options.noise:g} levels",
     }
     parts = [f"{PLAN_TITLES[options.plan]}: {', '.join(strengths[method] for method in options.methods)}"]
     if options.plan == "on-the-fly":
-        parts.append(f"each with a chance of {options.probability:.0%}")
+        parts.append(f"each with a chance of {percent(options.probability, 0)}")
     elif options.not_augmented:
         parts.append(f"dataset {plain(', '.join(options.not_augmented))} left as it is")
     return f"{'; '.join(parts)}."

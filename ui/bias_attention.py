@@ -19,7 +19,7 @@ from ui.charts import LABEL_TITLES, NO_BAR
 from ui.errors_faces import here
 from ui.explain_charts import mean_map_chart
 from ui.tables import titled
-from ui.text import plain
+from ui.text import percent, plain
 
 if TYPE_CHECKING:
     from maskdet.bias.attention import Attention
@@ -72,7 +72,7 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
         mine = table[table["verdict"] == label]
         st.plotly_chart(
             interval_chart(share_rows(mine), _OUTCOME_COLOURS, title="share of the heat on the lower half",
-                           percent=True, guides=(Guide(_EVEN, "even heat"),)),
+                           shares=True, guides=(Guide(_EVEN, "even heat"),)),
             key=f"bias_attention_{run.id}", config=NO_BAR,
             alt="Share of heat on the lower half of the face by group and outcome",
         )  # fmt: skip
@@ -178,11 +178,12 @@ def _show_faces(lab: Lab, found: "Attention", rows: pd.DataFrame) -> None:
     with st.container(horizontal=True, gap="small"):
         images = thumbnails(lab.workspace, table.take(positions))
         for row, place, data in zip(rows.itertuples(), at, images, strict=True):
+            share = f"{percent(row.lower_half_share, 0)} on the lower half"
             pixels = np.asarray(Image.open(BytesIO(data)).convert("RGB"))
             label = CLASSES[int(found.faces["logit"].iloc[place] > 0)]  # its verdict, whose evidence the map shows
             heat = Heatmap(found.maps[place].astype(np.float32), label, found.layer, found.method)
             with st.container(width=_FACE_WIDTH, gap="xxsmall"):
                 st.image(
                     jpeg(Image.fromarray(overlay(pixels, heat))), width="stretch", alt="Heatmap over a face",
-                    caption=f"{row.lower_half_share:.0%} on the lower half{', judged wrongly' if row.wrong else ''}",
+                    caption=share + (", judged wrongly" if row.wrong else ""),
                 )  # fmt: skip

@@ -17,7 +17,7 @@ from ui.bias_data import Lab, counterfactuals_of, groups_of
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES, NO_BAR
 from ui.tables import titled
-from ui.text import plain, sentence
+from ui.text import percent, plain, sentence
 
 if TYPE_CHECKING:
     from maskdet.bias.counterfactuals import Counterfactuals
@@ -166,8 +166,7 @@ def _claim(shares: pd.DataFrame, row: "pd.Series[float]") -> str:
 
 
 def _share(row: "pd.Series[float]") -> str:
-    between = "" if pd.isna(row["low"]) else f" ({100 * row['low']:.1f}–{100 * row['high']:.1f})"
-    return f"{100 * row['flipped']:.1f} %{between}"
+    return percent(row["flipped"], low=row["low"], high=row["high"])
 
 
 def _show_claim(lab: Lab, found: Found) -> None:
@@ -203,7 +202,7 @@ def _show_charts(lab: Lab, found: Found) -> None:
         with share:
             st.plotly_chart(
                 interval_chart(flip_rows(mine, lab.labels), lab.colours, title="share of verdicts flipped",
-                               span=(-0.02, 1.02), percent=True, guides=(Guide(0.0, "no flip"),)),
+                               span=(-0.02, 1.02), shares=True, guides=(Guide(0.0, "no flip"),)),
                 key=f"bias_flips_{expected}", config=NO_BAR, alt=f"Share of verdicts flipped. {title}",
             )  # fmt: skip
         with change:
@@ -251,7 +250,7 @@ def _show_tones(lab: Lab, found: Found) -> None:
         return
     st.plotly_chart(
         interval_chart(flip_rows(mine, lab.labels, "group_name"), lab.colours, title="share of verdicts flipped",
-                       span=(-0.02, 1.02), percent=True),
+                       span=(-0.02, 1.02), shares=True),
         key="bias_tone_flips", config=NO_BAR, alt="Share of verdicts flipped by apparent skin tone",
     )  # fmt: skip
     few = sorted({str(row.group_name) for row in mine.itertuples() if row.reason})

@@ -14,8 +14,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from maskdet.labels import CLASSES
+from maskdet.reports import with_interval
 from ui.charts import LABEL_COLOURS, LABEL_TITLES, LEGEND, MARGIN
 from ui.results_charts import GREY, SYMBOLS
+from ui.text import percent
 
 #: A mask colour is drawn as what it is (names of `maskdet.bias.mask_colour.COLOURS`).
 MASK_PAINTS: Final = {
@@ -45,7 +47,7 @@ def interval_chart(
     title: str,
     span: tuple[float, float] | None = None,
     guides: Sequence[Guide] = (),
-    percent: bool = False,
+    shares: bool = False,
     counts: bool = True,
 ) -> go.Figure:
     """Dots with their intervals: a line a row, beside each other the series that it is measured for.
@@ -59,7 +61,7 @@ def interval_chart(
         Of each series, in the order of the legend.
     title : str
         Of the axis of values.
-    percent : bool
+    shares : bool
         Values are shares, shown in percent.
     counts : bool
         Show n below each line's name.
@@ -67,8 +69,13 @@ def interval_chart(
     figure = go.Figure()
     lines = list(dict.fromkeys(rows["row"]))
     known = rows.dropna(subset=["value"])
+    known = known.assign(text=_texts(known, shares))
+    if shares:
+        known = known.assign(**{name: 100 * pd.to_numeric(known[name]) for name in ("value", "low", "high")})
+        guides = [Guide(100 * guide.at, guide.text) for guide in guides]
+        span = span and (100 * span[0], 100 * span[1])
     series = [name for name in colours if (rows["series"] == name).any()]
-    _add_series(figure, known, series, lines, colours, percent=percent)
+    _add_series(figure, known, series, lines, colours, shares=shares)
     for guide in guides:
         figure.add_vline(
             x=guide.at, line={"dash": "dot", "width": 1.5, "color": GREY},
@@ -90,17 +97,16 @@ def interval_chart(
     )  # fmt: skip
     figure.update_xaxes(
         title=title, fixedrange=True, range=span or _span(known, guides), zeroline=False, showgrid=True,
-        tickformat=".1~%" if percent else None,
+        ticksuffix=" %" if shares else None,
     )  # fmt: skip
     return figure
 
 
 def _add_series(
     figure: go.Figure, known: pd.DataFrame, series: Sequence[str], lines: Sequence[str], colours: Mapping[str, str],
-    *, percent: bool,
+    *, shares: bool,
 ) -> None:  # fmt: skip
     """The dots and bars of `interval_chart`."""
-    figures = ".1%" if percent else ".3f"
     for number, name in enumerate(series):
         mine = known[known["series"] == name]
         offset = 0.62 * ((number + 0.5) / len(series) - 0.5)
@@ -110,10 +116,10 @@ def _add_series(
             name=_name(name), showlegend=len(series) > 1,
             marker={"size": 10, "color": colours[name], "symbol": SYMBOLS[number % len(SYMBOLS)]},
             error_x=_bars(mine),
-            customdata=np.column_stack([_text(mine["row"]), _intervals(mine, percent), mine["n"].map("{:,.0f}".format)])
+            customdata=np.column_stack([_text(mine["row"]), mine["text"], mine["n"].map("{:,.0f}".format)])
             if len(mine) else None,
-            hovertemplate=f"%{{customdata[0]}}, {_name(name)}: %{{x:{figures}}}%{{customdata[1]}}, "
-            "n = %{customdata[2]}<extra></extra>",
+            hovertemplate=f"%{{customdata[0]}}, {_name(name)}: %{{customdata[1]}}, n = %{{customdata[2]}}"
+            "<extra></extra>",
         )  # fmt: skip
 
 
@@ -190,7 +196,7 @@ def tone_scatter(tones: pd.DataFrame, light: float, yellow: float, seed: int = 0
         ("dark, red", ~is_light & ~is_yellow, 0.01, 0.01), ("dark, yellow", ~is_light & is_yellow, 0.99, 0.01),
     ):  # fmt: skip
         figure.add_annotation(
-            x=x, y=y, xref="paper", yref="paper", showarrow=False, text=f"<b>{words}: {inside.mean():.0%}</b>",
+            x=x, y=y, xref="paper", yref="paper", showarrow=False, text=f"<b>{words}: {percent(inside.mean(), 0)}</b>",
             bgcolor="#1d2b30", font={"color": "#ffffff"}, borderpad=3, opacity=0.85,
             xanchor="left" if x < 0.5 else "right", yanchor="top" if y > 0.5 else "bottom",
         )  # fmt: skip
@@ -243,22 +249,22 @@ def mask_colour_chart(counts: pd.DataFrame) -> go.Figure:
     """
     figure = go.Figure()
     rows = list(dict.fromkeys(counts["row"]))
-    total = counts.groupby("row")["faces"].sum()
+    total = counts.groupby("row")["faces"].sum().reindex(rows)
     for colour in list(dict.fromkeys(counts["colour"])):
         mine = counts[counts["colour"] == colour].set_index("row")["faces"].reindex(rows, fill_value=0)
         figure.add_bar(
-            x=mine / total.reindex(rows), y=[f"{_wrapped(row, 20)}" for row in rows], orientation="h",
-            name=_name(colour), customdata=np.column_stack([mine, total.reindex(rows)]),
+            x=100 * mine / total, y=[f"{_wrapped(row, 20)}" for row in rows], orientation="h",
+            name=_name(colour), customdata=np.column_stack([mine, total]),
             marker={"color": MASK_PAINTS.get(colour, GREY), "line": {"color": GREY, "width": 1},
                     "pattern": {"shape": "x" if colour == "patterned" else ""}},
-            hovertemplate=f"{_name(colour)}: %{{x:.1%}}, %{{customdata[0]:,}} of %{{customdata[1]:,}}<extra></extra>",
+            hovertemplate=f"{_name(colour)}: %{{x:.1f}} %, %{{customdata[0]:,}} of %{{customdata[1]:,}}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
         barmode="stack", margin=MARGIN | {"t": 36}, height=120 + 34 * len(rows), dragmode=False,
         legend=LEGEND | {"traceorder": "normal"},
     )  # fmt: skip
-    figure.update_xaxes(title="share of the faces whose mask colour was measured", tickformat=".0%", fixedrange=True,
-                        range=[0, 1.002], tickvals=[0, 0.25, 0.5, 0.75, 1])  # fmt: skip
+    figure.update_xaxes(title="share of the faces whose mask colour was measured", ticksuffix=" %", fixedrange=True,
+                        range=[0, 100.2], tickvals=[0, 25, 50, 75, 100])  # fmt: skip
     figure.update_yaxes(type="category", fixedrange=True, autorange="reversed", showgrid=False)
     return figure
 
@@ -289,11 +295,12 @@ def _height(line: str, series: int) -> int:
     return max(40 if "<br>" not in _wrapped(line) else 58, (_LINE if series < _MANY else _NARROW) * series + 8)
 
 
-def _intervals(rows: pd.DataFrame, percent: bool) -> list[str]:
-    form = "{:.1%}".format if percent else "{:.3f}".format
+def _texts(rows: pd.DataFrame, shares: bool) -> list[str]:
+    """Each value with its interval, or that it has none."""
     return [
-        ", no interval" if pd.isna(low) or pd.isna(high) else f" ({form(low)} to {form(high)})"
-        for low, high in zip(rows["low"], rows["high"], strict=True)
+        (percent(row.value, low=row.low, high=row.high) if shares else with_interval(row.value, row.low, row.high))
+        + (", no interval" if pd.isna(row.low) or pd.isna(row.high) else "")
+        for row in rows.itertuples()
     ]
 
 
@@ -328,6 +335,5 @@ def _about_pair(train: str, test: str, pair: Any) -> str:
     names = f"trained on {_name(train)}, tested on {_name(test)}"
     if np.isnan(_value(pair)):
         return f"{names}: {_name(getattr(pair, 'reason', '') or 'not measured')}"
-    known = not (pd.isna(pair.low) or pd.isna(pair.high))
-    between = f"({pair.low:.3f} to {pair.high:.3f})" if known else "(no interval)"
-    return f"{names}: macro F1 {pair.macro_f1:.3f} {between}, n = {pair.faces:,}"
+    none = " (no interval)" if pd.isna(pair.low) or pd.isna(pair.high) else ""
+    return f"{names}: macro F1 {with_interval(pair.macro_f1, pair.low, pair.high)}{none}, n = {pair.faces:,}"

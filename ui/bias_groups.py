@@ -157,7 +157,7 @@ def _show_attribute(lab: Lab, known: list[tuple[Run, GroupReport]], attribute: s
     rows = pd.concat([group_rows(report, metric, lab.labels[run.id]) for run, report in known], ignore_index=True)
     share = metric != "macro_f1"
     st.plotly_chart(
-        interval_chart(rows, lab.colours, title=f"{metric_name(metric)}, 95 % intervals", percent=share),
+        interval_chart(rows, lab.colours, title=f"{metric_name(metric)}, 95 % intervals", shares=share),
         key="bias_group_chart", config=NO_BAR, alt=f"{METRIC_TITLES[metric]} by group",
     )  # fmt: skip
     for run, report in known:

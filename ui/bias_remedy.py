@@ -144,7 +144,7 @@ def _show_charts(found: Comparison, reports: tuple[GroupReport, GroupReport], me
             ignore_index=True,
         )
         st.plotly_chart(
-            interval_chart(rows, _COLOURS, title=metric_name(metric), percent=share),
+            interval_chart(rows, _COLOURS, title=metric_name(metric), shares=share),
             key="bias_remedy_values", config=NO_BAR, alt=f"{METRIC_TITLES[metric]} by group, before and after",
         )  # fmt: skip
     with change:

@@ -13,7 +13,7 @@ from ui.bias_charts import interval_chart, mask_colour_chart, spread_chart, tone
 from ui.bias_data import Lab, known_faces
 from ui.cached import csv_bytes
 from ui.charts import LABEL_COLOURS, LABEL_TITLES, NO_BAR
-from ui.text import plain, sentence
+from ui.text import percent, plain, sentence
 
 _ALL: Final = "all"
 _LABELS: Final = {LABEL_TITLES[label]: LABEL_COLOURS[label] for label in CLASSES}
@@ -83,14 +83,12 @@ def _show_method() -> None:
 def _show_left_out(left_out: pd.DataFrame) -> None:
     st.markdown("##### Of whom the skin tone is not measurable")
     for row in left_out[left_out["dataset"] == _ALL].itertuples():
-        between = "" if pd.isna(row.low) else f" ({100 * row.low:.1f}–{100 * row.high:.1f})"
-        st.markdown(
-            f"- {LABEL_TITLES[row.label]}: **{100 * row.share:.1f} %**{between} of n = {row.faces:,} faces are left out"
-        )
+        share = percent(row.share, low=row.low, high=row.high)
+        st.markdown(f"- {LABEL_TITLES[row.label]}: **{share}** of n = {row.faces:,} faces are left out")
     chart, reasons = st.columns(2, gap="large")
     with chart:
         st.plotly_chart(
-            interval_chart(left_out_rows(left_out), _LABELS, title="share not measurable", percent=True,
+            interval_chart(left_out_rows(left_out), _LABELS, title="share not measurable", shares=True,
                            span=(-0.02, 1.02)),
             key="bias_left_out", config=NO_BAR, alt="Share of faces whose skin tone is not measurable, by dataset",
         )  # fmt: skip

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from maskdet.labels import CLASSES
+from ui.text import percent
 
 #: Okabe and Ito's colours, which people with a colour vision deficiency can tell apart.
 LABEL_COLOURS: Final = {"with_mask": "#0072B2", "without_mask": "#D55E00", "incorrect_mask": "#CC79A7"}
@@ -42,7 +43,7 @@ def confusion_heatmap(
     counts = np.array(confusion)
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     cells = zip(counts, share, strict=True)
-    text = [[f"<b>{n:,}</b><br>{s:.1%}" for n, s in zip(*row, strict=True)] for row in cells]
+    text = [[f"<b>{n:,}</b><br>{percent(s)}" for n, s in zip(*row, strict=True)] for row in cells]
     titles = [LABEL_TITLES[label].replace(" ", "<br>") for label in CLASSES]
     colour = share if colour_by == "share" else counts
     top = 1 if colour_by == "share" else max(1, most or int(counts.max()))

@@ -23,7 +23,7 @@ from ui.errors_wrong import decided
 from ui.filters import several
 from ui.results_data import is_whole
 from ui.tables import titled
-from ui.text import plain, sentence
+from ui.text import counted, percent, plain, sentence
 
 _SPLIT_TITLES: Final = {"train": "Training", "validation": "Validation", "test": "Test"}
 _CARD: Final = 168
@@ -85,9 +85,9 @@ def _found(key: tuple[tuple[str, bool], ...], _runs: list[Run]) -> Suspects:
 
 
 def _show_counts(found: Suspects, suspects: int, faces: int) -> None:
-    share = f" ({100 * suspects / faces:.2f} %)" if faces else ""
+    share = f" ({percent(suspects / faces, 2)})" if faces else ""
     st.markdown(
-        f"**{suspects:,} suspects** among {faces:,} faces examined{share}.",
+        f"**{counted(suspects, 'suspect')}** among {counted(faces, 'face')} examined{share}.",
         help="Confident learning (Northcutt et al. 2021, by cleanlab): faces that the model is sure of, but calls "
         "otherwise than their label, as many as labels seem to be wrong. A list to look at: some of these are the "
         "model's own errors. So the share is no estimate of wrong labels, and has no interval.",
@@ -180,7 +180,7 @@ def _show_done(workspace: Workspace, table: pd.DataFrame, decisions: Decisions, 
 
 def _show_table(table: pd.DataFrame, decisions: Decisions) -> None:
     whole = with_decisions(table, decisions)
-    with st.expander(f"All {len(table):,} suspects as a table"):
+    with st.expander(f"All {counted(len(table), 'suspect')} as a table"):
         titles = {name: whole[name].map(LABEL_TITLES) for name in ("label", "suggested")}
         st.dataframe(
             whole.assign(**titles), hide_index=True, height=260, column_config=titled(whole, column_titles({}))

@@ -18,7 +18,7 @@ from ui.charts import LABEL_TITLES
 from ui.decisions import DECISION_TITLES
 from ui.errors_faces import choose_faces, choose_runs, column_titles, show_gallery_of
 from ui.tables import titled
-from ui.text import plain
+from ui.text import percent, plain
 
 _WIDE: Final = 190
 _ROWS: Final = 6  # of a table that needs no scrolling
@@ -63,12 +63,10 @@ def show_disagreements(workspace: Workspace, runs: list[Run]) -> None:
             icon=":material/compare:",
         )
         return
-    interval = (
-        f"{100 * low:.2f} to {100 * high:.2f} %" if low == low else f"no interval: fewer than {FEWEST_GROUPS} groups"
-    )
+    none = "" if low == low else f" (no interval: fewer than {FEWEST_GROUPS} groups)"
     st.markdown(
         f"**{len(found):,} of {total:,} common test faces** are judged differently by the {len(chosen)} runs: "
-        f"{100 * len(found) / total:.2f} % ({interval})."
+        f"{percent(len(found) / total, 2, low, high)}{none}."
     )
     st.caption(f"{_BY_GROUPS} The widest spread of the probabilities first.")
     if found.empty:

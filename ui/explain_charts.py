@@ -32,22 +32,23 @@ def faithfulness_chart(found: "Faithfulness", curve: Literal["deletion", "insert
     own = found.deletion if curve == "deletion" else found.insertion
     randoms = found.random_deletion if curve == "deletion" else found.random_insertion
     low, high = found.band(curve)
+    share = 100 * found.share
     figure = go.Figure()
     figure.add_scatter(
-        x=np.concatenate([found.share, found.share[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself",
+        x=np.concatenate([share, share[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself",
         fillcolor=_BAND, line={"width": 0}, hoverinfo="skip", name=f"{len(randoms)} random maps, 5 to 95 %",
     )  # fmt: skip
     figure.add_scatter(
-        x=found.share, y=randoms.mean(axis=0), name="their mean", mode="lines", line={"color": _GREY, "dash": "dash"},
-        hovertemplate="%{x:.0%} of the pixels: %{y:.3f}<extra>random</extra>",
+        x=share, y=randoms.mean(axis=0), name="their mean", mode="lines", line={"color": _GREY, "dash": "dash"},
+        hovertemplate="%{x:.0f} % of the pixels: %{y:.3f}<extra>random</extra>",
     )  # fmt: skip
     figure.add_scatter(
-        x=found.share, y=own, name="this heatmap", mode="lines+markers", line={"color": _OWN, "width": 3},
-        hovertemplate="%{x:.0%} of the pixels: %{y:.3f}<extra>heatmap</extra>",
+        x=share, y=own, name="this heatmap", mode="lines+markers", line={"color": _OWN, "width": 3},
+        hovertemplate="%{x:.0f} % of the pixels: %{y:.3f}<extra>heatmap</extra>",
     )  # fmt: skip
     figure.update_layout(margin=MARGIN | {"t": 36}, height=280, legend=LEGEND, dragmode=False)
     done = "hidden, hottest first" if curve == "deletion" else "brought back, hottest first"
-    figure.update_xaxes(title=f"share of the face {done}", tickformat=".0%", fixedrange=True)
+    figure.update_xaxes(title=f"share of the face {done}", ticksuffix=" %", fixedrange=True)
     figure.update_yaxes(title="probability of the label", range=[-0.03, 1.03], fixedrange=True)
     return figure
 

@@ -15,7 +15,7 @@ from ui.charts import LABEL_TITLES
 from ui.explain_heat import Display, heat_image, heatmap_of, say_coming
 from ui.explain_models import explainer_of, judge_of, ready_explainer
 from ui.explain_state import Look
-from ui.explain_verdict import TITLES, percent
+from ui.explain_verdict import TITLES, surely
 from ui.session import workspace_in_sight
 from ui.text import plain, sentence
 
@@ -85,7 +85,7 @@ def _show_row(
 
 def _show_verdict_of(run: Run, label: str, look: Look) -> None:
     verdict = judge_of(run.folder)([look.pixels])[0]
-    sure = f"{percent(verdict.probability)} for {LABEL_TITLES[verdict.label].lower()}"
+    sure = f"{surely(verdict.probability)} for {LABEL_TITLES[verdict.label].lower()}"
     st.markdown(f"**{plain(label)}**: {TITLES[verdict.verdict]} ({sure})")
 
 

@@ -12,6 +12,7 @@ from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES
 from ui.explain_state import Options, Upload, face_key
 from ui.explain_verdict import TITLES
+from ui.text import counted
 
 #: Names of verdicts as they are counted.
 _COUNTED: Final = {
@@ -49,7 +50,7 @@ def show_counts(judged: Sequence[JudgedPhoto]) -> None:
     """How many faces got which verdict."""
     faces = sum(len(photo.verdicts) for photo in judged)
     photos = sum(one.photo.readable for one in judged)
-    st.markdown(f"##### {faces:,} face{'s' * (faces != 1)} in {photos:,} photo{'s' * (photos != 1)}")
+    st.markdown(f"##### {counted(faces, 'face')} in {counted(photos, 'photo')}")
     with st.container(horizontal=True, gap="small"):
         for name, count in counts_of(judged).items():
             st.metric(_COUNTED[name], f"{count:,}", border=True, width=150, help=_HELP.get(name))

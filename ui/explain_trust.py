@@ -10,6 +10,7 @@ from ui.explain_charts import faithfulness_chart
 from ui.explain_heat import Display, heat_image, heatmap_of, say_coming
 from ui.explain_models import judge_of, ready_explainer
 from ui.explain_state import Look
+from ui.text import percent
 
 if TYPE_CHECKING:
     from maskdet.attribution import Heatmap
@@ -44,7 +45,7 @@ def show_trust(look: Look, display: Display) -> None:
         if heatmap.has_evidence:
             share = lower_half_share(heatmap)
             st.metric(
-                "Heat on the lower half", f"{share:.0%}",
+                "Heat on the lower half", percent(share, 0),
                 help="Where a mask would be. Heat all over the face gives 50 %. Of one face, n = 1, so without an "
                 "interval; “How the models look” has it for many.",
             )  # fmt: skip

@@ -9,6 +9,7 @@ from maskdet.labels import CLASSES
 from maskdet.predict import Verdict, why_not
 from maskdet.reliability import Reliability
 from ui.charts import LABEL_COLOURS, LABEL_TITLES
+from ui.text import percent
 
 #: Titles of verdicts, and of faces that got none.
 TITLES: Final = {
@@ -79,7 +80,7 @@ def verdict_html(verdict: Verdict, reliability: Reliability | None) -> str:
 
 def sureness(verdict: Verdict) -> str:
     """How sure the model is, in words."""
-    share = percent(verdict.probability)
+    share = surely(verdict.probability)
     label = LABEL_TITLES[verdict.label].lower()
     if verdict.verdict == "not_sure":
         return f"leans to {label}, {share}"
@@ -88,6 +89,6 @@ def sureness(verdict: Verdict) -> str:
     return f"{share} sure"
 
 
-def percent(probability: float) -> str:
+def surely(probability: float) -> str:
     """A probability in words: no model is wholly sure."""
-    return f"{probability:.1%}" if probability < 0.9995 else "more than 99.9%"
+    return percent(probability) if probability < 0.9995 else f"more than {percent(0.999)}"

@@ -24,7 +24,7 @@ from ui.explain_photo import with_boxes
 from ui.explain_state import Picture
 from ui.explain_verdict import TITLES
 from ui.session import show
-from ui.text import plain, sentence
+from ui.text import counted, plain, sentence
 
 _KEPT: Final = "explain_video_kept"
 _FRAME: Final = "explain_video_frame"
@@ -105,7 +105,7 @@ def _read(file: Any, run: Run, options: VideoOptions, size: int) -> Frames | Non
 def _show_found(found: Frames, name: str) -> None:
     counts = counts_over_time(found.table)
     faces = int(found.table["face"].notna().sum())
-    st.markdown(f"##### {faces:,} face{'s' * (faces != 1)} in {len(counts):,} frames of {name}")
+    st.markdown(f"##### {counted(faces, 'face')} in {counted(len(counts), 'frame')} of {name}")
     cut = found.table[found.table["seconds"].isna()]
     for status in cut["status"]:
         st.warning(f"{plain(status)[:1].upper()}{plain(status)[1:]}.", icon=":material/content_cut:")

@@ -17,7 +17,7 @@ from ui.explain_charts import mark_flip, sweep_chart
 from ui.explain_heat import Display
 from ui.explain_models import judge_of
 from ui.explain_state import Look, pixels_of
-from ui.explain_verdict import COLOURS, TITLES, percent
+from ui.explain_verdict import COLOURS, TITLES, surely
 from ui.text import sentence
 
 _STEPS: Final = 17
@@ -51,7 +51,7 @@ def _show_masks(look: Look) -> None:
                     f'<span style="color: #fff; background: {COLOURS[verdict.verdict]}; padding: .1rem .5rem; '
                     f'border-radius: .4rem">{TITLES[verdict.verdict]}</span>'
                 )
-                st.caption(f"{percent(verdict.probability)} for {LABEL_TITLES[verdict.label].lower()}")
+                st.caption(f"{surely(verdict.probability)} for {LABEL_TITLES[verdict.label].lower()}")
     changed = sum(verdict.label != look.verdict.label for *_, verdict in found)
     guess = (
         "" if look.face.detected else " The photo was taken as one face, so where its eyes and mouth are is a guess."

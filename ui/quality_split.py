@@ -17,6 +17,7 @@ from ui.public import require_private
 from ui.quality_controls import differences, set_controls
 from ui.quality_data import Setting, catalog_of_home, filtered_by, in_force, setting_of
 from ui.tables import titled
+from ui.text import counted
 
 STUDY_SPLIT: Final = SplitOptions()
 _BOUNDS: Final = "quality_split_bounds"
@@ -171,7 +172,7 @@ def changes(setting: Setting, options: SplitOptions, then: Applied) -> list[str]
     found = differences(setting.options, then.filters)
     decided = differing(dict(setting.decisions), then.decisions)
     if decided:
-        found.append(f"decisions by hand on {len(decided)} face{'s' if len(decided) > 1 else ''}")
+        found.append(f"decisions by hand on {counted(len(decided), 'face')}")
     if options.shares != then.split.shares:
         found.append(f"shares {_shares(then.split)} → {_shares(options)}")
     if options.seed != then.split.seed:

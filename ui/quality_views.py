@@ -24,7 +24,7 @@ from ui.quality_controls import KIND_TITLES
 from ui.quality_data import Setting, filtered_by, pairs_of, splits_of
 from ui.quality_split import current_split
 from ui.tables import titled
-from ui.text import plain
+from ui.text import counted, plain
 
 _FACES_SHOWN: Final = 6
 _PAIRS_SHOWN: Final = 4
@@ -319,11 +319,11 @@ def _bits(distance: int) -> str:
 
 def _cluster_title(copies: pd.DataFrame, shown: int) -> str:
     first = copies.iloc[0]
-    parts = [f"**{first['size']:,} faces**"]
+    parts = [f"**{counted(first['size'], 'face')}**"]
     if first["labels"] > 1:
         parts.append(":orange[labels differ]")
     if first["datasets"] > 1:
-        parts.append(f"{first['datasets']} datasets")
+        parts.append(counted(first["datasets"], "dataset"))
     if len(copies) > shown:
         parts.append(f"{shown} shown")
     return " · ".join(parts)

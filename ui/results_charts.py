@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from maskdet.compare import HOW
+from maskdet.reports import with_interval
 from ui.charts import LEGEND, MARGIN, RUN_COLOURS
 from ui.text import chart_name, chart_names, duration
 
@@ -43,9 +44,8 @@ def ranking_chart(ranking: pd.DataFrame, style: Mapping[str, dict[str, str]]) ->
             x=rows["macro_f1"], y=rows["run"].map(names), mode="markers", showlegend=False,
             marker={"size": 13, "color": style[label]["color"]},
             error_x=_error(rows["macro_f1"], rows["low"], rows["high"]) | {"thickness": 3, "width": 6},
-            customdata=rows[["low", "high", "faces"]],
-            hovertemplate="%{x:.4f}, 95 % %{customdata[0]:.4f} to %{customdata[1]:.4f}, n = %{customdata[2]:,}"
-            "<extra></extra>",
+            text=[with_interval(*row) for row in rows[["macro_f1", "low", "high"]].itertuples(index=False)],
+            customdata=rows[["faces"]], hovertemplate="%{text}, n = %{customdata[0]:,}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(margin=MARGIN, height=100 + 36 * len(ranking), legend=LEGEND, dragmode=False)
     figure.update_yaxes(

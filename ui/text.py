@@ -1,10 +1,11 @@
-"""Names of files and folders in the pages' Markdown and charts, shown as they are, and times in words."""
+"""Names of files and folders in the pages' Markdown and charts as they are; counts, shares, times in words."""
 
 from collections.abc import Iterable
 from html import escape
 from typing import Final
 
 from maskdet.markdown import code, plain, sentence
+from maskdet.reports import with_interval
 
 #: Longest name in a chart, in characters: of a tick, and of a panel's title.
 TICK: Final = 24
@@ -23,6 +24,18 @@ def chart_names(names: Iterable[str]) -> dict[str, str]:
     return short if len(set(short.values())) == len(known) else {name: chart_name(name, len(name)) for name in known}
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, in the plural unless it is one: 1 dataset, 1,200 datasets."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def percent(share: float | None, digits: int = 1, low: float | None = None, high: float | None = None) -> str:
+    """A share in percent, with its interval where it has one: 13.5 %, 13.5 % (12.0–15.1); "—" where not defined."""
+    ends = (None if end is None else 100 * end for end in (share, low, high))
+    number, bracket, interval = with_interval(*ends, digits).partition(" (")
+    return number if number == "—" else f"{number} %{bracket}{interval}"
+
+
 def duration(seconds: float) -> str:
     """A time in words: 5 s, 3 min 20 s, 2 h 5 min."""
     minutes, rest = divmod(round(seconds), 60)
@@ -30,4 +43,4 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-__all__ = ["TICK", "TITLE", "chart_name", "chart_names", "code", "duration", "plain", "sentence"]
+__all__ = ["TICK", "TITLE", "chart_name", "chart_names", "code", "counted", "duration", "percent", "plain", "sentence"]

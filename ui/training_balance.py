@@ -15,7 +15,7 @@ from maskdet.workspace import Workspace
 from ui.cached import stamp_of
 from ui.popover import key_of, put
 from ui.tables import titled
-from ui.text import plain
+from ui.text import percent, plain
 from ui.training_command import Choice
 
 _BALANCE: Final = "training_balance"
@@ -90,7 +90,7 @@ def preview(balanced: Balanced) -> pd.DataFrame:
         table[f"{words}, balanced"] = wide["counted"][label].round().to_numpy(int)
     for name, values in (("share", "faces"), ("share, balanced", "counted")):
         share = wide[values][CLASSES[1]] / wide[values].sum(axis=1)
-        table[name] = [f"{value:.0%}" for value in share]
+        table[name] = [percent(value, 0) for value in share]
     return table
 
 

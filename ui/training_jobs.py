@@ -12,6 +12,7 @@ from maskdet.bias.attributes import ATTRIBUTES
 from maskdet.errors import MaskDetError
 from maskdet.jobs import Job, cancel, launch, list_jobs, remove_job
 from maskdet.models import MODELS
+from maskdet.reports import with_interval
 from maskdet.runs import Run, Unfinished, discard_unfinished, open_run, unfinished_runs
 from maskdet.workspace import Workspace
 from ui.jobs import ICONS, failure, show_log
@@ -186,11 +187,10 @@ def _show_result(now: Trainings, job: Job) -> None:
         return
     metrics = run.metrics
     low, high = (metrics.get("intervals", {}).get("macro_f1") or [None, None])[:2]
-    interval = f" ({low:.3f} to {high:.3f})" if low is not None else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         if metrics.get("macro_f1") is not None:
             st.markdown(
-                f"Macro F1 **{metrics['macro_f1']:.3f}**{interval} on n = {metrics['faces']:,} test faces",
+                f"Macro F1 **{with_interval(metrics['macro_f1'], low, high)}** on n = {metrics['faces']:,} test faces",
                 width="content",
             )
         st.page_link(

@@ -66,7 +66,7 @@ def choose_data(splits: list[SavedSplit], faces: Faces) -> tuple[SavedSplit, str
         st.page_link("pages/quality.py", label="Change the data", icon=":material/filter_alt:")
     saved = usable[chosen]
     old = len(splits) - len(usable)
-    st.caption(_data_text(saved) + (f" {old} older sets are of faces that have changed since." if old else ""))
+    st.caption(_data_text(saved) + (f" Older sets of faces that have changed since: {old}." if old else ""))
     gone = sorted(set(faces.missing) & {*saved.datasets(), *saved.datasets("pre-training")})
     if gone:
         return saved, (

@@ -208,7 +208,7 @@ def _left_out(rows: pd.DataFrame, reason: "pd.Series[str]", reasons: tuple[str, 
     why = f"Only {count} groups of related faces: too few for an interval." if count < FEWEST_GROUPS else ""
     if not why and out.min() == out.max():  # the rule of three (Hanley & Lippman-Hand 1983)
         much = "None" if not out.any() else "All"
-        why = f"{much} of them, so resampling shows no spread; up to {3 / count:.1%} may still differ."
+        why = f"{much} of them, so resampling shows no spread; up to {300 / count:.1f} % may still differ."
     low, high = interval if interval and not why else (None, None)
     counts = reason.value_counts()
     return {

@@ -48,4 +48,4 @@ def test_a_change_that_is_off_says_so_there_and_on_the_training_page(gallery: Pa
     turn(gallery, "Rotate", on=False)
     expect(main(gallery).get_by_text("Rotate (off)", exact=True)).to_be_visible()
     go_to(gallery, "Training")
-    expect(main(gallery).get_by_text("On the fly: flip, brightness ±30%, crop keeping 80%")).to_be_visible()
+    expect(main(gallery).get_by_text("On the fly: flip, brightness ±30 %, crop keeping 80 %")).to_be_visible()
