@@ -12,6 +12,7 @@ from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace
 from ui.public import is_public
 from ui.text import plain, sentence
+from ui.upkeep import tidy
 
 OWN: Final = "My datasets"
 SAMPLE: Final = "Synthetic sample"
@@ -73,6 +74,7 @@ def show(page: Callable[[], None]) -> None:
         bug = f"{type(error).__name__}: {plain(error)}"
         st.error(f"Something is wrong in MaskDet itself ({bug}). The server's log has more.")
         _ways_on()
+    tidy()
 
 
 def _ways_on() -> None:

@@ -1,14 +1,16 @@
 """What a server with many visitors sees to: those who have left are forgotten, and looking for garbage costs little.
 
 Streamlit keeps the session of a visitor who has left, so that a lost connection may come back, and drops it when some
-later visitor leaves. It also collects all garbage after every run of a page. That looks at each object of the process,
-some 400,000 once TensorFlow is loaded, almost all of which stay as long as the server, while no other visitor's page
-can run. Both are mended here, with what Python and Streamlit offer for it.
+later visitor leaves. It would also collect all garbage after every run of a page (``runner.postScriptGC``, which
+``.streamlit/config.toml`` switches off). That looks at each object of the process, some 400,000 once TensorFlow is
+loaded, almost all of which stay as long as the server, and at those of all other visitors, whose pages stand still
+meanwhile: with twenty at once, more than half of all time. Both are mended here, with what Python and Streamlit offer.
 """
 
 import asyncio
 import gc
 import sys
+import time
 from threading import Lock
 from typing import Final
 
@@ -19,10 +21,14 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 #: After so many seconds without a connection a visitor has left, not lost the connection; at most, see `_patience`.
 _PATIENCE: Final = 60.0
 _SECONDS_TO_SETTLE: Final = 1.0
+#: At most this part of the time goes into looking for garbage: a lone visitor's pages are cleared up after each run.
+_SHARE: Final = 0.05
 
 _lock = Lock()
 _modules = 0
 _settling = False
+_collecting = Lock()
+_next_collection = 0.0
 
 
 def keep_up() -> None:
@@ -37,6 +43,20 @@ def keep_up() -> None:
         _modules = len(sys.modules)
     if grown:
         _settle()
+
+
+def tidy() -> None:
+    """Collect garbage, unless that has taken more than its share of the time: call after a page or a part of one."""
+    global _next_collection
+    if not runtime.exists() or time.monotonic() < _next_collection or not _collecting.acquire(blocking=False):
+        return
+    try:
+        begin = time.monotonic()
+        gc.collect()
+        end = time.monotonic()
+        _next_collection = end + (end - begin) / _SHARE
+    finally:
+        _collecting.release()
 
 
 def _left(session_id: str) -> None:
