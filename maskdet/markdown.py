@@ -27,7 +27,8 @@ def code(text: object) -> str:
 def sentence(text: object) -> str:
     """A sentence of the core, which may hold names, and commands between backticks."""
     parts = str(text).split("`")
-    if len(parts) % 2 == 0:
+    # Backticks beside each other are of a name: with ours they would make another code, and free what lies in ours.
+    if len(parts) % 2 == 0 or not all(part.strip() for part in parts[1:-1]):
         return plain(text)
     shown = [code(part) if number % 2 else _MARKDOWN.sub(r"\\\g<0>", part) for number, part in enumerate(parts)]
     return " ".join("".join(shown).split())

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from filelock import FileLock, Timeout
 
 from maskdet.catalog import DATA_DIR
-from maskdet.errors import WorkspaceError, reason_of
+from maskdet.errors import MaskDetError, WorkspaceError, reason_of
 from maskdet.kinds import kind_of
 
 if TYPE_CHECKING:  # imported where a table is read: worker processes that measure faces need none
@@ -44,6 +44,14 @@ _PATIENCE: Final = 30.0
 _FORMAT: Final = "format"
 
 
+def typed_path(text: Path | str) -> Path:
+    """A path as people write it, whose ``~`` is a home folder. Raises MaskDetError if nobody has that home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~name of a user that this machine does not know
+        raise MaskDetError(f"Nobody here has the home folder of {text}: write the whole path.") from None
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A workspace folder. Nothing is created before something is written to it."""
@@ -53,7 +61,7 @@ class Workspace:
     @classmethod
     def locate(cls, home: Path | str | None = None) -> "Workspace":
         """The workspace that was asked for, else that of ``MASKDET_HOME``, else ``data/workspace``."""
-        return cls(Path(home or os.environ.get(HOME_VARIABLE) or DATA_DIR / "workspace").expanduser().absolute())
+        return cls(typed_path(home or os.environ.get(HOME_VARIABLE) or DATA_DIR / "workspace").absolute())
 
     def path(self, *parts: str) -> Path:
         """A path in the workspace."""

@@ -41,7 +41,7 @@ def test_a_csv_beside_photos_is_a_dataset(tmp_path: Path) -> None:
 
 def test_a_file_called_as_a_label_makes_no_dataset(tmp_path: Path) -> None:
     touch(tmp_path / "alone", "Train/WithMask", "a.jpg")
-    with pytest.raises(MaskDetError, match="^No dataset found"):
+    with pytest.raises(MaskDetError, match=r"^No dataset found"):
         find_datasets(tmp_path / "alone")
     touch(tmp_path / "beside", "Train/WithMask", "faces/with_mask/a.jpg")
     assert find_datasets(tmp_path / "beside") == {"faces": tmp_path / "beside/faces"}

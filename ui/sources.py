@@ -11,6 +11,7 @@ from maskdet.download import page_of, parse_handle
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces, forget, has_faces
 from maskdet.jobs import list_jobs
+from maskdet.workspace import typed_path
 from ui.cached import faces_of
 from ui.jobs import show_jobs, start
 from ui.public import NOTE, is_public, require_private
@@ -131,6 +132,6 @@ def folder_named(text: str) -> Path:
     text = text.strip().strip("\"'")
     if not text:
         raise MaskDetError("Name a folder first.")
-    folder = Path(text).expanduser()
+    folder = typed_path(text)
     check_folder(folder)
     return folder.absolute()

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from maskdet.augment import AugmentOptions
@@ -11,6 +10,7 @@ from maskdet.errors import MaskDetError, reason_of
 from maskdet.labels import CLASSES
 from maskdet.models import MODELS
 from maskdet.split import SavedSplit
+from maskdet.workspace import typed_path
 from ui.augmentation import arguments
 
 #: Each model in a line, in the order of the study's text.
@@ -116,7 +116,7 @@ def weights_file(text: str) -> str:
     text = text.strip().strip("\"'")
     if not text:
         raise MaskDetError("Name the file with InceptionV3's weights, or choose others.")
-    path = Path(text).expanduser()
+    path = typed_path(text)
     if path.suffix != ".h5":
         raise MaskDetError(f"Weights are a file that ends in .h5, not {path.name!r}.")
     try:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from maskdet.export import LINE_END, inert, restored, to_csv
 
 #: What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
 _FORMULA: Final = tuple("=+-@\t\r\uff0b\uff1d\uff0d\uff20")
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?(e[+-]\d+)?")
 _KNOWN: Final = ("a/one.png", "a/two.png@1,2,3,4", "a/two.png@5,6,7,8", "b/x/one.png", "b/ä.png", "a/0.png", "c/=1.png")
 
 
@@ -27,8 +29,7 @@ def check_csv(written: str) -> list[list[str]]:
     check(len({len(row) for row in rows}) <= 1, "rows of different lengths")
     for row in rows:
         for cell in row:
-            number = cell.lstrip("-").replace(".", "", 1).replace("e-", "").isdigit()
-            check(number or not cell.startswith(_FORMULA), f"a cell that is a formula: {cell[:40]!r}")
+            check(_NUMBER.fullmatch(cell) or not cell.startswith(_FORMULA), f"a cell that is a formula: {cell[:40]!r}")
     return rows
 
 
@@ -98,7 +99,7 @@ def _export(folder: Path) -> Prepared:
         for cell in texts:
             safe = inert(cell)
             check(restored(safe) == cell, f"{cell!r} comes back as {restored(safe)!r}")
-        written = to_csv(pd.DataFrame({texts[0]: texts, "n": range(len(texts))}))
+        written = to_csv(pd.DataFrame({texts[0]: texts, f"{texts[0]} n": range(len(texts))}))
         rows = check_csv(written)
         check(written.count(LINE_END) >= len(texts), "rows without an end")
         check([restored(row[0]) for row in rows[1:]] == texts, "other texts than before")

@@ -25,6 +25,7 @@ from maskdet.models.session import Phase, judge_logits
 from maskdet.models.weights import check_hdf5
 from maskdet.photos import FACE_SIZE
 from maskdet.progress import Progress, silent
+from maskdet.workspace import typed_path
 
 Cut = Literal["mixed5", "mixed6", "mixed7", "mixed8", "mixed9", "mixed10"]
 _LOGIT: Final = "logit"
@@ -91,7 +92,7 @@ def check_weights(weights: str) -> None:
     """Raise MaskDetError if a path of weights leads nowhere, or to what is no file of weights alone."""
     if weights in ("imagenet", "none"):
         return
-    path = Path(weights).expanduser()
+    path = typed_path(weights)
     if not path.is_file():
         raise MaskDetError(f"There are no weights at {weights}: give the path of a .weights.h5 file, imagenet or none.")
     try:
@@ -140,7 +141,7 @@ class InceptionV3(NetworkModel):
                 source = keras.applications.InceptionV3(include_top=False, weights="imagenet", input_shape=shape)
             else:
                 source = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=shape)
-                source.load_weights(Path(self.options.weights).expanduser())
+                source.load_weights(typed_path(self.options.weights))
         except Exception as error:
             raise _cannot_be_had(error) from error
         _copy_layers(source, network)
