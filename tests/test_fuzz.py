@@ -25,7 +25,6 @@ READING = {
 NO_TARGET = {
     "maskdet.bias.analysis._known": "by the functions that load findings",
     "maskdet.bias.findings.data_findings": "by the functions that load findings",
-    "maskdet.bias.measurements._measure_shard": "NumPy's reading of shards, as maskdet.images",
     "maskdet.bias.measurements._measured_shards": "read_table, of what it has just written",
     "maskdet.bias.transformations._compressed": "its own JPEG",
     "maskdet.bundle.write_bundle": "_runs reads",
