@@ -3,23 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from maskdet.attribution import COLOUR_MAPS, METHODS, Explainer, Heatmap, overlay
 from maskdet.detection import FaceDetector
-from maskdet.photo_report import ReportFace, ReportModel, ReportPhoto
+from maskdet.photo_report import FACE_SIDE, PHOTO_SIDE, ReportFace, ReportModel, ReportPhoto
 from maskdet.photos import Box, RgbImage, read_photo
 from maskdet.predict import FoundFace, Judge, JudgedPhoto, Verdict, why_not
 from maskdet.progress import Progress, silent
 
 #: From a normalised face and a label to the heatmap of its evidence.
 Explain = Callable[[RgbImage, str], Heatmap]
-#: Longest side of a photo and of a face in a report, in px: no more of them is kept while it is made.
-_PHOTO_SIDE: Final = 960
-_FACE_SIDE: Final = 240
 
 
 def report_photos(
@@ -67,7 +63,7 @@ def _entry(
     colour_map: str,
 ) -> ReportFace:
     cut = image.crop(face.box)
-    cut.thumbnail((_FACE_SIDE, _FACE_SIDE))
+    cut.thumbnail((FACE_SIDE, FACE_SIDE))
     crop = np.asarray(cut)
     if verdict is None:
         return ReportFace(face.number, face.box, crop, None, None, None)
@@ -100,7 +96,7 @@ def _small(entry: ReportPhoto) -> ReportPhoto:
     if entry.photo is None:
         return entry
     image = Image.fromarray(entry.photo)
-    image.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE))
+    image.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
     scale = image.width / entry.photo.shape[1]
     faces = tuple(replace(face, box=_scaled(face.box, scale)) for face in entry.faces)
     return replace(entry, photo=np.asarray(image), faces=faces)

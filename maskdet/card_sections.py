@@ -16,6 +16,7 @@ from maskdet.document import Block, Cell, Facts, Figure, NotMeasured, Points, Ta
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL, FIGURE_TITLES
 from maskdet.published import STUDY, STUDY_NOTE
+from maskdet.wording import capital, duration
 
 if TYPE_CHECKING:
     from maskdet.runs import Run
@@ -115,7 +116,7 @@ def training_blocks(run: "Run") -> tuple[Block, ...]:
     record = run.record
     facts = [
         ("Seed", spoken(record.get("seed"))),
-        ("Time to fit", _duration(float(record["seconds"]["fit"]))),
+        ("Time to fit", duration(float(record["seconds"]["fit"]))),
         *_history(run.history),
         *((name, spoken(value)) for name, value in flattened(without_folders(record["options"])).items()),
     ]
@@ -129,7 +130,7 @@ def metrics_blocks(run: "Run") -> tuple[Block, ...]:
     faces = int(metrics["faces"])
     n = f"n = {faces:,} test faces in {metrics['groups']:,} groups of related ones"
     overall = tuple(
-        (_capital(title), _metric(metrics, name)) for name, title in FIGURE_TITLES.items() if name in metrics
+        (capital(title), _metric(metrics, name)) for name, title in FIGURE_TITLES.items() if name in metrics
     )
     said = tuple(dict.fromkeys([*metrics.get("reasons", {}).values(), *metrics.get("cautions", [])]))
     return (
@@ -357,13 +358,3 @@ def _unlike(record: Mapping[str, Any]) -> tuple[Block, ...]:
     text = f"Not like the training data: {unlike:,} of {faces:,} validation faces ({share}); so it is by construction."
     where = "a run's folder does not hold it; docs/reliability.md has it for the bundled runs"
     return Text(text), NotMeasured("how many test faces are not like the training data", why=where)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

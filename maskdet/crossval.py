@@ -13,7 +13,7 @@ from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.metrics import evaluate_predictions
 from maskdet.models import FitData, Model, create_model
-from maskdet.progress import Progress, silent
+from maskdet.progress import Progress, part_of, silent
 from maskdet.split import pool_table
 from maskdet.training_data import Plan, TrainingData, labelled_images, predictions_table, training_data
 from maskdet.workspace import Workspace
@@ -157,13 +157,3 @@ def judged_row(predictions: pd.DataFrame) -> dict[str, Any]:
         "high": high, "confusion": metrics["confusion"],
         "reason": "" if low is not None else " ".join([*metrics["cautions"], *metrics["reasons"].values()]),
     }  # fmt: skip
-
-
-def part_of(progress: Progress, begin: int, total: int, part: str) -> Progress:
-    """Progress of a part of 1000 steps within the whole."""
-    steps = total
-
-    def report(done: int, total: int, text: str) -> None:
-        progress(begin + (1000 * done // total if total else 0), steps, f"{part}: {text}")
-
-    return report

@@ -29,8 +29,9 @@ TITLES: Final = {
     "unreadable": "Unreadable",
 }
 _TEMPLATE: Final = Path(__file__).with_suffix(".html.jinja")
-_PHOTO_SIDE: Final = 960
-_FACE_SIDE: Final = 240
+#: Longest side of a photo and of a face in a report, in px.
+PHOTO_SIDE: Final = 960
+FACE_SIDE: Final = 240
 _QUALITY: Final = 82
 
 
@@ -119,7 +120,7 @@ def photo_report(photos: Sequence[ReportPhoto], model: ReportModel, created: dat
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "picture": _picture,
-        "face": lambda pixels: _picture(pixels, _FACE_SIDE),
+        "face": lambda pixels: _picture(pixels, FACE_SIDE),
         "probability": _shown,
     }
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
@@ -162,7 +163,7 @@ def _shown(probability: float) -> str:
     return "> 0.999" if probability >= 0.9995 else f"{probability:.3f}"
 
 
-def _picture(pixels: RgbImage, side: int = _PHOTO_SIDE) -> str:
+def _picture(pixels: RgbImage, side: int = PHOTO_SIDE) -> str:
     """A picture as the address of itself (RFC 2397), shrunk to a longer side of ``side`` px."""
     image = Image.fromarray(pixels)
     image.thumbnail((side, side), Image.Resampling.BILINEAR)

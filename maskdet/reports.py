@@ -3,7 +3,6 @@
 Names come from users: they are made inert in each format.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,8 +11,10 @@ import pandas as pd
 from maskdet.bootstrap import LEVEL
 from maskdet.compare import JudgedRun, marks, table_3
 from maskdet.export import to_csv
+from maskdet.markdown import plain
 from maskdet.metrics import FIGURE_TITLES
 from maskdet.published import STUDY_NOTE
+from maskdet.wording import capital, number
 
 LABELS: Final = {"with_mask": "With mask", "without_mask": "Without mask", "macro": "Both, macro"}
 _OTHER: Final = ("accuracy", "roc_auc", "ece", "brier")
@@ -22,7 +23,6 @@ _LATEX: Final = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "–": "--",
     "—": "---", "−": "$-$", "\n": " ", "\r": " ",
 }  # fmt: skip
-_MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]<>#|!~$&]")
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
@@ -30,9 +30,9 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     if value is None or pd.isna(value):
         return "—"
     if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return _number(value, digits)
+        return number(value, digits)
     dash = "–" if low >= 0 else " to "  # no dash beside the minus of a negative number
-    return f"{_number(value, digits)} ({_number(low, digits)}{dash}{_number(high, digits)})"
+    return f"{number(value, digits)} ({number(low, digits)}{dash}{number(high, digits)})"
 
 
 def by_label(judged: Sequence[JudgedRun]) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def of_both_labels(judged: Sequence[JudgedRun]) -> pd.DataFrame:
     for one in judged:
         metrics = one.metrics
         figures = {
-            _capital(FIGURE_TITLES[name]): with_interval(metrics.get(name), *_ends(metrics, name)) for name in _OTHER
+            capital(FIGURE_TITLES[name]): with_interval(metrics.get(name), *_ends(metrics, name)) for name in _OTHER
         }
         rows.append({"Model": one.label, "n": f"{metrics['faces']:,}", "Groups": f"{metrics['groups']:,}", **figures})
     return pd.DataFrame(rows)
@@ -87,7 +87,7 @@ def as_csv(judged: Sequence[JudgedRun]) -> str:
 def as_markdown(judged: Sequence[JudgedRun]) -> str:
     """Both tables and the notes as Markdown."""
     tables = [_markdown_table(by_label(judged)), _markdown_table(of_both_labels(judged))]
-    return "\n\n".join([*tables, "\n".join(f"- {markdown(note)}" for note in notes(judged))]) + "\n"
+    return "\n\n".join([*tables, "\n".join(f"- {plain(note)}" for note in notes(judged))]) + "\n"
 
 
 def as_latex(judged: Sequence[JudgedRun]) -> str:
@@ -104,14 +104,9 @@ def latex(text: object) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in " ".join(str(text).split()))
 
 
-def markdown(text: object) -> str:
-    """Text without any meaning in Markdown, on one line."""
-    return _MARKDOWN.sub(r"\\\g<0>", " ".join(str(text).split()))
-
-
 def _markdown_table(table: pd.DataFrame) -> str:
     rows = [list(table.columns), *table.to_numpy().tolist()]
-    lines = [f"| {' | '.join(map(markdown, row))} |" for row in rows]
+    lines = [f"| {' | '.join(map(plain, row))} |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(table.columns), *lines[1:]])
 
 
@@ -134,13 +129,3 @@ def _latex_table(table: pd.DataFrame, caption: str, label: str) -> str:
 def _ends(metrics: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
     interval = metrics["intervals"].get(name)
     return (interval[0], interval[1]) if interval else (None, None)
-
-
-def _number(value: float, digits: int) -> str:
-    """With a minus as long as a plus, and none before what is rounded to 0."""
-    text = f"{abs(value):.{digits}f}"
-    return f"−{text}" if value < 0 and float(text) else text
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

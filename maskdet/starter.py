@@ -5,6 +5,7 @@ from filelock import FileLock, Timeout
 from maskdet.catalog import load_catalog
 from maskdet.errors import WorkspaceError
 from maskdet.facetable import has_faces, load_faces, scan
+from maskdet.kinds import PHOTOS_FOLDER, SAMPLE_FOLDER
 from maskdet.progress import Progress, silent
 from maskdet.quality import apply_filters, save_filtered
 from maskdet.samples import write_sample
@@ -16,7 +17,7 @@ _SECONDS_TO_WAIT = 120
 
 def sample_of(workspace: Workspace) -> Workspace:
     """The workspace of the sample set that belongs to a workspace, whether it was drawn yet or not."""
-    return Workspace(workspace.path("sample"))
+    return Workspace(workspace.path(SAMPLE_FOLDER))
 
 
 def sample_workspace(workspace: Workspace, progress: Progress = silent) -> Workspace:
@@ -33,10 +34,10 @@ def sample_workspace(workspace: Workspace, progress: Progress = silent) -> Works
     sample.ensure_writable()
     try:
         with FileLock(sample.path(".drawing"), timeout=_SECONDS_TO_WAIT):  # two first visitors at once
-            if not sample.path("photos").is_dir():
-                write_sample(sample.path("photos"), progress=progress)
+            if not sample.path(PHOTOS_FOLDER).is_dir():
+                write_sample(sample.path(PHOTOS_FOLDER), progress=progress)
             if not has_faces(sample):
-                scan(sample, sample.path("photos"), progress=progress)
+                scan(sample, sample.path(PHOTOS_FOLDER), progress=progress)
             faces = load_faces(sample)
             filtered = apply_filters(faces)
             save_filtered(sample, filtered)

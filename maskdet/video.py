@@ -95,19 +95,6 @@ class VideoInfo:
         return min(options.most, max(1, ceil(self.seconds / self.interval(options) - 1e-6)))
 
 
-def video_info(source: Path | bytes) -> VideoInfo:
-    """What a video says of itself.
-
-    Raises
-    ------
-    VideoError
-        If it is no video, is damaged, or larger or longer than the limits.
-    """
-    container, info = _open(source)
-    container.close()
-    return info
-
-
 def sample_frames(
     source: Path | bytes, options: VideoOptions = VideoOptions(), progress: Progress = silent
 ) -> Iterator[tuple[float, RgbImage]]:

@@ -1,5 +1,7 @@
 """Two models by group: changes by hand, gaps that close or don't, what it costs."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +33,7 @@ def test_a_gap_that_closes() -> None:
     gap = found.gaps.set_index("metric").loc["false_mask_rate"]
     assert gap[["first", "second", "change"]].tolist() == pytest.approx([0.18, 0.02, -0.16])
     assert gap["low"] < -0.16 < gap["high"] < 0
-    assert gap["sentence"].startswith("The gap in the false mask rate goes from 18.0 to 2.0 points (change -")
+    assert gap["sentence"].startswith("The gap in the false mask rate goes from 18.0 to 2.0 points (change −")
     assert gap["sentence"].endswith("): it closes.")
     assert found.macro_f1.difference > 0
     assert found.sentence.endswith("n = 800): a gain.")
@@ -76,6 +78,15 @@ def test_small_groups_say_nothing() -> None:
     assert rows.loc["false_mask_rate", "reason"] == "too few to say: 3 faces"
     assert rows.loc["macro_f1", "reason"] == "too few to say: 0 faces of the rarer label"
     assert (found.gaps["compared"] == 2).all()
+
+
+def test_what_it_costs_has_a_minus_as_long_as_a_plus_and_the_digits_of_the_rest() -> None:
+    gain, loss = compared(cells(dark=40), cells(dark=8)), compared(cells(dark=8), cells(dark=40))
+    found = r"Macro F1 changes by {0}0\.\d{{3}} \({0}0\.\d{{3}} to {0}0\.\d{{3}}, n = \d+\): {1}\."
+    assert re.fullmatch(found.format(r"\+", "a gain"), gain.sentence)
+    assert re.fullmatch(found.format("−", "a loss"), loss.sentence)
+    closing = gain.gaps.set_index("metric").loc["accuracy", "sentence"]
+    assert re.search(r"\(change −\d+\.\d to −\d+\.\d\): it closes", closing)
 
 
 def test_few_clusters_have_no_interval() -> None:

@@ -25,7 +25,7 @@ from maskdet.bias.skin_tone import (
     measure_skin,
     signed_hue,
 )
-from maskdet.bias.tones import TONES, is_light, is_yellow, tone_category, typology_angle
+from maskdet.bias.tones import TONES, tone_category, typology_angle
 from maskdet.errors import MaskDetError
 from maskdet.looks import SKINS
 from maskdet.photos import RgbImage
@@ -63,11 +63,6 @@ def test_typology_angle():
 def test_categories_begin_above_their_angle(angle, name):
     assert tone_category(angle) == name
     assert not name or name in TONES
-
-
-def test_thresholds_of_lightness_and_hue():
-    assert [is_light(value) for value in (60.0, 60.1)] == [False, True]
-    assert [is_yellow(value) for value in (55.0, 55.1)] == [False, True]
 
 
 def test_signed_hue_has_red_in_its_middle():

@@ -69,7 +69,7 @@ def test_how_it_was_trained(tmp_path: Path) -> None:
     said = text(*training_blocks(write_run(tmp_path, "cnn-1", options={"epochs": 3, "augmentation": {"noise": 8.0}})))
     assert "| Epochs trained | 3, of which number 2 is kept |" in said
     assert "| augmentation.noise | 8 |" in said
-    assert "| Time to fit | 1.7 minutes |" in said  # 100 s
+    assert "| Time to fit | 1 min 40 s |" in said  # 100 s
     assert "| Grid points searched | 3 |" in text(*training_blocks(write_run(tmp_path, "svm-1", "svm")))
 
 

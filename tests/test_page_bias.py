@@ -301,7 +301,7 @@ def test_before_and_after_begin_with_a_balanced_run(home: Workspace, monkeypatch
     app = visit(home, monkeypatch, "What to do")
     assert (app.selectbox(key="bias_before").value, app.selectbox(key="bias_after").value) == ("cnn-1", "cnn-2")
     assert app.selectbox(key="bias_remedy_attribute").value == "skin_tone"
-    assert "Macro F1 changes by +0.0200" in texts(app)
+    assert "Macro F1 changes by +0.020" in texts(app)
     assert charts(app) == 2
     assert app.dataframe[0].value["Metric"].tolist() == [
         "Accuracy", "Macro F1", "Unmasked judged masked", "Masked judged unmasked"

@@ -9,7 +9,7 @@ import pytest
 from written_runs import predictions, write_run
 
 from maskdet.compare import JudgedRun, own_faces
-from maskdet.reports import as_csv, as_latex, as_markdown, by_label, latex, markdown, with_interval
+from maskdet.reports import as_csv, as_latex, as_markdown, by_label, latex, with_interval
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_markdown(judged: list[JudgedRun]) -> None:
     lines = text.splitlines()
     assert lines[0] == "| Model | Label | n | Precision | Recall | F1 | Study |"
     assert lines[2].startswith("| CNN | With mask | 10 | 0.818 (")
-    assert r"| =SVM \& co\_1 | With mask |" in text
+    assert r"| \=SVM \& co_1 | With mask |" in text
     assert "trained on data abc, judged on data other, which is other data than it was trained on." in text
     assert "limited to 20 training faces" in text
     assert "it publishes no intervals" in text
@@ -84,4 +84,3 @@ def test_text_without_any_meaning() -> None:
         r"a\textbackslash{}b\{c\}\$d\&e\#f\_g\%h\textasciitilde{}i\textasciicircum{}j"
     )
     assert latex("x\ny — −1") == "x y --- $-$1"
-    assert markdown("a|b\n![x](y)") == r"a\|b \!\[x\](y)"

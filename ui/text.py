@@ -6,6 +6,7 @@ from typing import Final
 
 from maskdet.markdown import code, plain, sentence
 from maskdet.reports import with_interval
+from maskdet.wording import duration
 
 #: Longest name in a chart, in characters: of a tick, and of a panel's title.
 TICK: Final = 24
@@ -34,13 +35,6 @@ def percent(share: float | None, digits: int = 1, low: float | None = None, high
     ends = (None if end is None else 100 * end for end in (share, low, high))
     number, bracket, interval = with_interval(*ends, digits).partition(" (")
     return number if number == "—" else f"{number} %{bracket}{interval}"
-
-
-def duration(seconds: float) -> str:
-    """A time in words: 5 s, 3 min 20 s, 2 h 5 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 __all__ = ["TICK", "TITLE", "chart_name", "chart_names", "code", "counted", "duration", "percent", "plain", "sentence"]

@@ -20,7 +20,7 @@ from maskdet.errors import PhotoError
 from maskdet.measure import measure_photo
 from maskdet.photos import MAX_PIXELS, Photo, list_photos, read_photo, read_source
 from maskdet.readers import AnnotatedFace
-from maskdet.video import MAX_FRAME_PIXELS, VideoError, VideoOptions, predict_video, sample_frames, video_info
+from maskdet.video import MAX_FRAME_PIXELS, VideoError, VideoOptions, predict_video, sample_frames
 
 _SIZE = (24, 16)
 _RATE = 10
@@ -200,10 +200,6 @@ def _video(folder: Path) -> Prepared:
 
     def run(data: bytes) -> None:
         with refusals(VideoError):
-            info = video_info(data)
-            check(0 <= info.width * info.height <= MAX_FRAME_PIXELS, f"frames of {info.width}x{info.height}")
-            if info.seconds is not None:
-                check_finite(info.seconds, "the length", low=0)
             before = -1.0
             for seconds, frame in sample_frames(data, options):
                 check_finite(seconds, "the time of a frame", low=before)
@@ -288,7 +284,7 @@ TARGETS = (
     Target(
         "video",
         _video,
-        ("maskdet.video.video_info", "maskdet.video.sample_frames", "maskdet.video.predict_video"),
+        ("maskdet.video.sample_frames", "maskdet.video.predict_video"),
         iso_boxes,
         _BOXES,
         1 << 14,

@@ -12,15 +12,15 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.catalog import Pool
-from maskdet.crossval import fit_and_predict, judged_row, part_of, resolved_model
-from maskdet.errors import MaskDetError, WorkspaceError, reason_of
+from maskdet.crossval import fit_and_predict, judged_row, resolved_model
+from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.models import require_model
-from maskdet.progress import Progress, silent
+from maskdet.progress import Progress, part_of, silent
 from maskdet.runs import Run
 from maskdet.split import Split, pool_table
 from maskdet.training_data import Plan, TrainingData, training_data
-from maskdet.workspace import Workspace, read_json, write_json
+from maskdet.workspace import Workspace, read_json, unreadable, write_json
 
 #: How a row says that the main pool was trained on, and that all datasets of it were judged together.
 ALL: Final = "all"
@@ -139,7 +139,7 @@ def load_cross(path: Path) -> CrossDataset:
             str(record["model"]), dict(record["options"]), int(record["seed"]), str(record["fingerprint"]), rows
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise WorkspaceError(f"{path} is damaged ({reason_of(error)}): measure it again.") from error
+        raise unreadable(path, error) from error
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from maskdet.bias.group_metrics import (
 from maskdet.bias.judged import GroupOptions, Judged, check_predictions, judged_of
 from maskdet.bootstrap import FEWEST_GROUPS, Values
 from maskdet.metrics import Difference, joined_groups, macro_f1_difference
+from maskdet.wording import number
 
 _NAN: Final = float("nan")
 _GROUP_COLUMNS: Final = ["group", "metric", "n", "first", "second", "change", "low", "high", "reason"]
@@ -182,7 +183,7 @@ def _gap_sentence(row: dict[str, Any], fewest: int) -> str:
     sizes = f"from {scale * row['first']:.{_digits(metric)}f} to {points(metric, row['second'])}"
     if np.isnan(row["low"]):
         return f"The gap in the {title} goes {sizes} ({row['reason']})."
-    interval = " to ".join(f"{scale * row[end]:+.{_digits(metric)}f}" for end in ("low", "high"))
+    interval = " to ".join(number(scale * row[end], _digits(metric), plus=True) for end in ("low", "high"))
     verdict = "it closes" if row["high"] < 0 else "it widens" if row["low"] > 0 else "no clear change"
     return f"The gap in the {title} goes {sizes} (change {interval}): {verdict}."
 
@@ -190,11 +191,14 @@ def _gap_sentence(row: dict[str, Any], fewest: int) -> str:
 def _cost_sentence(cost: Difference) -> str:
     if cost.difference is None:
         return cost.reason
-    if cost.low is None or cost.high is None:
-        return f"Macro F1 changes by {cost.difference:+.4f} on {cost.faces:,} faces. {cost.reason}".strip()
+    change, low, high = (
+        None if value is None else number(value, _digits("macro_f1"), plus=True)
+        for value in (cost.difference, cost.low, cost.high)
+    )
+    if low is None or high is None:
+        return f"Macro F1 changes by {change} on {cost.faces:,} faces. {cost.reason}".strip()
     verdict = "no clear change" if not cost.differs else "a gain" if cost.difference > 0 else "a loss"
-    change = f"{cost.difference:+.4f} ({cost.low:+.4f} to {cost.high:+.4f}, n = {cost.faces:,})"
-    return f"Macro F1 changes by {change}: {verdict}."
+    return f"Macro F1 changes by {change} ({low} to {high}, n = {cost.faces:,}): {verdict}."
 
 
 def _digits(metric: str) -> int:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from maskdet.bias.measurements import FAMILIES
 from maskdet.bias.probing import Auc
+from maskdet.wording import capital
 
 #: Families that no mask can change, of photos as they are.
 BLIND: Final = ("size", "shape")
@@ -19,18 +20,18 @@ def verdict_sentence(
     where = "" if stage == "photo" else "At 150x150 pixels, "
     figure = _figure(auc.value, auc.low, auc.high, faces)
     if verdict == "none":
-        return _capital(f"{where}no shortcut was found: all measurements together tell {told} with AUC {figure}.")
+        return capital(f"{where}no shortcut was found: all measurements together tell {told} with AUC {figure}.")
     if verdict == "too few to say":
-        return _capital(f"{where}too few faces to say whether measurements tell {told}: AUC {figure}.")
+        return capital(f"{where}too few faces to say whether measurements tell {told}: AUC {figure}.")
     found = {family: values for family, values in families.items() if values["found"]}
     if not found:
-        return _capital(f"{where}no kind of measurement alone, but all together tell {told} with AUC {figure}.")
+        return capital(f"{where}no kind of measurement alone, but all together tell {told} with AUC {figure}.")
     best = max(found, key=lambda family: float(found[family]["auc"]))
     values = families[best]
     alone = _figure(values["auc"], values["low"], values["high"], faces)
     name = FAMILIES[best] if stage == "photo" else f"what is left of {FAMILIES[best]}"
     verb = "predicts" if target == "label" else "tells"
-    said = _capital(f"{where}{name} alone {verb} {told} with AUC {alone}: {_meaning(target, best, stage)}.")
+    said = capital(f"{where}{name} alone {verb} {told} with AUC {alone}: {_meaning(target, best, stage)}.")
     blind = [float(families[name]["auc"]) for name in BLIND if name in families]
     if target == "label" and stage == "photo" and best not in BLIND and blind:
         said += f" Size and aspect ratio, which no mask changes, reach {max(blind):.2f} at most."
@@ -59,7 +60,3 @@ def _meaning(target: str, family: str, stage: str) -> str:
 def _figure(value: float, low: float | None, high: float | None, faces: int) -> str:
     interval = "" if low is None or high is None else f"{low:.2f} to {high:.2f}, "
     return f"{value:.2f} ({interval}n = {faces:,})"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -39,13 +39,3 @@ def tone_category(ita: float) -> str:
     if np.isnan(ita):
         return ""
     return next((name for name, above in TONES.items() if ita > above), "dark")
-
-
-def is_light(lightness: float) -> bool:
-    """True for a light tone, False for a dark one (Thong et al. 2023)."""
-    return lightness > LIGHT_ABOVE
-
-
-def is_yellow(hue: float) -> bool:
-    """True for a yellow hue, False for a red one (Thong et al. 2023)."""
-    return hue > YELLOW_ABOVE

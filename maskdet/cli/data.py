@@ -17,6 +17,7 @@ from maskdet.cli.shared import (
     workspace_of,
 )
 from maskdet.further_filters import FURTHER, parse_thresholds
+from maskdet.kinds import PHOTOS_FOLDER
 from maskdet.terminal import print_label_split, print_percent, print_table, progress_bar, say
 from maskdet.workspace import replacing
 
@@ -301,5 +302,5 @@ def sample(context: typer.Context, home: HomeOption = None) -> None:
     with progress_bar() as progress:
         drawn = sample_workspace(workspace, progress)
     print_label_split(load_faces(drawn))
-    say(drawn.path("photos"))
+    say(drawn.path(PHOTOS_FOLDER))
     done(workspace, f"use it with --home {drawn.home}")

@@ -22,6 +22,7 @@ from maskdet.cli.shared import (
 )
 from maskdet.errors import MaskDetError
 from maskdet.terminal import note, print_metrics, print_table, progress_bar, say
+from maskdet.wording import duration
 
 if TYPE_CHECKING:  # each command imports what it needs when it is called
     from maskdet.runs import Run
@@ -125,7 +126,7 @@ def train(
         else:
             run = train_model(workspace, model, options, progress=progress, started=started, **plan)
     if dry_run:
-        sentence = f"About {_duration(seconds)} to train {model} with these options on this machine."
+        sentence = f"About {duration(seconds)} to train {model} with these options on this machine."
         say(sentence)
         done(workspace, "estimated from a few steps", result=sentence)
     elif not is_chief():
@@ -313,9 +314,3 @@ def _tell(workspace: "Workspace", run: "Run") -> None:
     print_metrics(run.metrics)
     say(run.id)
     done(workspace, f"fitted in {run.record['seconds']['fit']:.1f} s", result=run.id)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
