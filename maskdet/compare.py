@@ -80,13 +80,13 @@ def short_labels(runs: Sequence[Run]) -> dict[str, str]:
 
 def marks(run: Run) -> list[str]:
     """What a reader must know of a run before its figures: sentences, or none."""
-    catalog, data, limit = load_catalog(), run.record["data"], run.record.get("limit")
+    catalog, data = load_catalog(), run.record["data"]
     known = []
     datasets = data.get("datasets", [])
     if datasets and all(lookup(catalog, dataset).synthetic for dataset in datasets):
         known.append("Trained and judged on the synthetic sample set: its figures say nothing about real masks.")
-    if limit is not None:
-        known.append(f"A quick try, limited to {limit:,} training faces.")
+    if trial := trial_mark(run):
+        known.append(trial)
     if not _is_main(run):
         known.append("Trained and judged on the pre-training pool of simulated masks, as a base for transfer learning.")
     if balance := run.record.get("balance"):
@@ -94,6 +94,27 @@ def marks(run: Run) -> list[str]:
             f"Its training faces were balanced by {balance['attribute'].replace('_', ' ')} ({balance['target']})."
         )
     return known
+
+
+def trial_mark(run: Run) -> str:
+    """Of `marks`, what is said of a run whose training faces were limited; else ""."""
+    limit = run.record.get("limit")
+    return "" if limit is None else f"A quick try, limited to {limit:,} training faces."
+
+
+def best_run(runs: Sequence[Run], fingerprint: str) -> Run | None:
+    """The run of the highest macro F1 on the test faces of one data, or None.
+
+    Only whole runs of that data are compared: those without `marks`, and from whose training no dataset was left out,
+    so that all were judged by the same faces.
+    """
+    judged = [
+        run
+        for run in runs
+        if run.fingerprint == fingerprint and run.metrics.get("macro_f1") is not None and not marks(run)
+        and not run.record["data"].get("left_out")
+    ]  # fmt: skip
+    return max(judged, key=lambda run: float(run.metrics["macro_f1"]), default=None)
 
 
 def default_runs(runs: Sequence[Run]) -> list[Run]:

@@ -1,15 +1,19 @@
 """Home: what this is, what is loaded, three ways in, and what the other pages are for."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from maskdet.compare import SHORT_NAMES
+from maskdet.compare import SHORT_NAMES, best_run
 from maskdet.facetable import has_faces
 from maskdet.reports import with_interval
 from maskdet.runs import Run, list_runs
+from maskdet.workspace import Workspace
 from ui.cached import faces_of
+from ui.public import is_public
+from ui.quality_data import fingerprint_in_force
 from ui.session import show, shows_sample, workspace_in_sight
 from ui.text import counted
 
@@ -51,6 +55,8 @@ def main() -> None:
     st.subheader("What is loaded")
     show_loaded()
 
+    if is_public():  # which changes the server, so that it is not for strangers
+        return
     st.subheader("Do it again yourself")
     for page, icon, title, text in STEPS:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -68,17 +74,27 @@ def show_loaded() -> None:
         name = "Synthetic sample faces" if shows_sample() else "Faces"
         _metric(faces, name, f"{len(loaded.table):,}", f"from {counted(len(loaded.roots), 'dataset')}")
     else:
-        _metric(faces, "Faces", "none yet", "the pages show synthetic ones until you scan a dataset")
+        until = "" if is_public() else " until you scan a dataset"
+        _metric(faces, "Faces", "none yet", f"the pages show synthetic ones{until}")
     bundled = sum(run.is_bundled for run in runs)
     _metric(models, "Trained models", str(len(runs)), f"{bundled} bundled, {len(runs) - bundled} of yours")
-    judged = [run for run in runs if run.pool == "main" and run.metrics.get("macro_f1") is not None]
-    if judged:
-        top = max(judged, key=lambda run: float(run.metrics["macro_f1"]))
+    top, of = _best(workspace, runs)
+    if top is not None:
         _metric(
             best, f"Best macro F1: {SHORT_NAMES.get(top.model_name, top.model_name)}", f"{top.metrics['macro_f1']:.3f}",
-            _rests_on(top), "Macro F1 is the mean of both labels' F1, the balance of precision and recall: 1 is "
-            "without any error. In brackets: its 95 % interval.",
+            f"{_rests_on(top)} {of}",
+            "Macro F1 is the mean of both labels' F1, the balance of precision and recall: 1 is without any error. In "
+            "brackets: its 95 % interval.",
         )  # fmt: skip
+
+
+def _best(workspace: Workspace, runs: Sequence[Run]) -> tuple[Run | None, str]:
+    """The best run on the data in force here, or else on the bundled study's, and which of them that is."""
+    bundled = next((run.fingerprint for run in runs if run.is_bundled and run.pool == "main"), "")
+    force = fingerprint_in_force(workspace) if has_faces(workspace) else ""
+    if force != bundled and (top := best_run(runs, force)) is not None:
+        return top, "of the data in force"
+    return best_run(runs, bundled), "of the bundled study"
 
 
 def _rests_on(run: Run) -> str:

@@ -26,6 +26,7 @@ from maskdet.compare import (
     same_faces,
     short_labels,
     table_3,
+    trial_mark,
 )
 from maskdet.differences import options_table
 from maskdet.errors import WorkspaceError
@@ -94,7 +95,7 @@ def test_marks(tmp_path: Path) -> None:
         ["Trained", "and", "judged"],
         ["A", "quick", "try,"],
     ]
-    assert "1,234" in marks(synthetic)[1]
+    assert marks(synthetic)[1] == trial_mark(synthetic) == "A quick try, limited to 1,234 training faces."
     assert "pre-training pool" in marks(write_run(tmp_path, "base", data={"pool": "pre-training"}))[0]
 
 

@@ -12,8 +12,9 @@ from maskdet.errors import MaskDetError
 from maskdet.jobs import list_jobs
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
-from ui.bias_data import Lab, faces_are_here, fingerprint_in_force, knows_attributes, reports_of
+from ui.bias_data import Lab, faces_are_here, knows_attributes, reports_of
 from ui.jobs import show_jobs, start_button
+from ui.quality_data import fingerprint_in_force
 from ui.results import choose_runs
 from ui.text import code, plain, sentence
 

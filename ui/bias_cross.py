@@ -1,6 +1,5 @@
 """The view of models trained on one dataset and tested on another, beside the pooled score."""
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -104,10 +103,10 @@ def _show_matrix(rows: pd.DataFrame, key: str, alt: str, down: str = "trained on
         st.caption("  \n".join(f"{plain(test)}: {sentence(reason)}" for test, reason in reasons.index))
 
 
-def _order(names: "Sequence[str] | pd.Series[str]", last: Mapping[str, str] = _TITLES) -> list[str]:
+def _order(names: "pd.Series[str]") -> list[str]:
     """Datasets as they come, all of them together last."""
-    known = list(dict.fromkeys(names))
-    return [name for name in known if name not in last.values()] + [n for n in last.values() if n in known]
+    known, together = list(dict.fromkeys(names)), _TITLES.values()
+    return [name for name in known if name not in together] + [name for name in together if name in known]
 
 
 def _show_table(rows: pd.DataFrame) -> None:

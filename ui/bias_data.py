@@ -85,14 +85,6 @@ class Lab:
         return bool(self.fingerprint) and self.fingerprint == self.force
 
 
-def fingerprint_in_force(workspace: Workspace) -> str:
-    """Of the split in force, "" without one."""
-    try:
-        return in_force(workspace)[1].fingerprint
-    except MaskDetError:
-        return ""
-
-
 def data_of(workspace: Workspace, fingerprint: str) -> DataFindings:
     """What is known of a split; to be read only. Raises WorkspaceError if a result is damaged."""
     if not fingerprint:

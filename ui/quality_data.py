@@ -100,6 +100,14 @@ def in_force(workspace: Workspace) -> tuple[Filtered, Split]:
     return _in_force(workspace, stamp_of(workspace), *stamps)
 
 
+def fingerprint_in_force(workspace: Workspace) -> str:
+    """Of the split in force, "" without one."""
+    try:
+        return in_force(workspace)[1].fingerprint
+    except MaskDetError:
+        return ""
+
+
 def catalog_of_home() -> dict[str, Dataset]:
     """What is known of each dataset."""
     return load_catalog(home_workspace().path("datasets.toml"))

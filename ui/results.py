@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from maskdet.bootstrap import LEVEL
-from maskdet.compare import default_runs, marks, ranking, short_labels
+from maskdet.compare import default_runs, marks, ranking, short_labels, trial_mark
 from maskdet.metrics import Difference
 from maskdet.reports import with_interval
 from maskdet.runs import Run
@@ -102,10 +102,10 @@ def show_notes(comparison: Comparison) -> None:
             f"*{COMMON}* to compare them face by face.",
             icon=":material/rule:",
         )
-    said = [(text, one.label) for one in comparison.judged for text in marks(one.run)]
-    for text, pairs in groupby(sorted(said), key=lambda pair: pair[0]):
-        labels = ", ".join(plain(label) for _, label in pairs)
-        (st.warning if "quick try" in text else st.info)(f"**{labels}**: {sentence(text)}")
+    said = [(text, text == trial_mark(one.run), one.label) for one in comparison.judged for text in marks(one.run)]
+    for (text, is_trial), same in groupby(sorted(said), key=lambda mark: mark[:2]):
+        labels = ", ".join(plain(label) for *_, label in same)
+        (st.warning if is_trial else st.info)(f"**{labels}**: {sentence(text)}")
     if comparison.basis == IN_FORCE:
         _offer_predictions(comparison)
 

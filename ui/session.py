@@ -54,9 +54,10 @@ def current_workspace() -> Workspace:
         return home_workspace()
     with st.spinner("Drawing the synthetic sample set (once, a few seconds)"):
         workspace = sample_workspace(home_workspace())
+    way_on = "" if is_public() else " Scan a dataset on the Datasets page to use your own photos."
     st.info(
         "**Synthetic sample set.** These faces are drawn, not photographed; they show how MaskDet works and say "
-        "nothing about real masks. Scan a dataset on the Datasets page to use your own photos.",
+        f"nothing about real masks.{way_on}",
         icon=":material/draw:",
     )
     return workspace
@@ -80,6 +81,7 @@ def show(page: Callable[[], None]) -> None:
 def _ways_on() -> None:
     with st.container(horizontal=True):
         st.page_link("pages/home.py", label="Home", icon=":material/home:")
-        st.page_link("pages/datasets.py", label="Scan a dataset", icon=":material/photo_library:")
-        st.page_link("pages/quality.py", label="Filter and split", icon=":material/filter_alt:")
+        if not is_public():
+            st.page_link("pages/datasets.py", label="Scan a dataset", icon=":material/photo_library:")
+            st.page_link("pages/quality.py", label="Filter and split", icon=":material/filter_alt:")
         st.page_link("pages/explain.py", label="Explain a photo", icon=":material/face:")
