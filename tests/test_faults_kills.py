@@ -21,13 +21,16 @@ QUICK = {
     "filter": (["filter", "--hash-distance", "3"], 4),
     "decisions": (["decisions", "--import", "{decisions}"], 3),
 }
+#: The same; the longest are killed at every n-th moment only.
 SLOW = {
-    "split": (["split", "--seed", "1"], 8),
-    "evaluate": (["evaluate", "svm-1"], 4),
-    "train": (["train", "svm", *SMALL], 12),
-    "calibrate": (["calibrate", "svm-1"], 4),
-    "attributes": (["bias", "data", "--attributes", "{attributes}", "--part", "shortcuts"], 4),
-    "bias": (["bias", "svm-1", "--part", "counterfactuals", "--sample", "2", "--again"], 4),
+    "split": (["split", "--seed", "1"], 8, "kill"),
+    "evaluate": (["evaluate", "svm-1"], 4, "kill"),
+    "train": (["train", "svm", *SMALL], 12, "kill"),
+    "train-network": (["train", "cnn", "--epochs", "2"], 5, "kill/4"),
+    "calibrate": (["calibrate", "svm-1"], 4, "kill"),
+    "attributes": (["bias", "data", "--attributes", "{attributes}", "--part", "shortcuts"], 4, "kill"),
+    "bias": (["bias", "svm-1", "--part", "counterfactuals", "--sample", "2", "--again"], 4, "kill"),
+    "sample": (["sample"], 5, "kill/29"),
 }
 
 
@@ -69,8 +72,8 @@ def test_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> N
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", SLOW)
 def test_longer_work_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> None:
-    command, least = SLOW[name]
-    assert_killed_at_any_moment(full_home, tmp_path, "kill", command, least)
+    command, least, fault = SLOW[name]
+    assert_killed_at_any_moment(full_home, tmp_path, fault, command, least)
 
 
 @pytest.mark.parametrize(
