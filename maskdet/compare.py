@@ -21,7 +21,7 @@ from maskdet.runs import Run
 from maskdet.workspace import read_json
 
 #: Names that are short enough for a chart.
-SHORT_NAMES: Final = {"cnn": "CNN", "cnn-transfer": "CNN transfer", "inceptionv3": "InceptionV3", "svm": "SVM"}
+SHORT_NAMES: Final = {"cnn": "CNN", "cnn-transfer": "CNN transfer", "inceptionv3": "InceptionV3", "svm": "PCA + SVM"}
 #: Figures of both labels that Table 3 shows beside those of each label.
 _OTHER: Final = ("accuracy", "roc_auc", "ece", "brier")
 #: How a dataset took part in a training, in the order in which a chart shows it.

@@ -319,7 +319,7 @@ def test_the_run_says_how_it_was_balanced_and_each_face_stands_in_it_once(plante
     kept = load_balanced(run.folder, "brightness", "equal")
     assert set(kept.faces["face_id"]) == set(run.predictions.loc[run.predictions["split"] == "train", "face_id"])
     assert marks(run)[1:] == ["Its training faces were balanced by brightness (equal)."]
-    assert short_labels([run])[run.id] == "SVM"
+    assert short_labels([run])[run.id] == "PCA + SVM"
 
 
 def test_validation_and_test_faces_do_not_weigh(planted: Workspace) -> None:

@@ -66,7 +66,7 @@ def test_several_runs_stand_side_by_side(found: RunFindings, tmp_path: Path) -> 
     report = report_of(written_findings.data(), [found, other], WHEN)
     table = next(section for section in report.sections if section.key == "side-by-side").blocks[-1]
     assert table.kind == "table"
-    assert table.columns == ("Groups by", "Metric", "CNN (n = 40)", "SVM (n = 40)")
+    assert table.columns == ("Groups by", "Metric", "CNN (n = 40)", "PCA + SVM (n = 40)")
     assert len(table.rows) == 8  # two attributes, four metrics
     assert len({section.key for section in report.sections}) == len(report.sections)  # anchors
 

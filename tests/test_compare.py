@@ -68,10 +68,10 @@ def test_labels_are_short_and_differ(tmp_path: Path) -> None:
         write_run(tmp_path, "x-1", "another"),
     ]
     assert short_labels(made) == {
-        "cnn-1": "CNN 02 Jan 03:04", "cnn-2": "CNN 02 Jan 09:30", "cnn-3": "CNN base", "svm-1": "SVM svm-1",
-        "svm-2": "SVM svm-2", "x-1": "another",
+        "cnn-1": "CNN 02 Jan 03:04", "cnn-2": "CNN 02 Jan 09:30", "cnn-3": "CNN base", "svm-1": "PCA + SVM svm-1",
+        "svm-2": "PCA + SVM svm-2", "x-1": "another",
     }  # fmt: skip
-    assert short_labels(made[3:4]) == {"svm-1": "SVM"}
+    assert short_labels(made[3:4]) == {"svm-1": "PCA + SVM"}
 
 
 def test_the_first_choice_is_by_model_and_date_not_by_score(tmp_path: Path, bundled: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_balanced_run_says_so_and_is_not_the_first_choice(tmp_path: Path, bund
     run = write_run(tmp_path, "fair", "svm", created="2026-02-01T00:00:00Z")
     fair = Run(run.folder, run.record | {"balance": {"attribute": "skin_tone", "target": "equal"}})
     assert marks(fair) == ["Its training faces were balanced by skin tone (equal)."]
-    assert short_labels([plain, fair]) == {"plain": "SVM", "fair": "SVM by skin tone"}
+    assert short_labels([plain, fair]) == {"plain": "PCA + SVM", "fair": "PCA + SVM by skin tone"}
     assert default_runs([plain, fair]) == [plain]
     table = options_table({"plain": plain, "fair": fair})
     assert table.loc[table["option"] == "balance", ["plain", "fair"]].to_numpy().tolist() == [

@@ -169,7 +169,7 @@ def test_the_answer_comes_first(home: Workspace, monkeypatch: pytest.MonkeyPatch
     tone = ["dark" if n // 3 % 4 < 2 else "light" for n in range(300)]  # half of the dark ones are judged wrongly
     save_attributes(own_path(home, "abc", ATTRIBUTES_FILE), pd.DataFrame({"face_id": faces, "skin_tone": tone}))
     choose(fine(app.run()), "results_runs", ["svm-1"])
-    assert app.markdown[1].value.startswith("**SVM, by apparent skin tone.** ")
+    assert app.markdown[1].value.startswith("**PCA + SVM, by apparent skin tone.** ")
     assert "Of group dark, 48.0 %" in app.markdown[1].value
     assert "that chance hardly explains" in app.markdown[1].value
 
@@ -280,6 +280,17 @@ def test_counterfactuals_of_runs_beside_each_other(home: Workspace, monkeypatch:
     assert share.to_dict() == pytest.approx({"cnn-1": 0.5, "cnn-transfer-1": 0.5}, abs=0.1)
     assert "**The verdict should stay.**" in texts(app)
     assert "light patches" not in texts(app)  # the runs were not asked about them
+
+
+def test_what_flips_comes_before_what_it_says_of_white_masks(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(home, two_runs(home))
+    monkeypatch.setattr("ui.bias_change.claim_sentences", lambda found, labels: ["said"])
+    app = visit(home, monkeypatch, "Counterfactuals")
+    headings = [text.value for text in app.markdown if text.value.startswith("#####")]
+    assert headings[:2] == [
+        "##### What flips a verdict, and how far the logit moves",
+        "##### Does training on white masks make a model look for light patches?",
+    ]
 
 
 def test_attention_by_group_and_outcome(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ def test_wrong_faces_with_their_probability(sample: Workspace, tmp_path: Path, m
     expected = table.iloc[[test[5], test[2]]]  # the more confident first
     assert wrong["face_id"].tolist() == expected["face_id"].tolist()
     assert captions(app, "wrong") == [
-        f"**{LABEL_TITLES[row.label]}**, but p without mask {row.p_without_mask:.2f}" for row in expected.itertuples()
+        f"**{LABEL_TITLES[row.label]}**, but probability of no mask {row.p_without_mask:.2f}"
+        for row in expected.itertuples()
     ]
     label = str(expected["label"].iloc[0])
     fine(app.multiselect(key="errors_labels").set_value([label]).run())

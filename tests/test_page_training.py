@@ -8,6 +8,7 @@ import pytest
 from training_page import APP, add_base, choose, fine, fingerprint_of, press, texts, visit
 
 from maskdet.augment import AugmentOptions
+from maskdet.compare import SHORT_NAMES
 from maskdet.facetable import load_faces
 from maskdet.models import MODELS
 from maskdet.quality import FilterOptions, apply_filters
@@ -16,6 +17,14 @@ from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace, write_json
 from ui.training_command import NEW_BASE, Choice, commands, trials
 from ui.training_options import options_of, parse_list, text_of
+from ui.training_setup import caption_of
+
+
+def test_a_title_is_listed_with_the_short_name_that_charts_have() -> None:
+    assert caption_of("cnn-transfer").endswith(" real ones. Short: CNN transfer.")
+    assert caption_of("cnn").endswith(" Short: CNN.")
+    assert "Short:" not in caption_of("svm")  # its title is short enough for charts
+    assert SHORT_NAMES["svm"] == MODELS["svm"].title
 
 
 @pytest.mark.parametrize("model", list(MODELS))

@@ -10,7 +10,8 @@ from ui.tables import column_title, titled
 @pytest.mark.parametrize(
     ("name", "title"),
     [("dataset", "Dataset"), ("faces_in_photo", "Faces in photo"), ("auc", "AUC"), ("n", "n"), ("p: CNN", "p: CNN"),
-     ("in a training photo", "In a training photo"), ("RGB", "RGB")],
+     ("in a training photo", "In a training photo"), ("RGB", "RGB"),
+     ("p_without_mask", "Probability of no mask")],
 )  # fmt: skip
 def test_a_column_has_a_title_for_people(name: str, title: str) -> None:
     assert column_title(name) == title

@@ -1,6 +1,5 @@
 """The view of attention: how much of the heat lies where a mask is, by group and by right or wrong."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -92,7 +91,7 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
             column_config=titled(table),
         )  # fmt: skip
         st.download_button(
-            "Attention (CSV)", partial(csv_bytes, table), "attention.csv", "text/csv", icon=":material/download:",
+            "Attention (CSV)", csv_bytes(table), "attention.csv", "text/csv", icon=":material/download:",
             on_click="ignore", key=f"bias_attention_csv_{run.id}",
         )  # fmt: skip
 

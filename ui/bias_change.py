@@ -1,7 +1,6 @@
 """The view of counterfactuals: what happens to verdicts when one property of a face is changed."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -45,8 +44,8 @@ def show_counterfactuals(lab: Lab) -> None:
     found = {run.id: one for run in lab.runs if (one := counterfactuals_of(lab.workspace, run)) is not None}
     missing = [run for run in lab.runs if run.id not in found]
     if found:
-        _show_claim(lab, found)
         _show_charts(lab, found)
+        _show_claim(lab, found)
         _show_tones(lab, found)
         _show_table(lab, found)
     for run in missing:
@@ -276,6 +275,6 @@ def _show_table(lab: Lab, found: Found) -> None:
         shown = table[["run", *table.columns.drop(["run", "group_name"])]]
         st.dataframe(shown, hide_index=True, column_config=titled(shown))
         st.download_button(
-            "Counterfactuals (CSV)", partial(csv_bytes, table), "counterfactuals.csv", "text/csv",
+            "Counterfactuals (CSV)", csv_bytes(table), "counterfactuals.csv", "text/csv",
             icon=":material/download:", on_click="ignore", key="bias_change_csv",
         )  # fmt: skip

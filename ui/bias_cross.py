@@ -1,14 +1,13 @@
 """The view of models trained on one dataset and tested on another, beside the pooled score."""
 
-from functools import partial
 from typing import Final
 
 import pandas as pd
 import streamlit as st
 
 from maskdet.bias.cross_dataset import ALL, POOLED, row_of_run
-from maskdet.compare import SHORT_NAMES
 from maskdet.errors import MaskDetError
+from maskdet.models import MODELS
 from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.bias import offer_data
@@ -40,7 +39,7 @@ def show_cross(lab: Lab) -> None:
             "--cross inceptionv3` does it with the features of InceptionV3."
         )
     for matrix in cross:
-        name = SHORT_NAMES.get(matrix.model, matrix.model)
+        name = MODELS[matrix.model].title if matrix.model in MODELS else matrix.model
         st.markdown(f"##### {plain(name)}, trained on one dataset at a time")
         st.markdown(_verdict(matrix.rows))
         _show_matrix(matrix.rows, f"bias_cross_{matrix.model}", f"{name} trained on one dataset, tested on another")
@@ -119,6 +118,6 @@ def _show_table(rows: pd.DataFrame) -> None:
         }  # fmt: skip
         st.dataframe(table, hide_index=True, height="content", column_config=titled(table, titles))
         st.download_button(
-            "Cross-dataset figures (CSV)", partial(csv_bytes, table), "cross-dataset.csv", "text/csv",
+            "Cross-dataset figures (CSV)", csv_bytes(table), "cross-dataset.csv", "text/csv",
             icon=":material/download:", on_click="ignore", key="bias_cross_csv",
         )  # fmt: skip

@@ -79,5 +79,6 @@ def _show_heat(lab: Lab, run: Run, inside: "pd.Index[str]") -> None:
 
 def _captions(rows: pd.DataFrame) -> list[str]:
     return [
-        f"is {LABEL_TITLES[row.label].lower()}, p without mask {row.p_without_mask:.2f}" for row in rows.itertuples()
+        f"is {LABEL_TITLES[row.label].lower()}, probability of no mask {row.p_without_mask:.2f}"
+        for row in rows.itertuples()
     ]

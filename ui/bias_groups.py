@@ -1,6 +1,5 @@
 """The view of groups: for whom a model is right, by any attribute, of one run or two."""
 
-from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -189,7 +188,7 @@ def _show_figures(lab: Lab, known: list[tuple[Run, GroupReport]]) -> None:
     with st.expander("All figures of these groups"):
         st.dataframe(table, hide_index=True, column_config=titled(table))
         st.download_button(
-            "Groups (CSV)", partial(csv_bytes, table), "groups.csv", "text/csv", icon=":material/download:",
+            "Groups (CSV)", csv_bytes(table), "groups.csv", "text/csv", icon=":material/download:",
             on_click="ignore", key="bias_groups_csv",
         )  # fmt: skip
 

@@ -1,7 +1,6 @@
 """What to do about a gap: a run before and one after, and what balancing costs."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -130,7 +129,7 @@ def _show_comparison(lab: Lab, before: Run, after: Run) -> None:
         "a paired bootstrap over groups of related faces, on the test faces that both runs were judged by."
     )
     st.download_button(
-        "Before and after (CSV)", partial(csv_bytes, found.groups), "before-and-after.csv", "text/csv",
+        "Before and after (CSV)", csv_bytes(found.groups), "before-and-after.csv", "text/csv",
         icon=":material/download:", on_click="ignore", key="bias_remedy_csv",
     )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """The view of shortcuts: what of the label, and of the source, can be told without looking at masks."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -212,12 +211,12 @@ def _show_carriers(lab: Lab, report: "ShortcutReport") -> None:
     show_gallery_of(lab.workspace, mine, _carrier_captions, "bias_carriers", label)
     with st.expander(f"Their ids ({len(mine)})"):
         shown = mine[["face_id", "dataset", "p_without_mask"]]
-        titles = {"p_without_mask": "p without mask, from measurements"}
+        titles = {"p_without_mask": "Probability of no mask, from measurements"}
         st.dataframe(shown, hide_index=True, column_config=titled(shown, titles))
 
 
 def _carrier_captions(rows: pd.DataFrame) -> list[str]:
-    return [f"{plain(row.dataset)} · p without mask {row.p_without_mask:.2f}" for row in rows.itertuples()]
+    return [f"{plain(row.dataset)} · probability of no mask {row.p_without_mask:.2f}" for row in rows.itertuples()]
 
 
 def _show_tables(report: "ShortcutReport") -> None:
@@ -226,7 +225,7 @@ def _show_tables(report: "ShortcutReport") -> None:
     with st.expander("All figures"):
         st.dataframe(table, hide_index=True, height="content", column_config=titled(table))
         st.download_button(
-            "Shortcuts (CSV)", partial(csv_bytes, table), "shortcuts.csv", "text/csv", icon=":material/download:",
+            "Shortcuts (CSV)", csv_bytes(table), "shortcuts.csv", "text/csv", icon=":material/download:",
             on_click="ignore", key="bias_shortcuts_csv",
         )  # fmt: skip
 

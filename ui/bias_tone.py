@@ -1,6 +1,5 @@
 """The view of apparent skin tone and mask colour: what is measured, of whom it cannot be, and how it is spread."""
 
-from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -105,7 +104,7 @@ def _show_left_out(left_out: pd.DataFrame) -> None:
     for reason in dict.fromkeys(str(why) for why in few if why):
         st.caption(sentence(reason))
     st.download_button(
-        "Not measurable (CSV)", partial(csv_bytes, left_out), "not-measurable.csv", "text/csv",
+        "Not measurable (CSV)", csv_bytes(left_out), "not-measurable.csv", "text/csv",
         icon=":material/download:", on_click="ignore", key="bias_left_out_csv",
     )  # fmt: skip
 

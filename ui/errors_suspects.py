@@ -186,14 +186,14 @@ def _show_table(table: pd.DataFrame, decisions: Decisions) -> None:
             whole.assign(**titles), hide_index=True, height=260, column_config=titled(whole, column_titles({}))
         )
     st.download_button(
-        "Suspects (CSV)", partial(csv_bytes, whole), "suspected-label-errors.csv", "text/csv",
+        "Suspects (CSV)", csv_bytes(whole), "suspected-label-errors.csv", "text/csv",
         icon=":material/download:", on_click="ignore", key="suspects_csv",
     )  # fmt: skip
 
 
 def _captions(rows: pd.DataFrame, decisions: Mapping[str, Decision] | None = None) -> list[str]:
     return [
-        f"**{LABEL_TITLES[row.label]}**, but p without mask {row.p_without_mask:.2f} · {plain(row.dataset)}"
+        f"**{LABEL_TITLES[row.label]}**, but probability of no mask {row.p_without_mask:.2f} · {plain(row.dataset)}"
         + (" · **test face**" if row.split == "test" else "")
         + decided(row.face_id, decisions or {})
         for row in rows.itertuples()

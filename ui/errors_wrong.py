@@ -121,7 +121,7 @@ def _disagreements(
 def _wrong_captions(names: Mapping[str, str], decisions: Mapping[str, Decision], rows: pd.DataFrame) -> list[str]:
     several = len(names) > 1
     return [
-        f"**{LABEL_TITLES[row.label]}**, but p without mask {row.p_without_mask:.2f}"
+        f"**{LABEL_TITLES[row.label]}**, but probability of no mask {row.p_without_mask:.2f}"
         + (f" · {plain(names[row.run])}" if several else "")
         + decided(row.face_id, decisions)
         for row in rows.itertuples()
@@ -132,7 +132,7 @@ def _disagreement_captions(
     names: Mapping[str, str], decisions: Mapping[str, Decision], rows: pd.DataFrame
 ) -> list[str]:
     return [
-        f"**{LABEL_TITLES[row['label']]}**; p without mask: "
+        f"**{LABEL_TITLES[row['label']]}**; probability of no mask: "
         + ", ".join(f"{plain(name)} {row[key]:.2f}" for key, name in names.items())
         + decided(row["face_id"], decisions)
         for _, row in rows.iterrows()
@@ -154,5 +154,5 @@ def _show_table(
         height=260 if len(whole) > _ROWS else "content", column_config=titled(whole, column_titles(names)),
     )  # fmt: skip
     st.download_button(
-        title, partial(csv_bytes, whole), file, "text/csv", icon=":material/download:", on_click="ignore", key=key
+        title, csv_bytes(whole), file, "text/csv", icon=":material/download:", on_click="ignore", key=key
     )

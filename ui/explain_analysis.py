@@ -21,7 +21,7 @@ from ui.explain_charts import mean_map_chart
 from ui.explain_options import choose_run
 from ui.jobs import show_jobs, start_button
 from ui.session import workspace_in_sight
-from ui.text import plain
+from ui.text import percent, plain
 
 if TYPE_CHECKING:
     from maskdet.attribution.analysis import Cell, ExtremeFace, GradCamAnalysis
@@ -67,7 +67,7 @@ def _show_means(analysis: "GradCamAnalysis") -> None:
     st.caption(
         f"Grad-CAM of layer {plain(analysis.layer)} on {analysis.options.split} faces, which chose nothing: the mean "
         "of the maps, each scaled to its own hottest place. Dark is cold; one scale for all. Below the dashed line is "
-        "the lower half of the face, where a mask is: heat all over the face would give it a share of 0.5. Of more "
+        "the lower half of the face, where a mask is: heat all over the face would give it 50 %. Of more "
         f"than {analysis.options.sample} faces, a random sample. In brackets: 95 % intervals by bootstrap of whole "
         "groups of related faces, where there are enough groups."
     )
@@ -85,7 +85,7 @@ def _show_cell(cell: "Cell", heading: str) -> None:
         mean_map_chart(cell.mean_map), key=f"explain_mean_{cell.label}_{cell.outcome}", config=NO_BAR, width="content",
         alt=f"Mean heatmap of {cell.faces} faces",
     )  # fmt: skip
-    share = with_interval(cell.lower_half_share, *(cell.lower_half_interval or (None, None)), digits=2)
+    share = percent(cell.lower_half_share, 0, *(cell.lower_half_interval or (None, None)))
     few = "" if cell.lower_half_interval else " (too few groups for an interval)"
     empty = f"; no evidence in {cell.no_evidence:,}" if cell.no_evidence else ""
     st.caption(f"Share on the lower half: {share}{few}{empty}")
@@ -95,12 +95,12 @@ def _figures(analysis: "GradCamAnalysis") -> pd.DataFrame:
     rows = []
     for row in analysis.table().to_dict("records"):
         shown = {
-            title: with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], digits)
-            for name, title, digits in (
-                ("lower_half_share", "Heat on the lower half", 3), ("no_evidence", "Faces without evidence", 3),
-                ("heat", "Mean heat, in logits", 4),
+            title: percent(row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
+            for name, title in (
+                ("lower_half_share", "Heat on the lower half"),
+                ("no_evidence", "Faces without evidence"),
             )
-        }  # fmt: skip
+        } | {"Mean heat, in logits": with_interval(row["heat"], row["heat_low"], row["heat_high"], 4)}
         about = {"Faces": LABEL_TITLES[row["label"]], "Verdict": row["outcome"], "n": row["faces"], "of": row["of"]}
         rows.append(about | shown)
     return pd.DataFrame(rows)

@@ -80,7 +80,7 @@ def sweep_chart(table: pd.DataFrame, what: Sweep, reliability: Reliability | Non
     figure.update_layout(margin=MARGIN, height=210, dragmode=False)
     figure.update_xaxes(title=f"{what.title.lower()}{f' ({what.unit})' if what.unit else ''}", fixedrange=True,
                         **(_ratio_axis(what) if what.in_ratios else {}))  # fmt: skip
-    figure.update_yaxes(title="p of no mask", range=[-0.02, 1.02], fixedrange=True, dtick=0.5, showgrid=False)
+    figure.update_yaxes(title="probability of no mask", range=[-0.02, 1.02], fixedrange=True, dtick=0.5, showgrid=False)
     return figure
 
 

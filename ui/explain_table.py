@@ -14,15 +14,8 @@ from ui.explain_state import Options, Upload, face_key
 from ui.explain_verdict import TITLES
 from ui.text import counted
 
-#: Names of verdicts as they are counted.
-_COUNTED: Final = {
-    "with_mask": "With mask",
-    "without_mask": "Without mask",
-    "not_sure": "Not sure",
-    "not_like_training_data": "Not like training",
-    "too_small": "Too small",
-    "unreadable": "Not readable",
-}
+#: Names of verdicts as they are counted, and of files that got none.
+_COUNTED: Final = TITLES | {"unreadable": "Not readable"}
 _HELP: Final = {
     "not_sure": "The model's probability lies where too many of its verdicts were wrong.",
     "not_like_training_data": "Faces far from all that the model was trained on: a verdict would be a guess.",
@@ -53,7 +46,7 @@ def show_counts(judged: Sequence[JudgedPhoto]) -> None:
     st.markdown(f"##### {counted(faces, 'face')} in {counted(photos, 'photo')}")
     with st.container(horizontal=True, gap="small"):
         for name, count in counts_of(judged).items():
-            st.metric(_COUNTED[name], f"{count:,}", border=True, width=150, help=_HELP.get(name))
+            st.metric(_COUNTED[name], f"{count:,}", border=True, width="content", help=_HELP.get(name))
     if _has_small_faces(judged):
         st.caption(
             "Faces below 40 px are easier to miss with a mask than without: from 20 to 39 px, 91 % of masked faces "

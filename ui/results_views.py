@@ -1,7 +1,6 @@
 """The views of the Results page; only the one on show is computed."""
 
 from collections.abc import Iterable
-from functools import partial
 from itertools import combinations
 from typing import Any, Final
 
@@ -316,10 +315,6 @@ def _show_exports(judged: list[JudgedRun]) -> None:
     with st.container(horizontal=True):
         for title, (make, name, kind) in files.items():
             st.download_button(
-                title, partial(_bytes, make, judged), name, kind, icon=":material/download:", on_click="ignore",
+                title, make(judged).encode(), name, kind, icon=":material/download:", on_click="ignore",
                 key=f"results_{title}", help="These tables, with n, intervals and the fingerprints of the data",
             )  # fmt: skip
-
-
-def _bytes(make: Any, judged: list[JudgedRun]) -> bytes:
-    return make(judged).encode()

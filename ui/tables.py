@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 #: Names of columns that say nothing to people, or are written otherwise.
-_TITLES: Final = {"face_id": "Face", "auc": "AUC", "rgb": "RGB", "p_without_mask": "p without mask"}
+_TITLES: Final = {"face_id": "Face", "auc": "AUC", "rgb": "RGB", "p_without_mask": "Probability of no mask"}
 
 
 def titled(table: pd.DataFrame, columns: Mapping[str, Any] | None = None, digits: int = 3) -> dict[str, Any]:

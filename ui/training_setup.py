@@ -6,6 +6,7 @@ from typing import Any, Final
 import streamlit as st
 
 from maskdet.augment import AugmentOptions
+from maskdet.compare import SHORT_NAMES
 from maskdet.errors import MaskDetError
 from maskdet.facetable import Faces
 from maskdet.models import MODELS
@@ -47,8 +48,14 @@ def choose_model() -> str:
     with st.container(key="training_models"):
         return st.radio(
             "Model", names, format_func=lambda name: MODELS[name].title, horizontal=True, key="training_model",
-            captions=[CAPTIONS.get(name, "") for name in names], persist_state="session", width="stretch",
+            captions=[caption_of(name) for name in names], persist_state="session", width="stretch",
         )  # fmt: skip
+
+
+def caption_of(model: str) -> str:
+    """What speaks for a model, and its short name where charts and tables of runs have another than its title."""
+    short = SHORT_NAMES.get(model, MODELS[model].title)
+    return " ".join(filter(None, [CAPTIONS.get(model, ""), f"Short: {short}." * (short != MODELS[model].title)]))
 
 
 def choose_data(splits: list[SavedSplit], faces: Faces) -> tuple[SavedSplit, str]:

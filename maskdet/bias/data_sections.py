@@ -152,7 +152,7 @@ def _carriers(report: "ShortcutReport") -> Table:
             for row in surest
         ]
     title = "Faces that carry the shortcut: the label is told from measurements, surely and rightly"
-    return Table(("Label", "Face", "Dataset", "P(no mask)"), tuple(rows), title)
+    return Table(("Label", "Face", "Dataset", "Probability of no mask"), tuple(rows), title)
 
 
 def _crossed(row: Mapping[Any, Any] | None) -> Figure | str:

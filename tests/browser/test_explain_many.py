@@ -14,7 +14,7 @@ from browser.test_explain import DROP
 from browser.widgets import choose, download, metric, press, rows_of, table_with, upload
 from maskdet.starter import sample_of
 
-COUNTED = ("With mask", "Without mask", "Not sure", "Not like training", "Too small")
+COUNTED = ("With mask", "Without mask", "Not sure", "Not like the training data", "Too small")
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_confusions_follow_the_threshold(results: Page, bundled: dict[str, Run])
     slider = results.get_by_role("slider", name="Without mask above a probability of")
     drag_slider(results, slider, 0.95)
     settle(results)
-    worse = main(results).get_by_text(f"macro F1 {macro_f1(bundled['SVM'])}")
+    worse = main(results).get_by_text(f"macro F1 {macro_f1(bundled['PCA + SVM'])}")
     expect(worse).to_have_count(0)
 
 

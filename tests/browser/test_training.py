@@ -60,7 +60,7 @@ def test_an_svm_is_trained_and_its_results_are_opened(training: Page, workshop: 
     settle(training)
     expect(main(training).get_by_text("Trained and judged on the synthetic sample set")).to_be_visible()
     models = {row["model"] for row in rows_of(table_with(training, "Model", "Label", "F1"))}
-    assert len([name for name in models if name.startswith("SVM")]) == 2  # the bundled one, and this
+    assert len([name for name in models if name.startswith("PCA + SVM")]) == 2  # the bundled one, and this
 
 
 def test_a_training_goes_on_alone_is_stopped_resumed_and_seen(training: Page, workshop: Server) -> None:
