@@ -259,3 +259,19 @@ def test_every_command_has_help_and_an_example(command: str, capsys: pytest.Capt
     says = get_command(app).commands[command].help  # type: ignore[attr-defined]
     assert says
     assert says.rstrip().endswith(".")
+
+
+def test_names_that_a_terminal_obeys_are_spelt_out_in_a_table(shell: Shell, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "wall\x1b[2J.png", (200, 220), seed=5)
+    _, out, _ = shell("predict", photo, "--model", "svm", "--faces", "whole")
+    assert "wall\\x1b[2J.png" in out
+    assert not set("\x1b\r") & set(out)
+
+
+def test_runs_are_compared_as_csv(shell: Shell) -> None:
+    """The rows end as those of any other text in a terminal, and nothing of their ends is spelt out."""
+    status, out, _ = shell("compare", "svm", "cnn", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 0
+    assert len(rows) >= 2
+    assert not any("\\r" in line or line.endswith("\r") for line in out.split("\n"))

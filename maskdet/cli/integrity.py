@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from maskdet.cli.shared import HomeOption, app, done, workspace_of
-from maskdet.terminal import progress_bar
+from maskdet.terminal import progress_bar, say
 
 
 @app.command(epilog="Example: python -m maskdet check --clean")
@@ -25,12 +25,12 @@ def check(
     with progress_bar() as progress:
         found = inspect(workspace, progress=progress)
     for sentence in found.damaged:
-        print(sentence)
+        say(sentence)
     for path in removed:
-        print(f"{path} was left by a process that was killed; it is removed.")
+        say(f"{path} was left by a process that was killed; it is removed.")
     for path in found.leftovers:
-        print(f"{path} is being written, or was left by a process that was killed; `--clean` removes it after an hour.")
+        say(f"{path} is being written, or was left by a process that was killed; `--clean` removes it after an hour.")
     for path in found.unknown:
-        print(f"{path} was not written by MaskDet; it is left alone.")
+        say(f"{path} was not written by MaskDet; it is left alone.")
     done(workspace, f"{found.files:,} files read, {len(found.damaged)} damaged")
     raise typer.Exit(1 if found.damaged else 0)

@@ -261,6 +261,7 @@ def compare(
 ) -> None:
     """Print the study's Table 3 for some runs, each on its own test faces, beside the study's figures."""
     from maskdet.compare import default_runs, judged_by_own
+    from maskdet.export import LINE_END
     from maskdet.reports import as_csv, as_latex, as_markdown
     from maskdet.runs import find_run, list_runs
 
@@ -271,7 +272,7 @@ def compare(
     runs = [find_run(workspace, name) for name in names] if names else default_runs(list_runs(workspace))
     if not runs:
         raise MaskDetError("There is no run to compare: `python -m maskdet train svm` makes one.")
-    say(forms[form](judged_by_own(runs)), end="")
+    say(forms[form](judged_by_own(runs)).replace(LINE_END, "\n"), end="")
 
 
 @app.command(epilog="Example: python -m maskdet layers inceptionv3 --set cut=mixed8")

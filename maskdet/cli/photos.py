@@ -216,10 +216,10 @@ def _detector(faces: Faces) -> "FaceDetector | None":
 
 
 def _write(table: "pd.DataFrame", csv: Path | None) -> None:
-    from maskdet.export import to_csv
+    from maskdet.export import LINE_END, to_csv
 
     if csv is None:
-        print(to_csv(table), end="")
+        say(to_csv(table).replace(LINE_END, "\n"), end="")
     else:
         with replacing(csv) as temporary:
             temporary.write_bytes(to_csv(table).encode())
