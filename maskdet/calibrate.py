@@ -22,7 +22,7 @@ from maskdet.progress import Progress, silent
 from maskdet.reliability import Reliability, ReliabilityOptions, fit_reliability, save_reliability
 from maskdet.runs import Run
 from maskdet.runtime import open_runtime
-from maskdet.seals import sealed, sealed_files, unsealed
+from maskdet.seals import resealed, sealed_files, unsealed
 from maskdet.workspace import Workspace, read_json, write_json
 
 #: From normalised faces, shape (n, 150, 150, 3), to logits and features, as a `maskdet.runtime.Runtime`.
@@ -73,9 +73,10 @@ def _with_graph(run: Run, model: NetworkModel, weights: Path) -> Run:
     if not sealed_files(record):
         write_graph(model.network, weights)
         return run
-    write_json(path, unsealed(record, f"weights/{GRAPH_FILE}"))
+    graph = f"weights/{GRAPH_FILE}"
+    write_json(path, unsealed(record, graph))
     write_graph(model.network, weights)
-    write_json(path, sealed(run.folder, record))
+    write_json(path, resealed(run.folder, record, graph))
     return replace(run, record={**run.record, **read_json(path)})
 
 

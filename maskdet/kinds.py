@@ -40,8 +40,9 @@ _EVALUATE: Final = "`python -m maskdet evaluate RUN` makes it again"
 _DATA: Final = "`python -m maskdet bias data --again` measures it again"
 _RUN_BIAS: Final = "`python -m maskdet bias RUN --again` measures it again"
 _TRAIN: Final = "bring it back from a copy, or train the model again"
+_GRAPH: Final = "delete it, then `python -m maskdet calibrate RUN` makes it again"
 _RELIABILITY: Final = "`python -m maskdet calibrate RUN` makes it again"
-_PARTIAL: Final = "discard this training and begin it anew"
+_PARTIAL: Final = "`python -m maskdet runs --discard RUN` removes this training; begin it anew"
 _JOB: Final = "delete the job's folder; what it had made stays"
 _LOCK: Final = "delete it while nothing is running"
 
@@ -52,7 +53,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("rejects.parquet", "list of what could not be used", _SCAN),
     Kind("shards/*.json", "measurements of faces", _SCAN),
     Kind("shards/*.npy", "pixels of faces", _SCAN),
-    Kind("decisions.json", "decisions by hand", "import them again from an export, or delete the file to begin anew"),
+    Kind("decisions.json", "decisions by hand", "delete it, then import an export of them, or begin anew"),
     Kind("filtered.parquet", "filtered set", _FILTER),
     Kind("filter.json", "options of the filters", _FILTER),
     Kind("split.parquet", "split in force", _SPLIT),
@@ -75,7 +76,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("out_of_sample.parquet", "cross-validated predictions", "delete it, or do the study again"),
             ("gradcam.json", "Grad-CAM analysis of a run", "`python -m maskdet gradcam RUN` makes it again"),
             ("weights/model.weights.h5", "weights of a network", _TRAIN),
-            ("weights/graph.onnx", "graph of a network", _TRAIN),
+            ("weights/graph.onnx", "graph of a network", _GRAPH),
             ("weights/model.skops", "support vector machine", _TRAIN),
             ("plan.json", "plan of a training", _PARTIAL),
             ("checkpoint.npz", "checkpoint of a training", _PARTIAL),

@@ -36,6 +36,14 @@ def unsealed(record: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**record, _DIGESTS: {path: digest for path, digest in digests.items() if path != name}}
 
 
+def resealed(folder: Path, record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A run's record with the digest of one file as it is now; those of the others stay as they were.
+
+    Raises WorkspaceError if it cannot be read.
+    """
+    return {**record, _DIGESTS: {**record.get(_DIGESTS, {}), name: digest_of(folder / name)}}
+
+
 def sealed_files(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The files, relative to the run's folder, whose digests a record holds; none for a run of an older version."""
     digests = record.get(_DIGESTS)

@@ -113,3 +113,25 @@ def test_faces_that_are_not_here(run: Run, workspace: Workspace, tmp_path: Path)
     prepared(elsewhere, tmp_path / "data", {"with_mask": 12, "without_mask": 12}, seed=5)
     with pytest.raises(WorkspaceError, match="is not in this workspace"):
         calibrate_and_save(elsewhere, run)
+
+
+def test_a_new_graph_does_not_vouch_for_a_damaged_file(run: Run, workspace: Workspace) -> None:
+    """Only the graph's own digest is taken anew: figures whose bits had flipped must stay known as damaged."""
+    (run.folder / "weights" / GRAPH_FILE).unlink()
+    path = run.folder / "metrics.json"
+    path.write_bytes(path.read_bytes().replace(b"0.", b"1.", 1))
+    calibrate_and_save(workspace, open_run(run.folder))
+    again = open_run(run.folder)
+    with pytest.raises(RunError, match=r"metrics\.json cannot be read \(it is not as it was written\)"):
+        _ = again.metrics
+    assert open_runtime(again).engine == "onnxruntime"
+
+
+def test_deleting_a_damaged_graph_and_calibrating_mends_it(run: Run, workspace: Workspace) -> None:
+    graph = run.folder / "weights" / GRAPH_FILE
+    graph.write_bytes(b"flipped")
+    with pytest.raises(RunError, match=r"delete it, then `python -m maskdet calibrate RUN` makes it again"):
+        _ = run.weights
+    graph.unlink()
+    calibrate_and_save(workspace, open_run(run.folder))
+    assert open_runtime(open_run(run.folder)).engine == "onnxruntime"
