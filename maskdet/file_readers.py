@@ -3,13 +3,11 @@
 Imports stand in the functions: a page that asks about three files need not load what reads the others.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-from maskdet.workspace import Workspace, read_json, read_table, unreadable
+from maskdet.workspace import Workspace, read_arrays, read_json, read_table, unreadable
 
 Reader = Callable[[Path], object]
 
@@ -24,15 +22,9 @@ def _table(*needs: str) -> Reader:
     return lambda path: read_table(path, needs)
 
 
-def _arrays(path: Path, needs: Collection[str]) -> Mapping[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-    except Exception as error:  # whatever zip and numpy raise
-        raise unreadable(path, error) from error
-    if not set(needs) <= found.keys():
-        raise unreadable(path, "it is of another kind")
-    return found
+def _arrays(*needs: str) -> Reader:
+    """Reads arrays with some names."""
+    return lambda path: read_arrays(path, needs)
 
 
 def _datasets(path: Path) -> None:
@@ -233,7 +225,7 @@ READERS: Final[dict[str, Reader]] = {
     "runs/*/metrics.json": _of_run(_metrics),
     "runs/*/predictions.parquet": _of_run(_table(*_JUDGED)),
     "runs/*/reliability.json": _reliability,
-    "runs/*/reliability.npz": lambda path: _arrays(path, ("mean", "components", "index", "face_ids")),
+    "runs/*/reliability.npz": _arrays("mean", "components", "index", "face_ids"),
     "runs/*/balance.parquet": _of_run(_table("face_id", "label", "group", "weight")),
     "runs/*/left_out.json": _left_out,
     "runs/*/out_of_sample.parquet": _table("face_id", "dataset", "label", "p_without_mask"),
@@ -257,7 +249,7 @@ READERS: Final[dict[str, Reader]] = {
     "bias/*/*/counterfactuals.parquet": _table("face_id"),
     "bias/*/*/attention.json": _attention,
     "bias/*/*/attention.parquet": _table("face_id"),
-    "bias/*/*/attention.npz": lambda path: _arrays(path, ("maps",)),
+    "bias/*/*/attention.npz": _arrays("maps"),
     "bias/*/*/groups-*.json": _groups,
     "jobs/*/job.json": _job,
     "jobs/*/events.jsonl": _events,

@@ -4,6 +4,7 @@ A damaged file is named in one sentence, with what mends it. What is whole besid
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,13 +21,14 @@ from maskdet.images import open_pixels
 from maskdet.kinds import KINDS, PARTS, PHOTOS_FOLDER, SAMPLE_FOLDER, Kind
 from maskdet.measure import pixels_digest
 from maskdet.progress import Progress, silent
-from maskdet.runs import is_held, open_run
+from maskdet.runs import open_run
 from maskdet.seals import sealed_files
-from maskdet.workspace import Workspace, read_table, unreadable
+from maskdet.workspace import Workspace, is_held, read_table, unreadable
 
 #: Whoever writes a file writes it in less time; what is older was left by a process that was killed.
 SECONDS_TO_WRITE: Final = 3600.0
-_TEMPORARY: Final = ".*.tmp"
+#: As `maskdet.workspace.replacing` calls what is being written; the name is that of the file to be.
+_TEMPORARY: Final = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
 _THOROUGH: Final = "shards/*.json"
 _MEASURED: Final = ("face_id", "shard_row", "width", "height", "pixels_digest")
 
@@ -69,7 +71,7 @@ def inspect(workspace: Workspace, *, thorough: bool = True, progress: Progress =
         progress(number, len(files), "reading every file")
         inside = PurePosixPath(path.relative_to(workspace.home).as_posix())
         kind = kind_inside(inside)
-        if path.match(_TEMPORARY):
+        if _is_being_written(inside):
             leftovers.append(path)
         elif kind is None:
             unknown.append(Path(inside))
@@ -115,7 +117,8 @@ def remove_leftovers(workspace: Workspace, now: float | None = None) -> list[Pat
     now = time.time() if now is None else now
     removed = []
     for path in _files(workspace.home):
-        if path.match(_TEMPORARY) and not path.is_dir() and _is_old(path, now):
+        inside = PurePosixPath(path.relative_to(workspace.home).as_posix())
+        if _is_being_written(inside) and not path.is_dir() and _is_old(path, now):
             path.unlink(missing_ok=True)
             removed.append(path)
     for folder in workspace.path("runs").glob(".*.partial"):
@@ -123,6 +126,12 @@ def remove_leftovers(workspace: Workspace, now: float | None = None) -> list[Pat
             shutil.rmtree(folder)
             removed.append(folder)
     return removed
+
+
+def _is_being_written(inside: PurePosixPath) -> bool:
+    """True for what MaskDet writes before it takes a file's place; another program's ``.tmp`` is none of its own."""
+    found = _TEMPORARY.fullmatch(inside.name)
+    return found is not None and kind_inside(inside.with_name(found[1])) is not None
 
 
 def _is_old(path: Path, now: float) -> bool:
@@ -140,7 +149,8 @@ def _files(home: Path) -> Iterator[Path]:
         instead = [
             name
             for name in folders
-            if kind_inside(PurePosixPath((here / name).relative_to(home).as_posix())) or (here / name).match(_TEMPORARY)
+            if kind_inside(inside := PurePosixPath((here / name).relative_to(home).as_posix()))
+            or _is_being_written(inside)
         ]
         folders[:] = sorted(name for name in folders if name not in instead and here / name != photos)
         yield from (here / name for name in sorted([*names, *instead]))
@@ -151,6 +161,8 @@ def _missing(home: Path) -> Iterator[str]:
     for present, needed in PARTS:
         for path in sorted(home.glob(present)):
             if path.is_dir() and (path.name.startswith(".") or path.is_symlink()):
+                continue
+            if present.endswith("/*") and not path.is_dir():  # a stray file, which is told as unknown
                 continue
             for name in needed:
                 other = path / name if path.is_dir() else path.with_name(name.format(stem=path.stem))

@@ -115,8 +115,7 @@ def launch(workspace: Workspace, command: Sequence[str], queue: str = "") -> Job
         If the workspace cannot be written, or the process not started.
     """
     workspace.ensure_writable()
-    stamp = datetime.now(UTC)
-    folder = workspace.path("jobs", f"{stamp:%Y%m%d-%H%M%S-%f}-{command[0]}")
+    stamp, folder = _new_folder(workspace, command[0])
     record = {
         "command": list(command),
         "created": f"{stamp:%Y-%m-%dT%H:%M:%SZ}",
@@ -127,7 +126,6 @@ def launch(workspace: Workspace, command: Sequence[str], queue: str = "") -> Job
     }
     process = None
     try:
-        folder.mkdir(parents=True)
         (folder / RESERVE).write_bytes(os.urandom(_RESERVED_BYTES))  # not zeros, which some disks don't store
         write_json(folder / "job.json", record, version=1)  # before the process starts, which looks for its queue there
         process = _start(workspace, folder, command)
@@ -142,6 +140,20 @@ def launch(workspace: Workspace, command: Sequence[str], queue: str = "") -> Job
             raise
         raise WorkspaceError(f"{command[0]} cannot be started ({error.strerror or error}).") from error
     return read_job(folder)
+
+
+def _new_folder(workspace: Workspace, command: str) -> tuple[datetime, Path]:
+    """A job's folder and when it was made, which no other launch of the same instant has. Raises WorkspaceError."""
+    while True:
+        stamp = datetime.now(UTC)
+        folder = workspace.path("jobs", f"{stamp:%Y%m%d-%H%M%S-%f}-{command}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise WorkspaceError(f"{command} cannot be started ({error.strerror or error}).") from error
+        return stamp, folder
 
 
 def wait_for_turn(folder: Path) -> None:

@@ -20,12 +20,15 @@ import numpy.typing as npt
 
 from maskdet.errors import MaskDetError, RunError, reason_of
 from maskdet.models.base import Features, Logits, probability
-from maskdet.workspace import read_json, replacing, write_json
+from maskdet.workspace import read_arrays, read_json, replacing, write_json
 
 RELIABILITY_FILE: Final = "reliability.json"
 INDEX_FILE: Final = "reliability.npz"
+_INDEX_PARTS: Final = ("mean", "components", "index", "face_ids")
 #: A mean of fewer faces would still look like one of them.
 FEWEST_IN_GROUP: Final = 10
+_MOST_BYTES: Final = 200_000_000  # a million training faces take as much
+_END_OF_ID: Final = "\0"
 _NUMBERS: Final = ("temperature", "low", "high", "distance_threshold")
 Distances = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -234,11 +237,12 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
 
 def save_reliability(folder: Path, reliability: Reliability) -> None:
     """Write into a run's folder. Raises WorkspaceError if it cannot be written."""
-    space, ids = reliability.space, np.frombuffer("\n".join(reliability.face_ids).encode(), np.uint8)
+    # No file's name holds this end, as it may hold any of a line.
+    space, ids = reliability.space, "".join(f"{face_id}{_END_OF_ID}" for face_id in reliability.face_ids)
     with replacing(folder / INDEX_FILE) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file, mean=space.mean.astype(np.float16), components=space.components.astype(np.float16),
-            index=reliability.index.astype(np.float16), face_ids=ids,
+            index=reliability.index.astype(np.float16), face_ids=np.frombuffer(ids.encode(), np.uint8),
         )  # fmt: skip
     stored = {name: getattr(reliability, name) for name in (*_NUMBERS, "step", "neighbour")}
     write_json(folder / RELIABILITY_FILE, stored | {"stretch": space.stretch, "record": reliability.record}, version=1)
@@ -250,9 +254,9 @@ def load_reliability(folder: Path) -> Reliability | None:
         return None
     try:
         stored = read_json(folder / RELIABILITY_FILE, version=1)
-        with np.load(folder / INDEX_FILE, allow_pickle=False) as arrays:
-            mean, components, index = (arrays[name].astype(np.float32) for name in ("mean", "components", "index"))
-            face_ids = tuple(arrays["face_ids"].tobytes().decode().splitlines())
+        arrays = read_arrays(folder / INDEX_FILE, _INDEX_PARTS, most_bytes=_MOST_BYTES)
+        mean, components, index = (arrays[name].astype(np.float32) for name in _INDEX_PARTS[:3])
+        face_ids = tuple(_split_ids(arrays["face_ids"].tobytes().decode()))
         space = FeatureSpace(mean, components, float(stored["stretch"]))
         numbers: dict[str, Any] = {name: float(stored[name]) for name in _NUMBERS}
         numbers |= {name: int(stored[name]) for name in ("step", "neighbour")}
@@ -267,6 +271,13 @@ def load_reliability(folder: Path) -> Reliability | None:
         return Reliability(**numbers, space=space, index=index, face_ids=face_ids, record=dict(stored["record"]))
     except Exception as error:  # whatever json, zip and numpy raise
         raise RunError(f"{folder / RELIABILITY_FILE} or what belongs to it is damaged ({reason_of(error)}).") from error
+
+
+def _split_ids(text: str) -> list[str]:
+    """Ids as they were stored; earlier versions set them apart by line feeds."""
+    if _END_OF_ID in text:
+        return text.removesuffix(_END_OF_ID).split(_END_OF_ID)
+    return text.split("\n") if text else []
 
 
 def _edge(

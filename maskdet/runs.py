@@ -38,9 +38,11 @@ from maskdet.reliability import Reliability, load_reliability
 from maskdet.run_records import FORMAT, is_whole, require_metrics, upgraded
 from maskdet.seals import require_whole, sealed_files
 from maskdet.workspace import (
+    LOCK_FILE,
     Workspace,
     flush,
     flush_tree,
+    is_held,
     is_record,
     read_json,
     read_table,
@@ -53,7 +55,6 @@ from maskdet.workspace import (
 #: Runs that ship with MaskDet: the study, done again.
 BUNDLED: Final = DATA_DIR / "study"
 _PLAN_FILE: Final = "plan.json"
-_LOCK_FILE: Final = ".lock"
 #: Ids of runs become names of files, and words of commands.
 _ID: Final = re.compile(r"\w[\w.-]{0,199}")
 #: Who only asks whether a folder is held holds it for an instant (see `Unfinished.active`).
@@ -61,7 +62,7 @@ _SECONDS_TO_LOCK: Final = 1
 #: Columns of a run's predictions that everything needs.
 PREDICTED: Final = ("face_id", "dataset", "label", "split")
 #: What only a training needs.
-_LEFTOVERS: Final = (_PLAN_FILE, _LOCK_FILE, CHECKPOINT_FILE)
+_LEFTOVERS: Final = (_PLAN_FILE, LOCK_FILE, CHECKPOINT_FILE)
 
 
 @dataclass(frozen=True)
@@ -268,17 +269,6 @@ class Unfinished:
         return is_held(self.folder)
 
 
-def is_held(folder: Path) -> bool:
-    """True while a process trains in a folder."""
-    try:
-        with FileLock(folder / _LOCK_FILE, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # the folder has become a run meanwhile
-        return False
-
-
 def unfinished_runs(workspace: Workspace) -> list[Unfinished]:
     """Trainings that run or were cut, oldest first. Damaged folders are passed over."""
     found = []
@@ -310,22 +300,21 @@ def find_unfinished(workspace: Workspace, run_id: str, joining: bool = False) ->
 
 
 def discard_unfinished(workspace: Workspace, run_id: str) -> None:
-    """Remove a training that was cut.
+    """Remove a training that was cut, also one whose plan is damaged.
 
     Raises
     ------
     RunError
         If there is none, or it runs.
     WorkspaceError
-        If its folder cannot be deleted.
+        If it cannot be deleted.
     """
-    for run in unfinished_runs(workspace):
-        if run.id == run_id:
-            if run.active:
-                raise RunError(f"{run_id} is being trained right now; stop it first.")
-            remove(run.folder)
-            return
-    raise RunError(f"There is no unfinished training {run_id!r}.")
+    folder = workspace.path("runs", f".{run_id}.partial")
+    if not _ID.fullmatch(run_id) or not os.path.lexists(folder / _PLAN_FILE):
+        raise RunError(f"There is no unfinished training {run_id!r}.")
+    if is_held(folder):
+        raise RunError(f"{run_id} is being trained right now; stop it first.")
+    remove(folder)
 
 
 @contextmanager
@@ -370,7 +359,7 @@ def run_folder(partial: Path, run_id: str) -> Iterator[None]:
         If another process holds it.
     """
     try:
-        with FileLock(partial / _LOCK_FILE, timeout=_SECONDS_TO_LOCK):
+        with FileLock(partial / LOCK_FILE, timeout=_SECONDS_TO_LOCK):
             try:
                 yield
                 finished = partial.with_name(run_id)

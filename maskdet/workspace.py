@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from zipfile import ZipFile
 
 from filelock import FileLock, Timeout
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:  # imported where a table is read: worker processes that measu
 _LARGEST: Final = 1e18
 #: Environment variable that chooses the workspace.
 HOME_VARIABLE: Final = "MASKDET_HOME"
+#: In a folder that is trained in: the process that does holds it.
+LOCK_FILE: Final = ".lock"
 #: Seconds to wait for another who writes a filtered set or a split, which takes a fraction of one.
 _PATIENCE: Final = 30.0
 #: Under which a file keeps the version of its format.
@@ -182,6 +185,17 @@ def remove(path: Path) -> None:
         raise WorkspaceError(f"{path} cannot be deleted ({error.strerror or error}).") from error
 
 
+def is_held(folder: Path) -> bool:
+    """True while a process trains in a folder."""
+    try:
+        with FileLock(folder / LOCK_FILE, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # the folder has become a run meanwhile
+        return False
+
+
 def write_json(path: Path, value: Any, *, version: int | None = None) -> None:
     """Write JSON, atomically.
 
@@ -242,6 +256,42 @@ def is_record(value: object, kinds: Kinds) -> TypeGuard[dict[str, Any]]:
         return isinstance(entry, kind) and (not isinstance(entry, int | float) or abs(entry) < _LARGEST)
 
     return isinstance(value, dict) and all(name in value and fits(value[name], kind) for name, kind in kinds.items())
+
+
+def require_unpacked(path: Path, most_bytes: int) -> None:
+    """Raise ValueError for an archive that unpacks to more: a small file may hold far more than the memory."""
+    with ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > most_bytes:
+        raise ValueError(f"it unpacks to {size / 1e6:,.0f} MB, more than {most_bytes / 1e6:,.0f}")
+
+
+def read_arrays(path: Path, needs: Collection[str] = (), *, most_bytes: int = 2_000_000_000) -> dict[str, Any]:
+    """Read the arrays of an npz file, by name.
+
+    Parameters
+    ----------
+    needs : collection of str
+        Names without which it is of another kind.
+    most_bytes : int
+        What unpacks to more is refused. The checkpoint of the largest network takes a third of the default.
+
+    Raises
+    ------
+    WorkspaceError
+        If it is missing, damaged or too large.
+    """
+    import numpy as np
+
+    try:
+        require_unpacked(path, most_bytes)
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+    except Exception as error:  # whatever zip, its decompressors and NumPy raise
+        raise unreadable(path, error) from error
+    if not found.keys() >= set(needs):
+        raise unreadable(path, "it is of another kind")
+    return found
 
 
 def unreadable(path: Path, reason: Exception | str) -> WorkspaceError:

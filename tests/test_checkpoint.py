@@ -52,18 +52,19 @@ def test_whoever_finds_a_state_finds_its_history(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("damage", ["empty", "garbled", "cut"])
 def test_damage_says_what_to_do(tmp_path: Path, damage: str) -> None:
-    FolderCheckpoint(tmp_path).save(HISTORY, ARRAYS)
-    path = tmp_path / CHECKPOINT_FILE
+    folder = tmp_path / "runs/.svm-1.partial"
+    FolderCheckpoint(folder).save(HISTORY, ARRAYS)
+    path = folder / CHECKPOINT_FILE
     content = path.read_bytes()
     path.write_bytes({"empty": b"", "garbled": b"no arrays" * 99, "cut": content[: len(content) // 2]}[damage])
-    with pytest.raises(RunError, match=r"checkpoint\.npz is damaged \(.*\); discard this training and begin it anew"):
-        FolderCheckpoint(tmp_path).load()
+    with pytest.raises(RunError, match=r"checkpoint\.npz cannot be read \(.*\): .* removes this training; begin"):
+        FolderCheckpoint(folder).load()
 
 
 def test_nothing_but_arrays_and_json_is_read(tmp_path: Path) -> None:
     """An object array would be unpickled, and so run whatever it says."""
     np.savez(tmp_path / CHECKPOINT_FILE, history=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(RunError, match=r"is damaged \(Object arrays cannot be loaded"):
+    with pytest.raises(RunError, match=r"cannot be read \(Object arrays cannot be loaded"):
         FolderCheckpoint(tmp_path).load()
 
 

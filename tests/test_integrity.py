@@ -58,9 +58,9 @@ def test_a_face_table_that_holds_what_no_scan_writes_is_told_once(
 
 
 def test_leftovers_go_after_an_hour(workspace: Workspace) -> None:
-    old = written(workspace.path("runs", "a", ".metrics.json.0123.tmp"), LONG_AGO)
-    fresh = written(workspace.path(".faces.parquet.0123.tmp"), 60)
-    to_come = written(workspace.path(".split.json.0123.tmp"), -LONG_AGO)  # the clock was set back since
+    old = written(workspace.path("runs", "a", ".metrics.json.0123456789ab.tmp"), LONG_AGO)
+    fresh = written(workspace.path(".faces.parquet.0123456789ab.tmp"), 60)
+    to_come = written(workspace.path(".split.json.0123456789ab.tmp"), -LONG_AGO)  # the clock was set back since
     theirs = written(workspace.path("notes.txt"), LONG_AGO)
     assert set(inspect(workspace).leftovers) == {old, fresh, to_come}
     assert inspect(workspace).unknown == (Path("notes.txt"),)
@@ -83,10 +83,32 @@ def test_a_training_that_had_not_begun_goes_unless_it_is_held(workspace: Workspa
 @pytest.mark.usefixtures("scanned")
 def test_the_shell_names_damage_and_ends_with_1(shell: Shell, workspace: Workspace) -> None:
     assert shell("check")[0] == 0
-    old = written(workspace.path(".faces.parquet.0123.tmp"), LONG_AGO)
+    old = written(workspace.path(".faces.parquet.0123456789ab.tmp"), LONG_AGO)
     workspace.path("rejects.parquet").write_bytes(b"")
     status, out, _ = shell("check", "--clean")
     assert status == 1
     assert f"{workspace.path('rejects.parquet')} cannot be read" in out
     assert f"{old} was left by a process that was killed; it is removed." in out
     assert not old.exists()
+
+
+def test_what_other_programs_are_writing_is_left_alone(workspace: Workspace) -> None:
+    names = (".faces.parquet.0123.tmp", ".notes.txt.0123456789ab.tmp", ".~lock.tmp", "runs/a/.x.json.0123456789ab.tmp")
+    theirs = [written(workspace.path(name), LONG_AGO) for name in names]
+    assert inspect(workspace).leftovers == ()
+    assert set(inspect(workspace).unknown) == {Path(name) for name in names}
+    assert remove_leftovers(workspace) == []
+    assert all(path.exists() for path in theirs)
+
+
+def test_a_stray_file_beside_runs_and_jobs_is_no_damage(workspace: Workspace) -> None:
+    for name in ("runs/.DS_Store", "runs/notes.txt", "jobs/notes.txt"):
+        written(workspace.path(name), 0)
+    found = inspect(workspace)
+    assert found.damaged == ()
+    assert set(found.unknown) == {Path("runs/.DS_Store"), Path("runs/notes.txt"), Path("jobs/notes.txt")}
+
+
+def test_the_shell_spells_out_what_a_name_would_tell_the_terminal(shell: Shell, workspace: Workspace) -> None:
+    written(workspace.path("\x1b[2Jnotes.txt"), 0)
+    assert "\\x1b[2Jnotes.txt was not written by MaskDet" in shell("check")[1]

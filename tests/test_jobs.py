@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import psutil
@@ -306,3 +307,20 @@ def test_of_a_long_log_only_the_end_is_read(sleeper) -> None:  # type: ignore[no
     (folder / "output.log").write_text("0123456789\n" * 100_000)
     log = read_job(folder).log
     assert (len(log), log[-11:]) == (64 * 1024, "0123456789\n")
+
+
+def test_two_launches_of_the_same_instant_have_a_folder_each(
+    workspace: Workspace, workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime):
+        instants = [datetime(2026, 1, 1, tzinfo=UTC)] * 3 + [datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)]
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return cls.instants.pop(0)
+
+    monkeypatch.setattr(jobs, "datetime", Clock)
+    first, second = (launch(workspace, ["train", "0"]) for _ in range(2))
+    assert first.id == "20260101-000000-000000-train"
+    assert second.id == "20260101-000001-000000-train"
+    assert {wait(first.folder).state, wait(second.folder).state} == {"finished"}

@@ -238,3 +238,31 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(MaskDetError, match=message):
         ReliabilityOptions(**options)
+
+
+def test_a_photo_may_be_called_anything(tmp_path: Path) -> None:
+    """Such names are valid UTF-8, and end a line for str.splitlines."""
+    ids = tuple(f"a/1{end}.jpg" for end in "\n\r\x0b\x1c\x85\u2028")
+    save_reliability(tmp_path, made(index=[(0, 0, n) for n in range(6)], face_ids=ids))
+    again = load_reliability(tmp_path)
+    assert again is not None
+    assert again.face_ids == ids
+
+
+def test_ids_as_earlier_versions_stored_them(tmp_path: Path) -> None:
+    ids = ("a/1\x85.jpg", "a/2.jpg")
+    save_reliability(tmp_path, made(index=[(0, 0, 0), (0, 0, 1)], face_ids=ids))
+    with np.load(tmp_path / INDEX_FILE) as stored:
+        arrays = dict(stored)
+    arrays["face_ids"] = np.frombuffer("\n".join(ids).encode(), np.uint8)
+    np.savez(tmp_path / INDEX_FILE, **arrays)
+    again = load_reliability(tmp_path)
+    assert again is not None
+    assert again.face_ids == ids
+
+
+def test_an_index_that_unpacks_to_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_reliability(tmp_path, made())
+    monkeypatch.setattr("maskdet.reliability._MOST_BYTES", 100)
+    with pytest.raises(RunError, match="it unpacks to 0 MB, more than 0"):
+        load_reliability(tmp_path)

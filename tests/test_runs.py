@@ -385,3 +385,21 @@ def test_a_workspace_that_cannot_be_written(workspace: Workspace) -> None:
     (workspace.home / "runs").write_text("a file where the folder should be")
     with pytest.raises(WorkspaceError, match=r"runs/\.svm-.*\.partial cannot be written \("), training(workspace):
         pytest.fail("work started")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", None])
+def test_a_training_whose_plan_is_damaged_can_be_discarded(workspace: Workspace, own: Path, content: bytes) -> None:
+    plan = own / ".svm-1.partial/plan.json"
+    (plan.parent if content else plan).mkdir(parents=True)
+    if content:
+        plan.write_bytes(content)
+    discard_unfinished(workspace, "svm-1")
+    assert list(own.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["/../../.x", "../.x", "", "x/../../x"])
+def test_nothing_else_is_discarded(workspace: Workspace, own: Path, name: str) -> None:
+    write_plan(workspace.home / ".x.partial", PLAN)
+    own.mkdir(exist_ok=True)
+    with pytest.raises(RunError, match="There is no unfinished training"):
+        discard_unfinished(workspace, name)

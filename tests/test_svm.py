@@ -205,3 +205,21 @@ def test_estimate_counts_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskdet.models.svm.time.perf_counter", lambda: float(next(clock)))
     # Twice the same 24 faces: a reduction and a machine took half a second each, and no growth is seen.
     assert Svm(options()).estimate_seconds(DATA, seed=0) == pytest.approx(0.5 + 0.5 * 19)
+
+
+def test_estimate_of_faces_one_label_of_which_is_rare() -> None:
+    """Of a thousand faces only three have the other label: a sample of 400 may hold none of them."""
+    labels = np.r_[np.zeros(1000, np.int64), np.ones(3, np.int64)]
+    data = FitData(as_labelled(labels, np.arange(1003)), VALIDATION)
+    for seed in range(5):
+        chosen = np.random.default_rng(seed).permutation(1003)[:400]
+        if not labels[chosen].any():
+            break
+    assert not labels[chosen].any()
+    assert Svm(options(C=(1.0,))).estimate_seconds(data, seed=seed) > 0
+
+
+def test_estimate_of_faces_that_cannot_be_fitted_to() -> None:
+    data = FitData(as_labelled(np.zeros(20, np.int64), np.arange(20)), VALIDATION)
+    with pytest.raises(MaskDetError, match="3-fold cross-validation needs 3 training faces of each label, not 0"):
+        Svm(options()).estimate_seconds(data, seed=0)

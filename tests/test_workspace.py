@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
 
 from maskdet.catalog import DATA_DIR
 from maskdet.errors import WorkspaceError
-from maskdet.workspace import Workspace, read_json, read_table, replacing, write_json, write_table
+from maskdet.workspace import (
+    Workspace,
+    read_arrays,
+    read_json,
+    read_table,
+    remove,
+    replacing,
+    write_json,
+    write_table,
+)
 
 
 def test_the_argument_comes_before_the_environment_and_that_before_the_default(
@@ -196,3 +206,32 @@ def test_a_flipped_bit_in_a_table_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(WorkspaceError, match=r"a\.parquet cannot be read .*CRC"):
         read_table(path)
+
+
+def test_arrays_are_read_by_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", one=np.arange(3), two=np.zeros(2))
+    assert read_arrays(tmp_path / "a.npz", ("one",))["one"].tolist() == [0, 1, 2]
+    with pytest.raises(WorkspaceError, match=r"a\.npz cannot be read \(it is of another kind\)"):
+        read_arrays(tmp_path / "a.npz", ("three",))
+
+
+def test_arrays_that_unpack_to_more_than_may_be_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, maps=np.zeros(3_000_000, np.uint8))
+    assert path.stat().st_size < 10_000
+    assert len(read_arrays(path, most_bytes=3_000_500)["maps"]) == 3_000_000
+    monkeypatch.delattr(np, "load")
+    with pytest.raises(WorkspaceError, match=r"it unpacks to 3 MB, more than 2\)"):
+        read_arrays(path, most_bytes=2_000_000)
+
+
+def test_what_is_gone_already_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "folder/deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "folder", target_is_directory=True)
+    remove(tmp_path / "link")
+    assert (tmp_path / "folder").is_dir()
+    remove(tmp_path / "folder")
+    remove(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []

@@ -277,7 +277,7 @@ TARGETS = (
         _findings,
         (
             "maskdet.bias.files.read_result",
-            "maskdet.bias.files._read_arrays",
+            "maskdet.workspace.read_arrays",
             "maskdet.bias.attention.load_attention",
             "maskdet.bias.counterfactuals.load_counterfactuals",
             "maskdet.bias.groups.load_groups",

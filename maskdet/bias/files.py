@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.errors import WorkspaceError, reason_of
-from maskdet.workspace import read_json, read_table, replacing, write_json, write_table
+from maskdet.errors import WorkspaceError
+from maskdet.workspace import read_arrays, read_json, read_table, replacing, write_json, write_table
 
 _DIGESTS: Final = "digests"
 Arrays = dict[str, npt.NDArray[Any]]
@@ -72,15 +72,7 @@ def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd
         part = path.with_suffix(suffix)
         if _digest(part) != digests[suffix]:
             raise WorkspaceError(f"{part} is damaged, or does not belong to {path.name}: measure it again.")
-    return record, read_table(path.with_suffix(".parquet")), _read_arrays(path.with_suffix(".npz")) if arrays else {}
-
-
-def _read_arrays(path: Path) -> Arrays:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except Exception as error:  # whatever zip, its decompressors and NumPy raise
-        raise WorkspaceError(f"{path} cannot be read ({reason_of(error)}).") from error
+    return record, read_table(path.with_suffix(".parquet")), read_arrays(path.with_suffix(".npz")) if arrays else {}
 
 
 def _digest(path: Path) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import RunError, reason_of
-from maskdet.workspace import read_json, replacing, unreadable, write_json
+from maskdet.errors import RunError, WorkspaceError
+from maskdet.workspace import read_arrays, read_json, replacing, unreadable, write_json
 
 History = list[dict[str, float | str]]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -61,16 +61,16 @@ class FolderCheckpoint:
         if not self._path.is_file():
             return None
         try:
-            with np.load(self._path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            arrays = read_arrays(self._path, (_HISTORY_KEY,))
+        except WorkspaceError as error:
+            raise RunError(str(error)) from error
+        try:
             history = json.loads(str(arrays.pop(_HISTORY_KEY)))
-            if not _is_history(history):
-                raise ValueError("it holds no history")
-            return history, arrays
-        except Exception as error:
-            raise RunError(
-                f"{self._path} is damaged ({reason_of(error)}); discard this training and begin it anew."
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise RunError(str(unreadable(self._path, error))) from error
+        if not _is_history(history):
+            raise RunError(str(unreadable(self._path, "it holds no history")))
+        return history, arrays
 
     def save(self, history: History, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Keep a state: the new one is whole on disk before it takes the place of the old one.

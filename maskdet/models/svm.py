@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, get_args
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from maskdet.images import FaceImages, batches
 from maskdet.models.base import Features, FitData, LabelledImages, Logits, Model, ModelOptions, damaged
 from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
+from maskdet.workspace import require_unpacked
 
 MODEL_FILE: Final = "model.skops"
 Kernel = Literal["rbf", "linear"]
@@ -155,11 +156,20 @@ class Svm(Model):
         return history
 
     def estimate_seconds(self, data: FitData, *, seed: int, progress: Progress = silent) -> float:
-        """From two small fits: PCA grows with the faces, an SVM by the power that the two show (1 to 2)."""
+        """From two small fits: PCA grows with the faces, an SVM by the power that the two show (1 to 2).
+
+        Raises
+        ------
+        MaskDetError
+            If there are too few faces of a label to fit to.
+        """
+        self._folds(data.train, seed)
         seconds = []
         sizes = [min(size, len(data.train)) for size in _TRIAL_FACES]
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(data.train))
+        _, first = np.unique(data.train.labels[order], return_index=True)  # of a rare label there may be none
+        order = np.concatenate([order[first], np.delete(order, first)])
         for number, size in enumerate(sizes):
             progress(number, len(sizes), f"trial with {size} faces")
             positions = order[:size]
@@ -280,7 +290,7 @@ class Svm(Model):
         from skops.io import load
 
         try:
-            _require_small(folder / MODEL_FILE)
+            require_unpacked(folder / MODEL_FILE, _MOST_BYTES)
             stored = load(folder / MODEL_FILE)  # of no types but those that skops trusts: numpy's and scikit-learn's
             if "pipeline" in stored:  # as versions before 0.2 wrote it
                 self.pipeline = stored["pipeline"]
@@ -300,14 +310,6 @@ class Svm(Model):
             decisions[positions] = self.pipeline.decision_function(_flatten(images, positions))
             progress(int(positions[-1]) + 1, len(images), "predicting")
         return decisions
-
-
-def _require_small(path: Path) -> None:
-    """Raise ValueError for an archive that unpacks to more than any model takes."""
-    with ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > _MOST_BYTES:
-        raise ValueError(f"{path.name} unpacks to {size / 1e6:,.0f} MB")
 
 
 def _require_whole(pipeline: Any) -> None:
