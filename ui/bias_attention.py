@@ -8,11 +8,12 @@ import streamlit as st
 
 from maskdet.bias.attributes import attribute_title
 from maskdet.bias.means import ALL
+from maskdet.bias.store import ATTENTION
 from maskdet.labels import CLASSES
 from maskdet.runs import Run
 from ui.bias import TONE, choose_one, needs_run, offer_run
 from ui.bias_charts import Guide, interval_chart
-from ui.bias_data import Lab, attention_of, attributes_of_run, groups_of
+from ui.bias_data import Lab, attention_of, attributes_of_run, groups_of, is_uploaded, stamp_of_findings
 from ui.cached import csv_bytes, faces_of, jpeg, thumbnails
 from ui.charts import LABEL_TITLES, NO_BAR
 from ui.errors_faces import here
@@ -28,6 +29,7 @@ _OUTCOME_COLOURS: Final = {"Verdict right": "#009E73", "Verdict wrong": "#D55E00
 _MAP_WIDTH: Final = 200
 _FACE_WIDTH: Final = 120
 _EVEN: Final = 0.5
+_RESAMPLING: Final = "Resampling the heatmaps"
 
 
 def show_attention(lab: Lab) -> None:
@@ -66,8 +68,10 @@ def share_rows(table: pd.DataFrame) -> pd.DataFrame:
 def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
     chart, maps = st.columns([3, 2], gap="large")
     with chart:
-        groups = _choose_groups(lab, run)
-        table = _table(str(run.folder), found, groups)
+        name = _choose_attribute(lab, run)
+        groups = None if name is None else groups_of(lab.workspace, run, name)
+        table_of = _own_table if name is not None and is_uploaded(name) else _table
+        table = table_of(stamp_of_findings(lab.workspace, run, ATTENTION), found, groups)
         mine = table[table["verdict"] == label]
         st.plotly_chart(
             interval_chart(share_rows(mine), _OUTCOME_COLOURS, title="share of the heat on the lower half",
@@ -96,17 +100,24 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
         )  # fmt: skip
 
 
-def _choose_groups(lab: Lab, run: Run) -> "pd.Series[Any] | None":
+def _choose_attribute(lab: Lab, run: Run) -> str | None:
     names = [name for name in attributes_of_run(lab.workspace, run).columns if name != "face_id"]
     known = [name for name in names if groups_of(lab.workspace, run, name) is not None]
-    name = choose_one(
+    return choose_one(
         "Groups by", known, f"bias_heat_by_{run.id}", attribute_title, default=TONE if TONE in known else None
     )
-    return None if name is None else groups_of(lab.workspace, run, name)
 
 
-@st.cache_data(show_spinner="Resampling the heatmaps", max_entries=32)
-def _table(folder: str, _found: "Attention", groups: "pd.Series[Any] | None") -> pd.DataFrame:
+@st.cache_data(show_spinner=_RESAMPLING, max_entries=32)
+def _table(stamp: str, _found: "Attention", groups: "pd.Series[Any] | None") -> pd.DataFrame:
+    from maskdet.bias.attention import attention_by
+
+    return attention_by(_found, groups)
+
+
+@st.cache_data(show_spinner=_RESAMPLING, max_entries=8, scope="session")
+def _own_table(stamp: str, _found: "Attention", groups: "pd.Series[Any] | None") -> pd.DataFrame:
+    """`_table` by an attribute that a visitor brought: gone with the visitor."""
     from maskdet.bias.attention import attention_by
 
     return attention_by(_found, groups)

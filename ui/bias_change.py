@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 import streamlit as st
 
+from maskdet.bias.store import COUNTERFACTUALS
 from maskdet.document import in_words
 from maskdet.labels import CLASSES
 from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.bias import TONE, needs_run, offer_run
 from ui.bias_charts import Guide, interval_chart
-from ui.bias_data import Lab, counterfactuals_of, groups_of
+from ui.bias_data import Lab, counterfactuals_of, groups_of, stamp_of_findings
 from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES, NO_BAR
 from ui.tables import titled
@@ -259,11 +260,12 @@ def _show_tones(lab: Lab, found: Found) -> None:
 
 def _all_flips(lab: Lab, found: Found, groups: "pd.Series[str] | None") -> pd.DataFrame:
     runs = [run for run in lab.runs if run.id in found]
-    return pd.concat([_flips_of(str(run.folder), groups, found[run.id], run) for run in runs], ignore_index=True)
+    stamps = {run.id: stamp_of_findings(lab.workspace, run, COUNTERFACTUALS) for run in runs}
+    return pd.concat([_flips_of(stamps[run.id], groups, found[run.id], run) for run in runs], ignore_index=True)
 
 
 @st.cache_data(show_spinner="Resampling the changed faces", max_entries=64)
-def _flips_of(folder: str, groups: "pd.Series[str] | None", _found: "Counterfactuals", _run: Run) -> pd.DataFrame:
+def _flips_of(stamp: str, groups: "pd.Series[str] | None", _found: "Counterfactuals", _run: Run) -> pd.DataFrame:
     from maskdet.bias.counterfactuals import flips
 
     return flips(_found, groups).assign(run=_run.id)

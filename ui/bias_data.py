@@ -183,6 +183,12 @@ def reports_of(workspace: Workspace, run: Run, options: GroupOptions) -> dict[st
     return judge(str(workspace.home), str(run.folder), stamps, options, workspace, run)
 
 
+def stamp_of_findings(workspace: Workspace, run: Run, name: str) -> str:
+    """Changes whenever what was measured of a run does; `name` as in `maskdet.bias.store`."""
+    path = find_path(workspace, run.fingerprint, name, run.id)
+    return "" if path is None else f"{path} {stamp(path)}"
+
+
 def _loaded(workspace: Workspace, run: Run, name: str, load: Callable[[Path], Found]) -> Found | None:
     path = find_path(workspace, run.fingerprint, name, run.id)
     return None if path is None else _read(str(path), stamp(path), load)
