@@ -14,7 +14,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "typed": ("options", "typed", "address", "cluster", "shell", "plan"),
     "workspace": ("faces", "decided", "shards", "training", "job", "study", "evaluation", "condition", "file"),
     "runs": ("run", "reliability", "findings", "lab-tables"),
-    "weights": ("graph", "svm"),
+    "weights": ("graph", "network", "svm"),
     "uploads": ("upload", "upload-real"),
 }
 NAMES: Final[tuple[str, ...]] = tuple(name for names in MODULES.values() for name in names)

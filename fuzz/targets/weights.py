@@ -3,6 +3,7 @@
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from fuzz.mutate import raw
 from fuzz.mutate_files import archive
 from fuzz.target import Damaged, Prepared, Target, after_first, check, refusals
 from fuzz.targets.runs import damaged_folder
+from maskdet.models.cnn import Cnn
 from maskdet.models.onnx_graph import GRAPH_FILE, INPUT, OUTPUTS, WEIGHTS_FILE
 from maskdet.models.svm import MODEL_FILE, Svm
 from maskdet.runtime import OnnxRuntime
@@ -104,7 +106,9 @@ def _h5(data: bytes, rng: random.Random) -> bytes:
     file = io.BytesIO(data)
     try:
         with h5py.File(file, "r+") as stored:
-            name = rng.choice(("layers/conv2d/vars/0", "layers/dense/vars/0", "layers/dense/vars/1"))
+            names: list[str] = []
+            stored.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+            name = rng.choice(names)
             del stored[name]
             what = rng.randrange(7)
             if what == 0:
@@ -135,6 +139,40 @@ def _graph(folder: Path) -> Prepared:
         check(logits.shape == (2,) and features.ndim == 2 and len(features) == 2, f"{logits.shape}, {features.shape}")
 
     return damaged_folder(folder, (GRAPH_FILE, WEIGHTS_FILE), use)
+
+
+def _network(folder: Path) -> Prepared:
+    import keras
+
+    inputs = keras.Input((150, 150, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(2, 1, strides=15)(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x)))
+
+    class Tiny(Cnn):
+        def build(self) -> Any:
+            return network
+
+    network.save_weights(folder / WEIGHTS_FILE)
+    whole = network.get_weights()
+
+    unread = [np.full_like(one, 12345.0) for one in whole]
+
+    def use() -> None:
+        network.set_weights(unread)
+        Tiny().load(folder)
+        check(not any((one == 12345.0).all() for one in network.get_weights()), "weights that were not read")
+
+    damaged = Damaged(folder, (WEIGHTS_FILE,))
+
+    def run(data: bytes) -> None:
+        with damaged.by(b"\0" + data), refusals():
+            use()
+
+    return Prepared(run, [damaged.whole[WEIGHTS_FILE]])
+
+
+def _keras_weights(data: bytes, rng: random.Random) -> bytes:
+    return raw(data, rng) if rng.random() < 0.3 else _h5(data, rng)
 
 
 def _svm(folder: Path) -> Prepared:
@@ -176,5 +214,6 @@ TARGETS = (
         ),
         after_first(graph_or_weights),
     ),
+    Target("network", _network, ("maskdet.models.network.NetworkModel.load",), _keras_weights, most_bytes=1 << 16),
     Target("svm", _svm, ("maskdet.models.svm.Svm.load",), archive),
 )
