@@ -183,7 +183,7 @@ def test_learning_says_what_a_run_kept_and_chose(home: Workspace, monkeypatch: p
     assert "5-fold cross-validation on the training faces: rbf kernel, C 10, gamma 0.01, macro F1 0.920 ± 0.010" in (
         texts(app)
     )
-    assert "87.0% of the variance" in texts(app)
+    assert "keep 87.0 % of the variance" in texts(app)
 
 
 def test_other_faces_are_said_and_common_ones_offered(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def test_the_confusion_scale_is_common() -> None:
 
 def test_curves_mark_the_kept_epoch_and_the_second_phase() -> None:
     figure = learning_curves(pd.DataFrame(CURVES).assign(watched_loss=[0.9, 0.8, 0.7]), "loss", (0, 1))
-    assert [trace.name for trace in figure.data] == ["training", "validation", "epoch kept", "watched dataset"]
+    assert [trace.name for trace in figure.data] == ["training", "validation", "epoch kept", "watched"]
     assert (list(figure.data[2].x), list(figure.data[2].y)) == ([2], [0.3])
     assert figure.layout.shapes[0].x0 == 1.5
     assert figure.layout.yaxis.range == (0, 1)

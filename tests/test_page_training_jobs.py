@@ -18,8 +18,9 @@ from training_page import add_base, choose, fine, press, texts, visit
 from maskdet.errors import MaskDetError
 from maskdet.jobs import list_jobs, read_job
 from maskdet.workspace import Workspace, write_json
+from ui.charts import explained_variance, grid_scores, learning_curves, tick_step
 from ui.jobs import last_states
-from ui.training_charts import curves, epoch_text, grid_chart, tick_step
+from ui.training_charts import epoch_text
 
 HISTORY = [
     {"epoch": 1, "phase": 1, "loss": 0.7, "accuracy": 0.5, "val_loss": 0.6, "val_accuracy": 0.75, "kept": 0},
@@ -112,13 +113,13 @@ def test_a_running_training_and_one_that_waits(
     shown = texts(app)
     assert "**CNN (AlexNet-like)** :blue-badge[:material/progress_activity: running]" in shown
     assert "**PCA + SVM** :gray-badge[:material/hourglass_empty: queued]" in shown
-    assert "Waits for 1 training before it." in shown
+    assert "Waits for 1 job before it." in shown
     assert "2 trainings are not done yet: this one is queued behind." in shown
     (bar,) = app.get("progress")
-    assert bar.proto.text.startswith("epoch 2 of 3, batch 1 · 44% · about ")
+    assert bar.proto.text.startswith("epoch 2 of 3, batch 1 · 44 % · about ")
     assert bar.proto.text.split("about ")[1] in ("45 s left", "44 s left", "43 s left", "42 s left")
     low, high = binomtest(18, 20).proportion_ci(method="wilson")
-    assert f"Epoch 2: validation accuracy 0.900 ({low:.3f} to {high:.3f}, n = 20)" in shown
+    assert f"Epoch 2: validation accuracy 0.900 ({low:.3f}–{high:.3f}, n = 20)" in shown
     assert len(app.get("plotly_chart")) == 2
     assert not any(button.key.startswith("resume") for button in app.button)
 
@@ -231,13 +232,15 @@ def test_a_real_trial_from_the_page(sample: Workspace, monkeypatch: pytest.Monke
 
 
 def test_the_curves() -> None:
-    figure = curves(pd.DataFrame(HISTORY), "loss", epochs=4)
+    figure = learning_curves(pd.DataFrame(HISTORY), "loss", epochs=4, uirevision="a")
     lines = {trace.name: list(trace.y) for trace in figure.data}
-    assert lines == {"training": [0.7, 0.5], "validation": [0.6, 0.4], "kept": [0.4]}
+    assert lines == {"training": [0.7, 0.5], "validation": [0.6, 0.4], "epoch kept": [0.4]}
     assert tuple(figure.layout.xaxis.range) == (0.5, 4.5)
+    assert figure.layout.uirevision == "a"
+    assert learning_curves(pd.DataFrame(HISTORY), "loss").layout.xaxis.range is None  # of a run that is finished
     assert figure.layout.shapes[0].x0 == 1.5  # all layers are trained from the second epoch on
     watched = pd.DataFrame([entry | {"watched_loss": 0.9, "watched_accuracy": 0.25} for entry in HISTORY])
-    assert list(curves(watched, "accuracy", 4).data[2].y) == [0.25, 0.25]
+    assert list(learning_curves(watched, "accuracy", epochs=4).data[3].y) == [0.25, 0.25]
     assert "No intervals" in epoch_text(watched, {})
     assert "watched accuracy 0.250 (" in epoch_text(watched, {"val_": 20, "watched_": 4})
 
@@ -247,7 +250,10 @@ def test_ticks_at_round_numbers() -> None:
 
 
 def test_the_grid_chart_has_a_line_a_kernel_and_gamma() -> None:
-    figure = grid_chart(pd.DataFrame(GRID))
+    figure = grid_scores(pd.DataFrame(GRID), uirevision="a")
+    assert figure.layout.uirevision == "a"
+    assert explained_variance(pd.DataFrame(GRID)).startswith("The principal components keep 87.0 % of the variance")
+    assert explained_variance(pd.DataFrame(HISTORY)) == ""
     assert {trace.name: list(trace.y) for trace in figure.data} == {"linear": [0.95], "rbf, gamma 0.003": [0.9, 0.93]}
 
 

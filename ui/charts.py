@@ -1,5 +1,6 @@
 """Charts of the pages, as Plotly figures from tables of the core."""
 
+from itertools import count
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ RUN_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 CURVES: Final = {
     "": ("training", "#0072B2", "dot"),
     "val_": ("validation", "#D55E00", "solid"),
-    "watched_": ("watched dataset", "#009E73", "dashdot"),
+    "watched_": ("watched", "#009E73", "dashdot"),
 }
 CONFUSION_SCALE: Final = "Blues"
 MARGIN: Final = {"l": 8, "r": 8, "t": 8, "b": 8}
@@ -60,7 +61,14 @@ def confusion_heatmap(
     return figure
 
 
-def learning_curves(history: pd.DataFrame, measure: str, span: tuple[float, float] | None = None) -> go.Figure:
+def learning_curves(
+    history: pd.DataFrame,
+    measure: str,
+    span: tuple[float, float] | None = None,
+    *,
+    epochs: int | None = None,
+    uirevision: str | None = None,
+) -> go.Figure:
     """Training, validation and watched curve of a measure over the epochs (study, Figure 13 and Appendix D).
 
     The epoch whose weights were kept is ringed, and a dotted line stands where a second phase begins.
@@ -71,6 +79,10 @@ def learning_curves(history: pd.DataFrame, measure: str, span: tuple[float, floa
         See `maskdet.runs`: a row an epoch; curves that it does not have are left out.
     span : (float, float), optional
         The vertical axis, for figures that are to be compared.
+    epochs : int, optional
+        Epochs that are planned, of a training that goes on: the axis is as long from the start.
+    uirevision : str, optional
+        Stays the same while the training goes on: the browser changes what is new and leaves the rest.
     """
     figure = go.Figure()
     epoch = history["epoch"] if history["epoch"].is_unique else pd.Series(range(1, len(history) + 1))
@@ -95,14 +107,28 @@ def learning_curves(history: pd.DataFrame, measure: str, span: tuple[float, floa
             x=float(epoch.iloc[begin]) + 0.5, line={"dash": "dot", "width": 1, "color": "#999999"},
             annotation={"text": "all layers", "font_size": 11, "yanchor": "bottom"}, annotation_position="top right",
         )  # fmt: skip
-    figure.update_layout(margin=MARGIN | {"t": 60}, height=300, legend=LEGEND | {"y": 1.08}, dragmode=False)
-    figure.update_xaxes(title="epoch", dtick=max(1, len(history) // 10), fixedrange=True)
+    figure.update_layout(
+        margin=MARGIN | {"t": 60}, height=300, legend=LEGEND | {"y": 1.08}, dragmode=False, uirevision=uirevision
+    )
+    last = max(epochs or 0, len(history))
+    planned = None if epochs is None else [0.5, last + 0.5]
+    figure.update_xaxes(title="epoch", range=planned, dtick=tick_step(last), fixedrange=True)
     figure.update_yaxes(title=measure, range=span, fixedrange=True)
     return figure
 
 
-def grid_scores(history: pd.DataFrame) -> go.Figure:
-    """Cross-validated macro F1 of each grid point, a line a kernel and gamma."""
+def tick_step(epochs: int) -> int:
+    """Epochs from tick to tick: at most ten ticks, at round numbers."""
+    return next(
+        step for decade in count() for step in (10**decade, 2 * 10**decade, 5 * 10**decade) if epochs <= 10 * step
+    )
+
+
+def grid_scores(history: pd.DataFrame, *, uirevision: str | None = None) -> go.Figure:
+    """Cross-validated macro F1 of each grid point, a line a kernel and gamma.
+
+    For ``uirevision`` see `learning_curves`.
+    """
     figure = go.Figure()
     kernels = history["kernel"] if "kernel" in history else pd.Series("rbf", index=history.index)
     for number, ((kernel, gamma), rows) in enumerate(history.groupby([kernels, history["gamma"]], sort=True)):
@@ -114,7 +140,15 @@ def grid_scores(history: pd.DataFrame) -> go.Figure:
             line={"color": RUN_COLOURS[number % len(RUN_COLOURS)], "dash": "dash" if kernel == "linear" else "solid"},
             hovertemplate=f"{name}, C %{{x:g}}: %{{y:.4f}}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(margin=MARGIN | {"t": 60}, height=320, legend=LEGEND, dragmode=False)
+    figure.update_layout(margin=MARGIN | {"t": 60}, height=320, legend=LEGEND, dragmode=False, uirevision=uirevision)
     figure.update_xaxes(title="C", type="log", dtick=1, fixedrange=True)
     figure.update_yaxes(title="cross-validated macro F1", fixedrange=True)
     return figure
+
+
+def explained_variance(history: pd.DataFrame) -> str:
+    """How much of the variance an SVM's principal components keep, as a sentence; "" where it was not measured."""
+    if "explained_variance" not in history:
+        return ""
+    kept = percent(float(history["explained_variance"].iloc[-1]))
+    return f"The principal components keep {kept} of the variance (study: about 87 %)."

@@ -11,7 +11,7 @@ from maskdet.jobs import Job, cancel, launch, list_jobs
 from maskdet.workspace import Workspace
 from ui.public import is_public, require_private
 from ui.session import show
-from ui.text import code, duration, plain, sentence
+from ui.text import code, counted, duration, percent, plain, sentence
 
 ICONS: Final = {
     "queued": ":material/hourglass_empty:",
@@ -22,6 +22,8 @@ ICONS: Final = {
     "interrupted": ":material/warning:",
 }
 
+#: States that people call otherwise.
+_TITLES: Final = {"cancelled": "stopped"}
 #: What colours a terminal or moves its cursor.
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -78,19 +80,15 @@ def _newest(workspace: Workspace, kind: str, count: int) -> list[Job]:
 def _show(job: Job) -> None:
     with st.container(border=True):
         line, button = st.columns([6, 1], vertical_alignment="center")
-        line.markdown(
-            f"{ICONS[job.state]} **{code(' '.join(part for part in job.command if part != '--'))}** — {_status(job)}"
-        )
-        if job.is_active:
-            if not is_public() and button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
-                require_private()
-                cancel(job)
-                st.rerun(scope="fragment")
-            share = job.done / job.total if job.total else 0.0
-            st.progress(min(1.0, share), text=_progress_text(job))
-        elif job.state == "failed":
-            st.error(failure(job))
-        elif job.state == "finished" and job.result:
+        what = code(" ".join(part for part in job.command if part != "--"))
+        line.markdown(f"{ICONS[job.state]} **{what}** — {state_title(job)}, {began(job)}")
+        stops = job.is_active and not is_public()
+        if stops and button.button("Stop", key=f"stop_{job.id}", icon=":material/stop:"):
+            require_private()
+            cancel(job)
+            st.rerun(scope="fragment")
+        show_state(job)
+        if job.state == "finished" and job.result:
             st.page_link(
                 "pages/results.py", label=f"Results of {job.result}", icon=":material/monitoring:",
                 query_params={"run": job.result},
@@ -99,13 +97,34 @@ def _show(job: Job) -> None:
             show_log(job)
 
 
-def _status(job: Job) -> str:
-    return f"{job.state}, {duration(job.seconds)}, started {job.created.replace('T', ' ').rstrip('Z')} UTC"
+def state_title(job: Job) -> str:
+    """A job's state in a word."""
+    return _TITLES.get(job.state, job.state)
 
 
-def _progress_text(job: Job) -> str:
-    left = job.seconds_left
-    return (plain(job.text) or "starting") + (f" · about {duration(left)} left" if left is not None else "")
+def began(job: Job) -> str:
+    """How long a job has worked, and when it was launched: what waits for its turn has not started."""
+    launched = f"launched {job.created.replace('T', ' ').rstrip('Z')} UTC"
+    return f"{duration(job.seconds)}, {launched}" if job.seconds else launched
+
+
+def show_state(job: Job) -> None:
+    """What there is to say of a job's state: how far it is, what it waits for, or why it ended without a result."""
+    if job.state == "running":
+        share = job.done / job.total if job.total else 0.0
+        left = None if job.seconds_left is None else f"about {duration(job.seconds_left)} left"
+        known = percent(share, 0) if job.total else None
+        st.progress(min(1.0, share), text=" · ".join(filter(None, [plain(job.text) or "starting", known, left])))
+    elif job.state == "queued":
+        waits = job.ahead if job.queue else 0
+        st.caption(f"Waits for {counted(waits, 'job')} before it." if waits else "Is about to start.")
+    elif job.state == "failed":
+        st.error(failure(job), icon=ICONS["failed"])
+    elif job.state == "interrupted":
+        st.warning(
+            "Its process is gone and said nothing: it was killed, memory ran out, or the machine went down.",
+            icon=ICONS["interrupted"],
+        )
 
 
 def failure(job: Job) -> str:

@@ -8,11 +8,10 @@ import streamlit as st
 from maskdet.compare import JudgedRun
 from maskdet.errors import MaskDetError
 from maskdet.reports import with_interval
-from ui.charts import CURVES, grid_scores, learning_curves
+from ui.charts import CURVES, NO_BAR, explained_variance, grid_scores, learning_curves
 from ui.results_data import Comparison
 from ui.text import plain, sentence
 
-_NO_BAR: Final = {"displayModeBar": False}
 _MEASURES: Final = ("loss", "accuracy")
 _GRID: Final = {"C", "gamma", "f1_macro", "f1_macro_std"}
 
@@ -69,7 +68,7 @@ def _show_curves(one: JudgedRun, history: pd.DataFrame, spans: dict[str, tuple[f
     for column, measure in zip(st.columns(2, gap="medium"), _MEASURES, strict=True):
         if measure in history:
             column.plotly_chart(
-                learning_curves(history, measure, spans[measure]), key=f"{measure}_{one.run.id}", config=_NO_BAR,
+                learning_curves(history, measure, spans[measure]), key=f"{measure}_{one.run.id}", config=NO_BAR,
                 alt=f"{measure.capitalize()} of {one.label} by epoch",
             )  # fmt: skip
     if "kept" not in history:
@@ -78,9 +77,7 @@ def _show_curves(one: JudgedRun, history: pd.DataFrame, spans: dict[str, tuple[f
 
 def _show_grid(one: JudgedRun, history: pd.DataFrame) -> None:
     chart, words = st.columns([3, 2], gap="medium", vertical_alignment="center")
-    chart.plotly_chart(
-        grid_scores(history), key=f"grid_{one.run.id}", config=_NO_BAR, alt=f"Grid scores of {one.label}"
-    )
+    chart.plotly_chart(grid_scores(history), key=f"grid_{one.run.id}", config=NO_BAR, alt=f"Grid scores of {one.label}")
     best = history.loc[history["f1_macro"].idxmax()]
     folds = one.run.record["options"].get("folds")
     by = f"{folds}-fold cross-validation" if folds else "cross-validation"
@@ -91,6 +88,5 @@ def _show_grid(one: JudgedRun, history: pd.DataFrame) -> None:
         f"{with_interval(best['f1_macro'], None, None)} ± {best['f1_macro_std']:.3f} (mean and standard deviation of "
         "the folds; bars in the chart)."
     )
-    if "explained_variance" in history:
-        explained = float(history["explained_variance"].iloc[0])
-        words.caption(f"The principal components keep {explained:.1%} of the variance (the study: about 87 %).")
+    if explained := explained_variance(history):
+        words.caption(explained)

@@ -15,10 +15,10 @@ from maskdet.models import MODELS
 from maskdet.reports import with_interval
 from maskdet.runs import Run, Unfinished, discard_unfinished, open_run, unfinished_runs
 from maskdet.workspace import Workspace
-from ui.jobs import ICONS, failure, show_log
+from ui.jobs import ICONS, began, show_log, show_state, state_title
 from ui.public import is_public, require_private
 from ui.session import show
-from ui.text import code, duration, plain, sentence
+from ui.text import code, plain, sentence
 from ui.training_charts import show_history
 
 #: Trainings work one after the other: two at once would each take twice as long.
@@ -29,7 +29,6 @@ _COLOURS: Final = {
     "queued": "gray", "running": "blue", "finished": "green", "failed": "red", "cancelled": "gray",
     "interrupted": "orange",
 }  # fmt: skip
-_TITLES: Final = {"cancelled": "stopped"}
 _OPTION_TITLES: Final = {"set": "", "leave-out": "without", "watch": "watching", "limit": "training faces",
     "balance": "balanced by", "balance-target": "target",
 }  # fmt: skip
@@ -120,10 +119,9 @@ def _show_now(workspace: Workspace) -> None:
 
 def _show_job(now: Trainings, job: Job) -> None:
     line, buttons = st.columns([5, 3], vertical_alignment="center")
-    state = _TITLES.get(job.state, job.state)
-    line.markdown(f"**{_title(job)}** :{_COLOURS[job.state]}-badge[{ICONS[job.state]} {state}]")
+    line.markdown(f"**{_title(job)}** :{_COLOURS[job.state]}-badge[{ICONS[job.state]} {state_title(job)}]")
     details = "" if is_public() else _details(job.command)  # which may name files of the server
-    line.caption(" · ".join(filter(None, [_times(job), details])))
+    line.caption(" · ".join(filter(None, [began(job), details])))
     is_newest = now.newest.get(run_of(job), job.id) == job.id
     run = now.unfinished.get(run_of(job)) if is_newest else None
     if not is_public():
@@ -134,7 +132,9 @@ def _show_job(now: Trainings, job: Job) -> None:
                 if run:
                     _resume_and_discard(now, run, job.id)
                 _remove_button(job)
-    _show_state(job)
+    show_state(job)
+    if job.state == "finished" and "--dry-run" in job.command:
+        st.success(sentence(job.result) or "The trial ended well.", icon=":material/timer:")
     if not is_newest:
         st.caption("Gone on with in a later training.")
     elif run and job.state != "queued":
@@ -154,30 +154,6 @@ def _show_unfinished_run(run: Unfinished, job: Job) -> None:
                 "What was cut is its pre-training. Resume that, and then start the transfer again: it begins with it."
             )
     _show_progress_of(run, f"curves_{job.id}", folded=not job.is_active)
-
-
-def _show_state(job: Job) -> None:
-    """What is to say of a job's state."""
-    if job.state == "running":
-        share = job.done / job.total if job.total else 0.0
-        left = f" · about {duration(job.seconds_left)} left" if job.seconds_left is not None else ""
-        known = f" · {share:.0%}" if job.total else ""
-        st.progress(min(1.0, share), text=f"{plain(job.text) or 'starting'}{known}{left}")
-    elif job.state == "queued":
-        st.caption(
-            f"Waits for {job.ahead} training{'s' if job.ahead > 1 else ''} before it."
-            if job.ahead
-            else "Is about to start."
-        )
-    elif job.state == "failed":
-        st.error(failure(job), icon=ICONS["failed"])
-    elif job.state == "interrupted":
-        st.warning(
-            "Its process is gone and said nothing: it was killed, memory ran out, or the machine went down.",
-            icon=ICONS["interrupted"],
-        )
-    elif job.state == "finished" and "--dry-run" in job.command:
-        st.success(sentence(job.result) or "The trial ended well.", icon=":material/timer:")
 
 
 def _show_result(now: Trainings, job: Job) -> None:
@@ -307,11 +283,6 @@ def _title(job: Job) -> str:
 
 def _model_title(name: str) -> str:
     return plain(MODELS[name].title if name in MODELS else name)
-
-
-def _times(job: Job) -> str:
-    began = f"launched {job.created.replace('T', ' ').rstrip('Z')} UTC"
-    return f"{duration(job.seconds)}, {began}" if job.seconds else began
 
 
 def _details(command: Sequence[str]) -> str:
