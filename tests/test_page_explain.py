@@ -29,6 +29,7 @@ import ui.explain_models
 from maskdet.errors import RunError
 from maskdet.runs import BUNDLED
 from maskdet.sample_photos import SAMPLE_PHOTOS, sample_photo
+from ui.explain_state import digest_of
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,23 @@ def test_pasted_photos_stay_until_they_are_removed(drawn: Path, monkeypatch: pyt
     assert chips(fine(app)) == ["With mask"]
     assert chips(app.run()) == ["With mask"]
     assert chips(press(app, "explain_forget")) == []
+
+
+def test_the_photo_that_is_looked_at_stays_where_another_comes_before_it(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = drop(visit(drawn, monkeypatch), [(name, png(seed=n), "image/png") for n, name in enumerate("abc")])
+    app.selectbox(key="explain_photo").select_index(1).run()
+    for key, at in (("explain_sample_drawn", 3), ("explain_forget", 2)):
+        app = fine(press(app, key))
+        assert app.selectbox(key="explain_photo").value[0] == digest_of(png(seed=1))
+        assert app.selectbox(key="explain_photo").options[at - 1] == f"{at}. b"
+
+
+def test_of_one_photo_given_twice_either_is_looked_at(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = drop(visit(drawn, monkeypatch), [(name, png(), "image/png") for name in "ab"])
+    app = fine(app.selectbox(key="explain_photo").select_index(1).run())
+    assert app.selectbox(key="explain_photo").value == (digest_of(png()), 1)
 
 
 def test_a_photo_of_the_webcam_is_judged(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -321,4 +321,4 @@ def test_a_row_of_the_table_chooses_its_photo_and_face(monkeypatch: pytest.Monke
     uploads = [Upload("a", "1", b""), Upload("b", "2", b"")]
     options = Options(find_run(Workspace(Path("nowhere"))), whole=False, min_size=20)
     ui.explain_table._choose_row(uploads, [(0, 1), (1, 1), (1, 2)], options)
-    assert (state["explain_photo"], state[face_key(uploads[1], options)]) == (1, 2)
+    assert (state["explain_photo"], state[face_key(uploads[1], options)]) == (("2", 0), 2)

@@ -44,7 +44,7 @@ def _show_results(uploads: Sequence[Upload], options: Options, display: Display)
         show_counts(judged)
         table = show_table(uploads, judged, options)
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            at = choose_photo(judged)
+            at = choose_photo(uploads, judged)
             csv_button(table)
             report_button(uploads, judged, options, display)
     photo = judged[at].photo

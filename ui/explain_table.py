@@ -1,5 +1,6 @@
 """All faces of many photos as a table, with counts; a click on a row opens its photo."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -78,15 +79,18 @@ def show_table(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto], options
     return table
 
 
-def choose_photo(judged: Sequence[JudgedPhoto]) -> int:
+def choose_photo(uploads: Sequence[Upload], judged: Sequence[JudgedPhoto]) -> int:
     """Position of the photo to look at: the first that can be read, until another is chosen."""
-    if not 0 <= st.session_state.get(_CHOICE, -1) < len(judged):
-        st.session_state[_CHOICE] = next((at for at, one in enumerate(judged) if one.photo.readable), 0)
-    at: int = st.selectbox(
-        "Look at", range(len(judged)), key=_CHOICE, width=420,
-        format_func=lambda at: f"{at + 1}. {judged[at].photo.name}",
+    places = {key: at for at, key in enumerate(_keys(uploads))}
+    chosen = st.session_state.get(_CHOICE)
+    if chosen not in places:
+        chosen = list(places)[next((at for at, one in enumerate(judged) if one.photo.readable), 0)]
+    st.session_state[_CHOICE] = chosen  # again in each run: the list's titles change where a photo comes before it
+    key: tuple[str, int] = st.selectbox(
+        "Look at", list(places), key=_CHOICE, width=420,
+        format_func=lambda key: f"{places[key] + 1}. {judged[places[key]].photo.name}",
     )  # fmt: skip
-    return at
+    return places[key]
 
 
 def csv_button(table: pd.DataFrame) -> None:
@@ -109,6 +113,16 @@ def _for_people(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _keys(uploads: Sequence[Upload]) -> list[tuple[str, int]]:
+    """Names each photo wherever it stands: its digest, and how many of the same one stand before it."""
+    before: Counter[str] = Counter()
+    keys = []
+    for upload in uploads:
+        keys.append((upload.digest, before[upload.digest]))
+        before[upload.digest] += 1
+    return keys
+
+
 def _numbers(judged: JudgedPhoto) -> list[int]:
     """The number of the face in each row of a photo, 0 in that of a file without faces."""
     return [face.number for face in judged.photo.faces] or [0]
@@ -118,5 +132,5 @@ def _choose_row(uploads: Sequence[Upload], rows: Sequence[tuple[int, int]], opti
     chosen = st.session_state[_TABLE].selection.rows
     if chosen and chosen[0] < len(rows):
         at, number = rows[chosen[0]]
-        st.session_state[_CHOICE] = at
+        st.session_state[_CHOICE] = _keys(uploads)[at]
         st.session_state[face_key(uploads[at], options)] = number
