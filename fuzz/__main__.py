@@ -13,6 +13,7 @@ from typing import Final
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 _DONE: Final = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 _PEAK: Final = re.compile(r"stat::peak_rss_mb:\s+(\d+)")
+_FOUND: Final = re.compile(r"FINDING (\w+)")
 _COVERED: Final = re.compile(r"#(\d+)\s.*?cov: (\d+) ft: (\d+) corp: (\d+)")
 #: How often a target begins again after an input that ended its process: each is a finding.
 _MOST_ENDS: Final = 5
@@ -20,7 +21,11 @@ _MOST_ENDS: Final = 5
 
 @dataclass
 class Result:
-    """What came of one target: inputs run, seconds, branches that libFuzzer counts, inputs kept, memory, findings."""
+    """What came of one target: inputs run, seconds, branches that libFuzzer counts, inputs kept, memory, findings.
+
+    Findings are all that broke something in this run, those that an earlier run kept among them. ``ended`` counts the
+    processes that ended before their time, by an input or without ever running one.
+    """
 
     target: str
     inputs: int = 0
@@ -29,10 +34,15 @@ class Result:
     kept: int = 0
     megabytes: int = 0
     findings: int = 0
+    ended: int = 0
+
+    def failed(self, runs: int, *, timed: bool) -> bool:
+        """Whether something was found, or the target did not do what it was to do: so many runs, if it had the time."""
+        return bool(self.findings or self.ended) or not self.inputs or (self.inputs < runs and not timed)
 
 
 def main() -> int:
-    """Run what was asked for; 1 if anything was found."""
+    """Run what was asked for; 1 if anything was found, or a target did not run its inputs."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz what reads bytes or text from outside.")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="by default all of them")
     parser.add_argument("--runs", type=int, default=2000, help="inputs for each target")
@@ -62,38 +72,47 @@ def main() -> int:
             file.write(f"{json.dumps(asdict(results[-1]))}\n")
     found = sum(result.findings for result in results)
     print(f"{sum(result.inputs for result in results):,} inputs, {found} findings in {asked.corpus / 'findings'}")
-    return int(found > 0)
+    failed = [result.target for result in results if result.failed(asked.runs, timed=asked.seconds is not None)]
+    if failed:
+        print(f"FAILED: {', '.join(failed)}")
+    return int(bool(failed))
 
 
 def _fuzz(name: str, runs: int, seed: int, corpus: Path, most_seconds: float | None) -> Result:
     """One target in processes of its own: one, if no input ends it."""
-    result, begin = Result(name), time.monotonic()
+    result, found, begin = Result(name), set[str](), time.monotonic()
     findings = corpus / "findings" / name
     findings.mkdir(parents=True, exist_ok=True)
-    before = set(findings.iterdir())
     for attempt in range(_MOST_ENDS):
         left = None if most_seconds is None else most_seconds - (time.monotonic() - begin)
         if runs <= result.inputs or (left is not None and left <= 1):
             break
         # Another seed after an input that ended the process, else it would come again.
-        ended = _worker(name, runs - result.inputs, seed + attempt, corpus / name, findings, left, result)
+        ended = _worker(name, runs - result.inputs, seed + attempt, corpus / name, findings, left, result, found)
         if ended:
             break
+    result.findings = len(found)
     result.seconds = round(time.monotonic() - begin, 1)
-    result.findings = len([path for path in set(findings.iterdir()) - before if path.suffix != ".txt"])
     rate = result.inputs / max(result.seconds, 1e-9)
     print(
         f"{name}: {result.inputs:,} inputs, {rate:,.0f} a second, {result.branches:,} branches, {result.kept:,} kept, "
-        f"{result.megabytes:,} MB, {result.findings} findings",
+        f"{result.megabytes:,} MB, {result.findings} findings, {result.ended} processes that ended",
         flush=True,
     )
     return result
 
 
 def _worker(
-    name: str, runs: int, seed: int, corpus: Path, findings: Path, seconds: float | None, result: Result
+    name: str,
+    runs: int,
+    seed: int,
+    corpus: Path,
+    findings: Path,
+    seconds: float | None,
+    result: Result,
+    found: set[str],
 ) -> bool:
-    """Add what one process did to the result; True if it did all it was to do."""
+    """Add what one process did to the result, and what it found; True if it did all it was to do."""
     command = [sys.executable, "-m", "fuzz.worker", name, "--runs", str(runs), "--seed", str(seed)]
     command += ["--corpus", str(corpus), "--findings", str(findings)]
     if seconds is not None:
@@ -104,7 +123,8 @@ def _worker(
     assert process.stdout is not None
     done, lines = 0, []
     for line in process.stdout:
-        if line.startswith("FINDING"):
+        if match := _FOUND.match(line):
+            found.add(match[1])
             print(f"{name}: {line.strip()}", flush=True)
         if match := _COVERED.match(line):
             done, result.branches, result.kept = int(match[1]), int(match[2]), int(match[4])
@@ -117,6 +137,7 @@ def _worker(
     status = process.wait()
     result.inputs += done
     if status != 0:
+        result.ended += 1
         (findings / f"ended-{seed}.txt").write_text("".join(lines), encoding="utf-8")
         print(f"{name}: the process ended with {status} after {done:,} inputs\n{''.join(lines[-30:])}", flush=True)
     return status == 0

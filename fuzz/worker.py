@@ -25,6 +25,8 @@ _HANG: Final = 20
 _MOST_MEGABYTES: Final = 3000
 #: What else is instrumented, by target: decoders in Python, whose branches lead the fuzzer further in.
 _ALSO: Final = {"photo": ["PIL"], "photo-iso": ["PIL"], "svm": ["skops"], "catalog": ["tomllib"]}
+#: Findings of this process.
+_noted: set[str] = set()
 
 
 def main() -> None:
@@ -96,17 +98,22 @@ def _flags(asked: argparse.Namespace, target: "Target", written: tuple[Path, Pat
 
 
 def _note(folder: Path, error: Exception, data: bytes) -> None:
-    """Keep an input that broke something, unless one that broke the same line is kept."""
+    """Tell of an input that broke something, once in a run, and keep it unless one that broke the same line is kept."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "/maskdet/" in frame.filename or "/ui/" in frame.filename]
     place = own[-1] if own and not isinstance(error, AssertionError) else frames[-1]
     key = hashlib.sha256(f"{type(error).__name__} {place.filename} {place.lineno}".encode()).hexdigest()[:12]
-    if not (folder / key).exists():
+    if key in _noted:
+        return
+    _noted.add(key)
+    known = (folder / key).exists()
+    if not known:
         (folder / key).write_bytes(data)
         (folder / f"{key}.txt").write_text(
             "".join(traceback.format_exception(error)), encoding="utf-8", errors="replace"
         )
-        print(f"FINDING {key} {type(error).__name__} {place.filename}:{place.lineno} {str(error)[:200]!r}", flush=True)
+    what = f"{type(error).__name__} {place.filename}:{place.lineno} {str(error)[:200]!r}"
+    print(f"FINDING {key} {what}{' (known)' if known else ''}", flush=True)
 
 
 def _escaped(word: bytes) -> str:

@@ -3,12 +3,16 @@
 import ast
 import logging
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fuzz.__main__ import main
 from fuzz.mutate import raw
 from fuzz.target import BrokenError, check_sentence, refusals
 from fuzz.targets import NAMES, find
@@ -154,3 +158,25 @@ def test_a_refusal_is_of_the_kinds_that_are_named() -> None:
         raise MaskDetError("")
     with pytest.raises(ValueError, match="a bug"), refusals():
         raise ValueError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "expected"),
+    [
+        ("stat::number_of_executed_units: 10", 0, 0),
+        ("stat::number_of_executed_units: 9", 0, 1),  # it did not run all
+        ("ModuleNotFoundError", 1, 1),  # it never ran
+        ("stat::number_of_executed_units: 10", 77, 1),  # an input ended it
+        ("FINDING 0a ValueError x.py:1 'y' (known)\nstat::number_of_executed_units: 10", 0, 1),  # still broken
+    ],
+)
+def test_fuzzing_succeeds_only_where_every_input_was_run_and_broke_nothing(
+    said: str, status: int, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        return popen([sys.executable, "-c", f"print({said!r}); raise SystemExit({status})"], **options)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr("sys.argv", ["fuzz", "catalog", "--runs", "10", "--corpus", str(tmp_path)])
+    assert main() == expected
