@@ -24,8 +24,10 @@ class RunError(MaskDetError):
 def reason_of(error: BaseException) -> str:
     """Why something failed, to be put into a sentence: the first line of what a library says, at most 300 characters.
 
-    Whatever a file holds may stand in it, over many lines. An error without a text is called by its kind.
+    Whatever a file holds may stand in it, over many lines, and halves of a character, which no file or page takes. An
+    error without a text is called by its kind.
     """
     text = f"missing {error}" if isinstance(error, KeyError) else str(error)
+    text = text.encode(errors="backslashreplace").decode()
     line = next((line.strip().rstrip(".") for line in text.splitlines() if line.strip(" .\t")), type(error).__name__)
     return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"

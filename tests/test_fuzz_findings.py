@@ -22,6 +22,7 @@ from maskdet.images import StoredImages, stored_images
 from maskdet.jobs import list_jobs, read_job
 from maskdet.markdown import sentence
 from maskdet.measure import read_rows
+from maskdet.models import create_model
 from maskdet.models.checkpoint import FolderCheckpoint
 from maskdet.models.inception import check_weights
 from maskdet.quality import FilterOptions, load_filtered, options_from
@@ -408,3 +409,11 @@ def test_the_home_of_nobody_is_refused(typed: str) -> None:
 def test_backticks_of_a_name_free_nothing_from_its_code(name: str) -> None:
     tokens = MarkdownIt("commonmark").parse(sentence(f"{name}` and `{name}"))
     assert {child.type for token in tokens for child in token.children or ()} <= {"text", "text_special", "code_inline"}
+
+
+def test_options_are_numbers_and_told_in_a_text_that_can_be_shown() -> None:
+    with pytest.raises(MaskDetError, match="C and gamma need at least one value each"):
+        create_model("svm", {"C": [True]})
+    with pytest.raises(MaskDetError, match=r"cannot be made with these options: .*\\ud800") as refused:
+        create_model("cnn", {"\ud800": 1})
+    assert str(refused.value).encode()

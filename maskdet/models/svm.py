@@ -67,12 +67,16 @@ class SvmOptions(ModelOptions):
         if not self.kernel or not set(self.kernel) <= set(get_args(Kernel)):
             raise MaskDetError(f"kernel needs at least one of {', '.join(get_args(Kernel))}, not {self.kernel}.")
         numbers = [*self.C, *(value for value in self.gamma if value != "scale")]
-        if not self.C or not self.gamma or not all(isinstance(v, int | float) and 0 < v < inf for v in numbers):
+        if not self.C or not self.gamma or not all(_is_positive(v) for v in numbers):
             raise MaskDetError(
                 f'C and gamma need at least one value each, above 0 or gamma "scale", not {self.C} and {self.gamma}.'
             )
         if self.jobs != -1 and self.jobs < 1:
             raise MaskDetError(f"jobs must be at least 1, or -1 for one a core, not {self.jobs}.")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf
 
 
 @dataclass(frozen=True)
