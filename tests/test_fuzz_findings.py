@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from factories import prepared
-from markdown_it import MarkdownIt
 from written_runs import predictions, write_run
 
 from maskdet.balance import Balanced, load_balanced, save_balanced
@@ -20,11 +19,8 @@ from maskdet.errors import MaskDetError, RunError, WorkspaceError, reason_of
 from maskdet.facetable import load_faces
 from maskdet.images import StoredImages, stored_images
 from maskdet.jobs import list_jobs, read_job
-from maskdet.markdown import sentence
 from maskdet.measure import read_rows
-from maskdet.models import create_model
 from maskdet.models.checkpoint import FolderCheckpoint
-from maskdet.models.inception import check_weights
 from maskdet.quality import FilterOptions, load_filtered, options_from
 from maskdet.reliability import fit_reliability, load_reliability, save_reliability
 from maskdet.runs import list_runs, open_run, runs_table, unfinished_runs
@@ -33,8 +29,6 @@ from maskdet.study import STATE_FILE, StudyOptions, _state
 from maskdet.suspects import out_of_sample
 from maskdet.training_data import Plan
 from maskdet.workspace import Workspace, is_record, read_json, read_table, write_json, write_table
-from ui.sources import folder_named
-from ui.training_command import weights_file
 
 ENTRY = '[mine]\nname = "Mine"\n'
 
@@ -391,29 +385,3 @@ def test_reliability_of_odd_values_is_refused(change: dict[str, Any], tmp_path: 
     )
     with pytest.raises(RunError):
         load_reliability(tmp_path)
-
-
-def test_a_name_that_is_too_long_for_a_file_is_refused() -> None:
-    with pytest.raises(MaskDetError):
-        weights_file("a" * 400 + ".h5")
-
-
-@pytest.mark.parametrize("typed", ["~nobody-of-this-name/weights.h5", "~r~ux"])
-def test_the_home_of_nobody_is_refused(typed: str) -> None:
-    for read in (weights_file, check_weights, folder_named, Workspace.locate):
-        with pytest.raises(MaskDetError, match="Nobody here has the home folder of ~"):
-            read(typed)
-
-
-@pytest.mark.parametrize("name", ["(0`a``b <i> `", "``", "a` `b", "`<b>``![x](https://x.test)`<i>` ` c"])
-def test_backticks_of_a_name_free_nothing_from_its_code(name: str) -> None:
-    tokens = MarkdownIt("commonmark").parse(sentence(f"{name}` and `{name}"))
-    assert {child.type for token in tokens for child in token.children or ()} <= {"text", "text_special", "code_inline"}
-
-
-def test_options_are_numbers_and_told_in_a_text_that_can_be_shown() -> None:
-    with pytest.raises(MaskDetError, match="C and gamma need at least one value each"):
-        create_model("svm", {"C": [True]})
-    with pytest.raises(MaskDetError, match=r"cannot be made with these options: .*\\ud800") as refused:
-        create_model("cnn", {"\ud800": 1})
-    assert str(refused.value).encode()
