@@ -12,6 +12,8 @@ from benchmarks.streamlit_client import Visitor
 
 #: Words that one visitor brings, and nobody else may see.
 SECRETS = ("annas-wedding-7f3a", "annas_attribute")
+#: The list of attributes in the view of attention, of the bundled run that comes first.
+HEAT_BY = "bias_heat_by_inceptionv3-20261124-205505"
 #: What the Quality page says where the hash distance is not the one in force.
 MOVED = "hash distance 4"
 #: After half of it, here, a visitor who has no connection is taken to have left.
@@ -47,6 +49,9 @@ def test_nothing_of_one_visitor_is_seen_by_another(server: Server) -> None:
         anna.choose("bias_view", ["Groups"])
         face = anna.download("Template (CSV)")[1].decode().splitlines()[1].split(",")[0]
         anna.upload("bias_upload", {"attributes.csv": f"face_id,{SECRETS[1]}\n{face},{SECRETS[1]}\n".encode()})
+        anna.choose("bias_view", ["Attention"])
+        anna.choose(HEAT_BY, SECRETS[1])
+        assert anna.has("All figures, with n and intervals")
         anna.go("explain")
         anna.upload("explain_files_some", {f"{SECRETS[0]}.jpg": drawn_photo(1), f"{SECRETS[0]}-2.jpg": drawn_photo(2)})
         assert anna.has("All faces as CSV")
@@ -61,6 +66,8 @@ def test_nothing_of_one_visitor_is_seen_by_another(server: Server) -> None:
         assert not berta.has(MOVED), "Anna's threshold is hers"
         berta.go("bias")
         berta.choose("bias_view", ["Groups"])
+        berta.choose("bias_view", ["Attention"])
+        assert berta.has("All figures, with n and intervals")
         berta.go("explain")
         berta.upload("explain_files_some", {"berta.jpg": drawn_photo(3)})
         assert berta.has("berta.jpg")
