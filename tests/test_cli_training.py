@@ -148,6 +148,21 @@ def test_a_job_tells_which_run_it_writes(
     assert job() == [{"event": "run", "run": run}, {"event": "finished", "result": run}]
 
 
+def test_a_training_whose_history_is_damaged_is_listed_with_the_others(
+    shell: Shell, split: Workspace, cut: str
+) -> None:
+    history = split.path("runs", f".{cut}.partial", "history.json")
+    other = split.path("runs", ".svm-9.partial")
+    shutil.copytree(history.parent, other)
+    plan = json.loads((other / "plan.json").read_text())
+    (other / "plan.json").write_text(json.dumps(plan | {"id": "svm-9"}))
+    history.write_text("[")
+    status, out, err = shell("runs")
+    assert (status, err) == (0, "")
+    assert f"{cut} was cut; `python -m maskdet resume {cut}` goes on. {history} cannot be read (" in out
+    assert "svm-9 was cut after 1 epochs or grid points; `python -m maskdet resume svm-9` goes on." in out
+
+
 def test_a_training_that_was_cut_is_listed_and_goes_on(
     shell: Shell, split: Workspace, cut: str, job: Callable[[], list[dict[str, Any]]]
 ) -> None:

@@ -103,7 +103,7 @@ def test_a_file_that_is_no_weights_file(content: bytes, tmp_path: Path, monkeypa
     monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: small_inception("mixed5", 0))
     path = tmp_path / "wrong.weights.h5"
     path.write_bytes(content)
-    assert_one_sentence(path)
+    assert_no_weights(path)
 
 
 def test_a_weights_file_of_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_weights_file_of_another_network(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "other.weights.h5"
     other.save_weights(path)
     monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: small_inception("mixed5", 0))
-    assert_one_sentence(path)
+    assert_no_weights(path)
 
 
 def test_imagenet_without_a_way_to_the_internet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,19 +119,27 @@ def test_imagenet_without_a_way_to_the_internet(monkeypatch: pytest.MonkeyPatch)
         raise Exception("URL fetch failure on https://...: None -- [Errno -2] Name or service not known\nmore")  # noqa: TRY002
 
     monkeypatch.setattr(keras.applications, "InceptionV3", fail)
-    said = assert_one_sentence("imagenet")
+    said = refused("imagenet")
+    assert said.startswith("InceptionV3's weights cannot be had (")
+    assert "give the path of a file of weights without the top with --weights PATH, or --weights none" in said
     assert "URL fetch failure" in said
     assert "more" not in said
 
 
-def assert_one_sentence(weights: object) -> str:
+def assert_no_weights(path: Path) -> None:
+    """A file at hand is named as what is wrong, and not the way to the internet."""
+    said = refused(path)
+    assert said.startswith(f"{path} is no file of InceptionV3's weights (")
+    assert "give one without the top with --weights PATH, or imagenet or none in its place." in said
+    assert "internet" not in said
+
+
+def refused(weights: object) -> str:
     """What is said of weights, which is one sentence with what to do."""
     network = small_inception("mixed5", 0)
     with pytest.raises(MaskDetError) as caught:
         InceptionV3(options(weights=str(weights))).initialise(network)
     said = str(caught.value)
-    assert said.startswith("InceptionV3's weights cannot be had (")
-    assert "give the path of a file of weights without the top with --weights PATH, or --weights none" in said
     assert len(said.splitlines()) == 1
     return said
 

@@ -350,7 +350,7 @@ def test_an_archive_of_layers_is_no_file_of_weights(tmp_path: Path, sentinel: Pa
         file.writestr("config.json", json.dumps({"module": "keras", "class_name": "Sequential", "config": [layer]}))
         file.writestr("metadata.json", "{}")
         file.writestr("model.weights.h5", pickle.dumps(Payload(sentinel)))
-    with pytest.raises(MaskDetError, match="weights cannot be had"):
+    with pytest.raises(MaskDetError, match="is no file of InceptionV3's weights"):
         InceptionV3(InceptionOptions(weights=str(archive))).initialise(None)
     assert not sentinel.exists()
 

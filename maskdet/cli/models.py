@@ -25,7 +25,7 @@ from maskdet.terminal import note, print_metrics, print_table, progress_bar, say
 from maskdet.wording import duration
 
 if TYPE_CHECKING:  # each command imports what it needs when it is called
-    from maskdet.runs import Run
+    from maskdet.runs import Run, Unfinished
     from maskdet.workspace import Workspace
 
 _WORKER_DONE = "this worker's part is done; the chief writes the run"
@@ -207,9 +207,7 @@ def runs(
     else:
         say("No runs yet: `python -m maskdet train svm` makes one.")
     for unfinished in unfinished_runs(workspace):
-        state = "is being trained" if unfinished.active else "was cut"
-        way = f"; `python -m maskdet resume {unfinished.id}` goes on" if unfinished.resumable else ""
-        say(f"{unfinished.id} {state} after {len(unfinished.history)} epochs or grid points{way}.")
+        say(_state_of(unfinished))
 
 
 @app.command(epilog="Example: python -m maskdet study ~/datasets --weights inception_v3_notop.weights.h5 --cut mixed8")
@@ -290,6 +288,16 @@ def layers(
     table = layer_table(create_model(model, _settings(settings or [])))
     print_table(table)
     say(f"{table['parameters'].sum():,} parameters, of which {table['trainable'].sum():,} are trained")
+
+
+def _state_of(unfinished: "Unfinished") -> str:
+    """How a training stands; that its history is damaged keeps nobody from the other trainings."""
+    state = "is being trained" if unfinished.active else "was cut"
+    way = f"; `python -m maskdet resume {unfinished.id}` goes on" if unfinished.resumable else ""
+    try:
+        return f"{unfinished.id} {state} after {len(unfinished.history)} epochs or grid points{way}."
+    except MaskDetError as error:
+        return f"{unfinished.id} {state}{way}. {error}"
 
 
 def _runs_of(state: dict[str, Any]) -> set[str]:

@@ -98,7 +98,7 @@ def check_weights(weights: str) -> None:
     try:
         check_hdf5(path)  # an archive of Keras's is none: its layers may be code
     except (OSError, ValueError) as error:
-        raise _cannot_be_had(error) from error
+        raise _no_weights(weights, error) from error
 
 
 class InceptionV3(NetworkModel):
@@ -143,7 +143,8 @@ class InceptionV3(NetworkModel):
                 source = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=shape)
                 source.load_weights(typed_path(self.options.weights))
         except Exception as error:
-            raise _cannot_be_had(error) from error
+            named = self.options.weights
+            raise (_cannot_be_had(error) if named == "imagenet" else _no_weights(named, error)) from error
         _copy_layers(source, network)
 
     def phases(self) -> Sequence[Phase]:
@@ -250,6 +251,13 @@ def _as_made(network: Any, kind: str) -> list[Any]:
         return int(suffix) if suffix.isdigit() else 0
 
     return sorted((layer for layer in network.layers if type(layer).__name__ == kind), key=number)
+
+
+def _no_weights(path: str, error: BaseException) -> MaskDetError:
+    return MaskDetError(
+        f"{path} is no file of InceptionV3's weights ({reason_of(error)}): give one without the top with --weights "
+        "PATH, or imagenet or none in its place."
+    )
 
 
 def _cannot_be_had(error: BaseException) -> MaskDetError:
