@@ -1,6 +1,6 @@
 """The labels of a face, and the names that publishers give them.
 
-The positive class is *without mask*: a logit above 0, or a probability of at least 0.5, means no mask (study, 6.3).
+The positive class is *without mask*: a logit above 0, or a probability above 0.5, means no mask (study, 6.3).
 """
 
 import re

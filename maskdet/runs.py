@@ -132,21 +132,21 @@ class Run:
         return load_reliability(self.folder)
 
     def load_model(self) -> Model:
-        """The trained model. Raises RunError if its weights cannot be read."""
+        """The trained model. Raises RunError or WorkspaceError if its weights cannot be read."""
         model = create_model(self.model_name, self.record["options"])
         model.load(self.weights)
         return model
 
     @property
     def weights(self) -> Path:
-        """The folder of its weights. Raises RunError if they are not those that were written."""
+        """The folder of its weights. Raises RunError or WorkspaceError if they are not those that were written."""
         for name in sealed_files(self.record):
             if name.startswith("weights/"):
                 self._whole(name)
         return self.folder / "weights"
 
     def _whole(self, name: str) -> Path:
-        """A file of the run. Raises RunError if it is there, and not as it was written."""
+        """A file of the run. Raises as `maskdet.seals.require_whole` if it is there, and not as it was written."""
         return require_whole(self.folder, self.record, name)
 
 

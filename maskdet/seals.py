@@ -51,7 +51,15 @@ def sealed_files(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def require_whole(folder: Path, record: Mapping[str, Any], name: str) -> Path:
-    """The path of a file of a run. Raises RunError if it is there, and is not as it was written."""
+    """The path of a file of a run.
+
+    Raises
+    ------
+    RunError
+        If it is there, and is not as it was written.
+    WorkspaceError
+        If it is there, and cannot be read.
+    """
     path = folder / name
     if name in sealed_files(record) and path.is_file() and digest_of(path) != record[_DIGESTS][name]:
         raise RunError(str(unreadable(path, "it is not as it was written")))

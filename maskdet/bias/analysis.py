@@ -59,7 +59,9 @@ class LabOptions:
         Faces of a group below which its metrics are too few to say.
     seed : int
     again : bool
-        Measure what is known already once more.
+        Measure shortcuts, the cross-dataset matrix, counterfactuals and attention once more where they are known. What
+        is measured of each face (appearance, measurements) and metrics by group are kept: they change with the faces,
+        the predictions and the options alone.
     """
 
     parts: tuple[str, ...] = ()
