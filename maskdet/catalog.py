@@ -97,7 +97,9 @@ def load_catalog(*extra: Path) -> dict[str, Dataset]:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
             catalog |= {key: _dataset(key, entry) for key, entry in tables.items()}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-            raise MaskDetError(f"The catalog {path} cannot be read: {reason_of(error)}.") from error
+            raise MaskDetError(
+                f"The catalog {path} cannot be read ({reason_of(error)}): mend it in an editor, or delete it."
+            ) from error
     return catalog
 
 

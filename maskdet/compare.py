@@ -18,7 +18,7 @@ from maskdet.metrics import BY_LABEL, evaluate_predictions
 from maskdet.models import MODELS
 from maskdet.published import STUDY, STUDY_ERRORS_AMONG
 from maskdet.runs import Run
-from maskdet.workspace import read_json
+from maskdet.workspace import read_json, unreadable
 
 #: Names that are short enough for a chart.
 SHORT_NAMES: Final = {"cnn": "CNN", "cnn-transfer": "CNN transfer", "inceptionv3": "InceptionV3", "svm": "PCA + SVM"}
@@ -170,7 +170,7 @@ def same_faces(tables: Sequence[pd.DataFrame]) -> bool:
 
 
 def ranking(judged: Sequence[JudgedRun]) -> pd.DataFrame:
-    """A row a run, the highest macro F1 first: run, model, macro_f1, low, high, faces, groups, study."""
+    """A row a run, the highest macro F1 first: run, id, model, macro_f1, low, high, faces, groups, study."""
     rows = [
         {
             "run": one.label, "id": one.run.id, "model": one.run.model_name,
@@ -272,7 +272,7 @@ def left_out_rows(run: Run) -> list[dict[str, Any]]:
     except (AttributeError, KeyError, TypeError, ValueError):
         whole = False
     if not whole:
-        raise WorkspaceError(f"{path} is damaged: its figures of datasets left out of training are not shown.")
+        raise unreadable(path, "it holds no figures of datasets left out of training")
     return rows
 
 

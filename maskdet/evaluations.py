@@ -12,10 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from maskdet.errors import WorkspaceError
 from maskdet.labels import CLASSES
 from maskdet.runs import Run
-from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
+from maskdet.workspace import Workspace, read_json, read_table, unreadable, write_json, write_table
 
 _COLUMNS = ["face_id", "dataset", "label", "group", "split", "logit", "p_without_mask"]
 
@@ -159,7 +158,7 @@ def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> Evaluat
     except (KeyError, TypeError, ValueError):
         whole = False
     if not whole:
-        raise WorkspaceError(f"{record} is damaged: run `python -m maskdet evaluate {run.id}` again.")
+        raise unreadable(record, "it is of another kind, or of another run")
     return evaluation
 
 

@@ -295,7 +295,7 @@ def test_a_damaged_record_is_one_sentence(tmp_path: Path, change: dict[str, Any]
     save_attention(path, by_hand())
     stored = json.loads(path.read_text()) | change
     path.write_text(json.dumps({key: value for key, value in stored.items() if value is not ...}))
-    with pytest.raises(WorkspaceError, match=r"attention\.json is no attention of a run"):
+    with pytest.raises(WorkspaceError, match=r"attention\.json cannot be read \("):
         load_attention(path)
 
 

@@ -19,7 +19,7 @@ from maskdet.attribution.explainer import Explainer
 from maskdet.attribution.faithfulness import lower_half_shares
 from maskdet.attribution.heatmap import EMPTY, Heatmap, RawMaps, scaled
 from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
-from maskdet.errors import MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
 from maskdet.labels import CLASSES
@@ -27,7 +27,7 @@ from maskdet.mistakes import judged_faces, share_interval
 from maskdet.progress import Progress, silent
 from maskdet.runs import Run
 from maskdet.split import SplitName
-from maskdet.workspace import Workspace, read_json, write_json
+from maskdet.workspace import Workspace, read_json, unreadable, write_json
 
 GRADCAM_FILE: Final = "gradcam.json"
 Outcome = Literal["all", "right", "wrong"]
@@ -276,7 +276,7 @@ def read_analysis(path: Path) -> GradCamAnalysis:
         options = AnalysisOptions(**stored["options"])
         return GradCamAnalysis(stored["run"], stored["layer"], options, cells, sides[0], sides[1])
     except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
-        raise WorkspaceError(f"{path} is no Grad-CAM analysis ({reason_of(error)}).") from error
+        raise unreadable(path, error) from error
 
 
 def _read_face(stored: dict[str, Any]) -> ExtremeFace:

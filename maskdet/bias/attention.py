@@ -23,7 +23,7 @@ from maskdet.bias.files import read_result, write_result
 from maskdet.bias.means import FEWEST, means, split_by
 from maskdet.bias.regions import FaceGeometry, Region, lower_face
 from maskdet.bias.sampling import geometries, judged_sample, sampled
-from maskdet.errors import MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
 from maskdet.labels import CLASSES
@@ -31,7 +31,7 @@ from maskdet.photos import FACE_SIZE
 from maskdet.progress import Progress, part_of, silent
 from maskdet.runs import Run
 from maskdet.runtime import open_runtime
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, unreadable
 
 Outcome = Literal["all", "right", "wrong"]
 #: Methods whose map of a face takes many passes of the model.
@@ -311,7 +311,7 @@ def load_attention(path: Path) -> Attention:
             faces[_FACTS], maps,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, MaskDetError) as error:
-        raise WorkspaceError(f"{path} is no attention of a run ({reason_of(error)}).") from error
+        raise unreadable(path, error) from error
 
 
 def _overlap(parts: int, cells: int) -> npt.NDArray[np.float64]:

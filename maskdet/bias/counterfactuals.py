@@ -22,7 +22,7 @@ from maskdet.bias.regions import FaceGeometry
 from maskdet.bias.sampling import geometries, judged_sample, sampled
 from maskdet.bias.transformations import TRANSFORMATIONS, check_names, transformed
 from maskdet.bootstrap import Values
-from maskdet.errors import MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, batches, stored_images
 from maskdet.labels import CLASSES, WITH_MASK
@@ -31,7 +31,7 @@ from maskdet.photos import RgbImage
 from maskdet.progress import Progress, part_of, silent
 from maskdet.runs import Run
 from maskdet.runtime import open_runtime
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, unreadable
 
 Flags = npt.NDArray[np.bool_]
 #: Whether each verdict is another, and the change of the logit, each of shape (faces, transformations).
@@ -274,7 +274,7 @@ def load_counterfactuals(path: Path) -> Counterfactuals:
             str(record["run"]), str(record["fingerprint"]), options, faces[[*_FACTS, *options.chosen]]
         )
     except (KeyError, TypeError, MaskDetError) as error:
-        raise WorkspaceError(f"{path} holds no counterfactuals ({reason_of(error)}).") from error
+        raise unreadable(path, error) from error
 
 
 def _judged(

@@ -24,10 +24,10 @@ from maskdet.bias.gaps import gap_row, holm, permutation_test, tells_datasets_ap
 from maskdet.bias.group_comparison import Comparison, compare_groups
 from maskdet.bias.group_metrics import METRICS, Resamples, enough, frame, group_row, resample
 from maskdet.bias.judged import GroupOptions, Judged, group_names, judged_of
-from maskdet.errors import MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
-from maskdet.workspace import read_json, write_json
+from maskdet.workspace import read_json, unreadable, write_json
 
 #: Judged together, each test needs so many permutations that a small p-value survives the correction (our choice).
 _PERMUTATIONS_A_TEST: Final = 100
@@ -199,7 +199,7 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
     """
     stored = read_json(path)
     if not isinstance(stored, list):
-        raise WorkspaceError(f"{path} holds no metrics by group.")
+        raise unreadable(path, "it holds no metrics by group")
     try:
         reports = [
             GroupReport(
@@ -212,7 +212,7 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
             for entry in stored
         ]
     except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
-        raise WorkspaceError(f"{path} holds no metrics by group ({reason_of(error)}).") from error
+        raise unreadable(path, error) from error
     return {report.attribute: report for report in reports}
 
 

@@ -20,10 +20,10 @@ from maskdet.bias.measurements import FAMILIES, FEATURES, STAGES, Stage
 from maskdet.bias.probing import Auc, Folds, ProbeData, aucs_of, deal, importance_of
 from maskdet.bias.shortcut_sentences import too_few_sentence, verdict_sentence
 from maskdet.bootstrap import FEWEST_GROUPS
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
-from maskdet.workspace import read_json, read_table, write_json, write_table
+from maskdet.workspace import read_json, read_table, unreadable, write_json, write_table
 
 ProbeTarget = Literal["label", "dataset"]
 ShortcutVerdict = Literal["strong", "weak", "none", "too few to say"]
@@ -208,8 +208,8 @@ def save_shortcuts(path: Path, report: ShortcutReport) -> None:
 
 def load_shortcuts(path: Path) -> ShortcutReport:
     """Read what `save_shortcuts` wrote. Raises WorkspaceError if it is missing or damaged."""
+    record, scores = read_json(path, version=1), read_table(_scores_path(path))
     try:
-        record, scores = read_json(path, version=1), read_table(_scores_path(path))
         carriers = pd.DataFrame(record["carriers"], columns=["face_id", "dataset", "label", "p_without_mask"])
         names = [field.name for field in fields(Probe)]
         probes = tuple(Probe(**{name: probe[name] for name in names}) for probe in record["probes"])
@@ -219,9 +219,7 @@ def load_shortcuts(path: Path) -> ShortcutReport:
             tuple(record.get("lacking", ())),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
-        raise WorkspaceError(
-            f"{path} is damaged: `python -m maskdet bias data --part shortcuts` measures it again."
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _scores_path(path: Path) -> Path:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Final, Self, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import MaskDetError, RunError, reason_of
+from maskdet.errors import MaskDetError, RunError
 from maskdet.images import FaceImages
 from maskdet.labels import CLASSES
 from maskdet.models.checkpoint import Checkpoint, History
 from maskdet.progress import Progress, silent
+from maskdet.workspace import unreadable
 
 Logits = npt.NDArray[np.float64]
 #: What a model sees in each face, shape (n, d): means of a network's last maps, or principal components.
@@ -170,9 +171,9 @@ class Model(ABC):
         raise TypeError(f"{self.name} begins with no other run")
 
 
-def damaged(folder: Path, error: BaseException) -> RunError:
-    """The error for weights that cannot be read."""
-    return RunError(f"The weights in {folder} cannot be read ({reason_of(error)}).")
+def damaged(path: Path, error: Exception) -> RunError:
+    """The error for a file of weights that cannot be read."""
+    return RunError(str(unreadable(path, error)))
 
 
 def probability(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -228,7 +228,7 @@ class NetworkModel(Model):
             check_hdf5(folder / WEIGHTS_FILE)
             network.load_weights(folder / WEIGHTS_FILE)
         except Exception as error:
-            raise damaged(folder, error) from error
+            raise damaged(folder / WEIGHTS_FILE, error) from error
         self._use(network)
 
     def _finish(self, trained: Any, state: State) -> None:

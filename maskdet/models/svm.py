@@ -306,7 +306,7 @@ class Svm(Model):
             self.logit_scale = float(stored["logit_scale"])
             _require_whole(self.pipeline)
         except Exception as error:
-            raise damaged(folder, error) from error
+            raise damaged(folder / MODEL_FILE, error) from error
 
     def _decide(self, images: FaceImages, progress: Progress) -> Logits:
         decisions = np.empty(len(images), dtype=np.float64)
