@@ -144,9 +144,9 @@ def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> Evaluat
     table, record = _paths(workspace, run, fingerprint)
     if not record.is_file():
         return None
-    stored, predictions = read_json(record, version=1), read_table(table)
+    stored, predictions = read_json(record, version=1), read_table(table, _COLUMNS)
     try:
-        whole = (stored["run"], stored["fingerprint"]) == (run.id, fingerprint) and set(_COLUMNS) <= set(predictions)
+        whole = (stored["run"], stored["fingerprint"]) == (run.id, fingerprint)
         evaluation = Evaluation(
             metrics=dict(stored["metrics"]),
             predictions=predictions,

@@ -5,7 +5,6 @@ A damaged file is named in one sentence, with what mends it. What is whole besid
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from maskdet.measure import pixels_digest
 from maskdet.progress import Progress, silent
 from maskdet.runs import open_run
 from maskdet.seals import sealed_files
-from maskdet.workspace import Workspace, is_held, read_table, unreadable
+from maskdet.workspace import Workspace, is_held, read_table, remove, unreadable
 
 #: Whoever writes a file writes it in less time; what is older was left by a process that was killed.
 SECONDS_TO_WRITE: Final = 3600.0
@@ -71,7 +70,7 @@ def inspect(workspace: Workspace, *, thorough: bool = True, progress: Progress =
         progress(number, len(files), "reading every file")
         inside = PurePosixPath(path.relative_to(workspace.home).as_posix())
         kind = kind_inside(inside)
-        if _is_being_written(inside):
+        if _is_being_written(inside) or _is_being_drawn(path, inside):
             leftovers.append(path)
         elif kind is None:
             unknown.append(Path(inside))
@@ -99,7 +98,8 @@ def fault_of(path: Path, kind: Kind) -> str | None:
         READERS[kind.pattern](path)
     except (MaskDetError, OSError) as error:
         said = str(error)
-        whole = path.name in said and (kind.mend in said or "later version" in said)
+        # What lies beside a file, under the same stem, may be what is damaged.
+        whole = path.stem in said and (kind.mend in said or "later version" in said)
         return said if whole else str(unreadable(path, error))
     return None
 
@@ -111,19 +111,20 @@ def remove_leftovers(workspace: Workspace, now: float | None = None) -> list[Pat
 
     Raises
     ------
-    OSError
-        If a file cannot be removed.
+    WorkspaceError
+        If one cannot be removed.
     """
     now = time.time() if now is None else now
     removed = []
     for path in _files(workspace.home):
         inside = PurePosixPath(path.relative_to(workspace.home).as_posix())
-        if _is_being_written(inside) and not path.is_dir() and _is_old(path, now):
-            path.unlink(missing_ok=True)
+        left = (_is_being_written(inside) and not path.is_dir()) or _is_being_drawn(path, inside)
+        if left and _is_old(path, now):
+            remove(path)
             removed.append(path)
     for folder in workspace.path("runs").glob(".*.partial"):
         if not (folder / "plan.json").exists() and _is_old(folder, now) and not is_held(folder):
-            shutil.rmtree(folder)
+            remove(folder)
             removed.append(folder)
     return removed
 
@@ -132,6 +133,11 @@ def _is_being_written(inside: PurePosixPath) -> bool:
     """True for what MaskDet writes before it takes a file's place; another program's ``.tmp`` is none of its own."""
     found = _TEMPORARY.fullmatch(inside.name)
     return found is not None and kind_inside(inside.with_name(found[1])) is not None
+
+
+def _is_being_drawn(path: Path, inside: PurePosixPath) -> bool:
+    """True for the folder of a sample set that is not complete (see `maskdet.samples.write_sample`)."""
+    return inside.match(f"{SAMPLE_FOLDER}/.{PHOTOS_FOLDER}-*") and len(inside.parts) == 2 and path.is_dir()
 
 
 def _is_old(path: Path, now: float) -> bool:
@@ -151,6 +157,7 @@ def _files(home: Path) -> Iterator[Path]:
             for name in folders
             if kind_inside(inside := PurePosixPath((here / name).relative_to(home).as_posix()))
             or _is_being_written(inside)
+            or _is_being_drawn(here / name, inside)
         ]
         folders[:] = sorted(name for name in folders if name not in instead and here / name != photos)
         yield from (here / name for name in sorted([*names, *instead]))

@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from maskdet.errors import MaskDetError, RunError, reason_of
+from maskdet.errors import MaskDetError, RunError
 from maskdet.models.base import Features, Logits, probability
-from maskdet.workspace import read_arrays, read_json, replacing, write_json
+from maskdet.workspace import read_arrays, read_json, replacing, unreadable, write_json
 
 RELIABILITY_FILE: Final = "reliability.json"
 INDEX_FILE: Final = "reliability.npz"
@@ -249,12 +249,21 @@ def save_reliability(folder: Path, reliability: Reliability) -> None:
 
 
 def load_reliability(folder: Path) -> Reliability | None:
-    """Read what `save_reliability` wrote; None where there is nothing. Raises RunError if it is damaged."""
-    if not (folder / RELIABILITY_FILE).is_file():
+    """Read what `save_reliability` wrote; None where there is nothing.
+
+    Raises
+    ------
+    WorkspaceError
+        If a file is damaged, or a later version of MaskDet wrote it.
+    RunError
+        If what they hold does not fit.
+    """
+    path = folder / RELIABILITY_FILE
+    if not path.is_file():
         return None
+    stored = read_json(path, version=1)
+    arrays = read_arrays(folder / INDEX_FILE, _INDEX_PARTS, most_bytes=_MOST_BYTES)
     try:
-        stored = read_json(folder / RELIABILITY_FILE, version=1)
-        arrays = read_arrays(folder / INDEX_FILE, _INDEX_PARTS, most_bytes=_MOST_BYTES)
         mean, components, index = (arrays[name].astype(np.float32) for name in _INDEX_PARTS[:3])
         face_ids = tuple(_split_ids(arrays["face_ids"].tobytes().decode()))
         space = FeatureSpace(mean, components, float(stored["stretch"]))
@@ -269,8 +278,8 @@ def load_reliability(folder: Path) -> Reliability | None:
         if not band or least < 1 or not 0 < numbers["temperature"] < np.inf or not numbers["distance_threshold"] > 0:
             raise ValueError("a number in it is out of its range")
         return Reliability(**numbers, space=space, index=index, face_ids=face_ids, record=dict(stored["record"]))
-    except Exception as error:  # whatever json, zip and numpy raise
-        raise RunError(f"{folder / RELIABILITY_FILE} or what belongs to it is damaged ({reason_of(error)}).") from error
+    except Exception as error:  # whatever NumPy raises of values of any kind
+        raise RunError(str(unreadable(path, error))) from error
 
 
 def _split_ids(text: str) -> list[str]:

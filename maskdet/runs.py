@@ -128,7 +128,7 @@ class Run:
 
     @cached_property
     def reliability(self) -> Reliability | None:
-        """When not to believe its verdicts, None where it has nothing to tell. Raises RunError if that is damaged."""
+        """When not to believe its verdicts, None where it has nothing to tell. Raises as `load_reliability`."""
         return load_reliability(self.folder)
 
     def load_model(self) -> Model:

@@ -39,7 +39,9 @@ def test_parts_of_two_results_are_not_one(tmp_path: Path) -> None:
     write_result(path, {}, TABLE, ARRAYS)
     write_result(other, {}, TABLE.assign(logit=0.0), ARRAYS)
     path.with_suffix(".parquet").write_bytes(other.with_suffix(".parquet").read_bytes())
-    with pytest.raises(WorkspaceError, match=r"found\.parquet is damaged, or does not belong to found\.json"):
+    with pytest.raises(
+        WorkspaceError, match=r"found\.parquet cannot be read \(it is damaged, or does not belong to found\.json\)"
+    ):
         read_result(path, arrays=True)
 
 

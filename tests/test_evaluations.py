@@ -86,7 +86,10 @@ def test_a_damaged_evaluation_is_a_sentence(workspace: Workspace, tmp_path: Path
             load_evaluation(workspace, run, "new")
     record.write_text(text)
     write_table(record.with_suffix(".parquet"), predictions().drop(columns="logit"))
-    with pytest.raises(WorkspaceError, match="evaluate run"):
+    with pytest.raises(
+        WorkspaceError,
+        match=r"run-new\.parquet cannot be read \(it has no column logit\): `python -m maskdet evaluate RUN` makes",
+    ):
         load_evaluation(workspace, run, "new")
 
 

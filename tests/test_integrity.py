@@ -68,6 +68,22 @@ def test_leftovers_go_after_an_hour(workspace: Workspace) -> None:
     assert all(path.exists() for path in (fresh, to_come, theirs))
 
 
+def test_a_sample_set_whose_drawing_was_killed_is_one_leftover(workspace: Workspace) -> None:
+    drawing = workspace.path("sample", ".photos-abcd1234")
+    photo = written(drawing / "photos/sample-web/a.jpg", LONG_AGO)
+    theirs = written(workspace.path("sample", ".photos-of-mine"), LONG_AGO)  # a file, which no drawing is
+    elsewhere = written(workspace.path("runs/.photos-a/b.jpg"), LONG_AGO)
+    assert inspect(workspace).leftovers == (drawing,)
+    assert set(inspect(workspace).unknown) == {Path("sample/.photos-of-mine"), Path("runs/.photos-a/b.jpg")}
+    assert remove_leftovers(workspace) == []  # it may still be drawn
+    then = time.time() - LONG_AGO
+    os.utime(drawing, (then, then))
+    assert remove_leftovers(workspace) == [drawing]
+    assert not photo.exists()
+    assert theirs.exists()
+    assert elsewhere.exists()
+
+
 def test_a_training_that_had_not_begun_goes_unless_it_is_held(workspace: Workspace) -> None:
     folder = workspace.path("runs", ".cnn-1.partial")
     lock = written(folder / ".lock", LONG_AGO)

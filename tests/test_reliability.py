@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from maskdet.errors import MaskDetError, RunError
+from maskdet.errors import MaskDetError, RunError, WorkspaceError
 from maskdet.reliability import (
     INDEX_FILE,
     RELIABILITY_FILE,
@@ -210,7 +210,7 @@ def test_damaged_files_are_one_sentence(name: str, content: bytes | None, tmp_pa
         (tmp_path / INDEX_FILE).unlink()
     else:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(RunError, match=f"{RELIABILITY_FILE} or what belongs to it is damaged") as error:
+    with pytest.raises(MaskDetError, match=r"reliability\.\w+ cannot be read \(") as error:
         load_reliability(tmp_path)
     assert "\n" not in str(error.value)
 
@@ -264,5 +264,5 @@ def test_ids_as_earlier_versions_stored_them(tmp_path: Path) -> None:
 def test_an_index_that_unpacks_to_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_reliability(tmp_path, made())
     monkeypatch.setattr("maskdet.reliability._MOST_BYTES", 100)
-    with pytest.raises(RunError, match="it unpacks to 0 MB, more than 0"):
+    with pytest.raises(WorkspaceError, match="it unpacks to 0 MB, more than 0"):
         load_reliability(tmp_path)

@@ -8,7 +8,6 @@ The record is written last and names the digests of the others: files of two dif
 result.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.errors import WorkspaceError
-from maskdet.workspace import read_arrays, read_json, read_table, replacing, write_json, write_table
+from maskdet.seals import digest_of
+from maskdet.workspace import read_arrays, read_json, read_table, replacing, unreadable, write_json, write_table
 
 _DIGESTS: Final = "digests"
 Arrays = dict[str, npt.NDArray[Any]]
@@ -52,7 +51,7 @@ def write_result(
         # A file of its own name: savez would add the suffix to a path.
         with replacing(parts[1]) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
-    write_json(path, {**record, _DIGESTS: {part.suffix: _digest(part) for part in parts}}, version=1)
+    write_json(path, {**record, _DIGESTS: {part.suffix: digest_of(part) for part in parts}}, version=1)
 
 
 def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd.DataFrame, Arrays]:
@@ -67,16 +66,9 @@ def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd
     suffixes = {".parquet", ".npz"} if arrays else {".parquet"}
     digests = record.pop(_DIGESTS, None) if isinstance(record, dict) else None
     if not isinstance(digests, dict) or digests.keys() != suffixes:
-        raise WorkspaceError(f"{path} is no result of this kind.")
+        raise unreadable(path, "it is no result of this kind")
     for suffix in sorted(suffixes):
         part = path.with_suffix(suffix)
-        if _digest(part) != digests[suffix]:
-            raise WorkspaceError(f"{part} is damaged, or does not belong to {path.name}: measure it again.")
+        if digest_of(part) != digests[suffix]:
+            raise unreadable(part, f"it is damaged, or does not belong to {path.name}")
     return record, read_table(path.with_suffix(".parquet")), read_arrays(path.with_suffix(".npz")) if arrays else {}
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WorkspaceError(f"{path} cannot be read ({error.strerror or error}).") from error
