@@ -43,7 +43,7 @@ def test_figures_of_a_known_run_stand_with_n_and_interval(workspace: Workspace) 
         "it judged 20 wrong (0.6 %)",
     ):  # fmt: skip
         assert said in text
-    for said in ("0.994", "0.991–0.997", "6 of 1,423", "0.879 (0.856–0.903)", "25.2 minutes", "float16"):
+    for said in ("0.994", "0.991–0.997", "6 of 1,423", "0.879 (0.856–0.903)", "25 min 10 s", "float16"):
         assert said in page
     assert "| 2.1 | 2,313 | 0.997 (0.994–0.999) |" in text
     assert "| with mask | 1,866 | 14 |" in text  # confusion
