@@ -11,6 +11,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from xml.etree.ElementTree import Element  # only a type; defusedxml parses  # nosec B405
@@ -22,10 +23,12 @@ from defusedxml.ElementTree import fromstring as parse_xml
 from maskdet.dataset_folders import PUBLISHER_SPLITS, detect_layout, is_utf8, walk
 from maskdet.errors import MaskDetError, reason_of
 from maskdet.labels import Label, parse_label
-from maskdet.photos import PHOTO_SUFFIXES
+from maskdet.photos import PHOTO_SUFFIXES, read_source
 
 RawBox = tuple[float, float, float, float]
 
+#: Annotation files with more bytes are refused before they are read: 20 MB are half a million boxes.
+MOST_BYTES: Final = 20_000_000
 _BOX_BY_NAME: Final = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -108,13 +111,19 @@ def read_voc(folder: Path) -> Reading:
     for name in list_files(folder, {".xml"}, reading):
         path = folder / name
         try:
-            root = parse_xml(path.read_bytes(), forbid_dtd=True)
-        except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:  # the last: its encoding
+            root = parse_xml(_content(path), forbid_dtd=True)
+        except (
+            MaskDetError,
+            ParseError,
+            DefusedXmlException,
+            ValueError,
+            LookupError,
+        ) as error:  # the last: its encoding
             reading.reject(name, f"not readable as XML: {reason_of(error)}")
             continue
-        photo = photos.find(root.findtext("filename") or "", path.stem)
+        photo, reason = photos.find(root.findtext("filename") or "", name, path.stem)
         if photo is None:
-            reading.reject(name, f"its photo {root.findtext('filename') or path.stem!r} is missing")
+            reading.reject(name, reason)
             continue
         objects = list(root.iter("object"))
         if not objects:
@@ -137,14 +146,14 @@ def read_json_csv(folder: Path) -> Reading:
     for name in list_files(folder, {".json"}, reading):
         path = folder / name
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(_content(path).decode())
             file_name, entries = str(record["FileName"]), list(record["Annotations"])
-        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        except (MaskDetError, ValueError, KeyError, TypeError, RecursionError) as error:
             reading.reject(name, f"not readable as a JSON annotation: {reason_of(error)}")
             continue
-        photo = photos.find(file_name, path.stem)
+        photo, reason = photos.find(file_name, name, path.stem)
         if photo is None:
-            reading.reject(name, f"its photo {file_name!r} is missing")
+            reading.reject(name, reason)
             continue
         if not entries:
             reading.reject(photo, "its JSON has no boxes")
@@ -172,22 +181,55 @@ class _PhotoIndex:
     def __init__(self, photos: list[str]) -> None:
         self.photos = photos
         self.used: set[str] = set()
-        self._by_name = {PurePosixPath(photo).name: photo for photo in photos}
-        self._by_stem = {PurePosixPath(photo).stem: photo for photo in photos}
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for photo in photos:
+            self._by_name[PurePosixPath(photo).name].append(photo)
+            self._by_stem[PurePosixPath(photo).stem].append(photo)
 
-    def find(self, name: str, stem: str) -> str | None:
-        name = PurePosixPath(name.replace("\\", "/")).name
-        photo = self._by_name.get(name) or self._by_name.get(stem) or self._by_stem.get(stem)
-        if photo is not None:
-            self.used.add(photo)
-        return photo
+    def find(self, given: str, annotation: str, stem: str = "") -> tuple[str | None, str]:
+        """The photo, or None and why there is none.
+
+        Of photos of the same name in different folders, it is the one that the name leads to from the annotation's
+        folder, or else the one whose path has most folders in common with those of the annotation and of the name.
+
+        Parameters
+        ----------
+        given : str
+            The photo's name as the annotation has it; folders before it count only between photos of the same name.
+        annotation : str
+            Path of the annotation's file below the dataset's folder.
+        stem : str
+            Name of the photo without its ending, where the name that is given names none.
+        """
+        path, folder = PurePosixPath(given.replace("\\", "/")), PurePosixPath(annotation).parent
+        found = self._by_name.get(path.name) or self._by_name.get(stem) or self._by_stem.get(stem) or []
+        if not found:
+            return None, f"its photo {given or stem!r} is missing"
+        if len(found) > 1:
+            folders = {*path.parent.parts, *folder.parts}
+            parents = [PurePosixPath(photo).parent for photo in found]
+            likeness = [
+                (parent == folder / path.parent, len(folders.intersection(parent.parts)), parent == folder)
+                for parent in parents
+            ]
+            most = max(likeness)
+            found = [photo for photo, alike in zip(found, likeness, strict=True) if alike == most]
+        if len(found) > 1:
+            return None, f"its photo {given or stem!r} may be {found[0]} or {found[1]}"
+        self.used.add(found[0])
+        return found[0], ""
+
+
+def _content(path: Path) -> bytes:
+    """What an annotation file holds. Raises MaskDetError if it cannot be read or is larger than `MOST_BYTES`."""
+    return read_source(path, MOST_BYTES, MaskDetError)
 
 
 def _read_csv(path: Path, name: str, photos: _PhotoIndex, described: set[str], reading: Reading) -> None:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.reader(StringIO(_content(path).decode("utf-8-sig"), newline="")))
+    except (MaskDetError, UnicodeDecodeError, csv.Error) as error:
         reading.reject(name, f"not readable as CSV: {reason_of(error)}")
         return
     columns = _csv_columns(rows[0] if rows else [])
@@ -201,9 +243,9 @@ def _read_csv(path: Path, name: str, photos: _PhotoIndex, described: set[str], r
         if len(row) <= max(columns):
             reading.reject(f"{name}, line {line}", "has too few values")
             continue
-        photo = photos.find(row[columns[0]], "")
+        photo, reason = photos.find(row[columns[0]], name)
         if photo is None:
-            reading.reject(f"{name}, line {line}", f"its photo {row[columns[0]]!r} is missing")
+            reading.reject(f"{name}, line {line}", reason)
         elif photo not in described:
             numbers[photo] += 1
             _add_face(reading, photo, numbers[photo], row[columns[5]], _parse_box([row[i] for i in columns[1:5]]))

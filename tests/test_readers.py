@@ -225,7 +225,7 @@ def test_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "Expecting value"),
+        ("", "the file is empty"),
         ("{", "Expecting property name"),
         ("[1]", "list indices"),
         ("7", "'int' object is not subscriptable"),
@@ -324,7 +324,7 @@ def test_csv_rows_that_cannot_be_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "needs a column for the file name, four for the box and one for the class"),
+        (b"", "not readable as CSV: the file is empty"),
         (b"name,box\na.jpg,1\n", "needs a column for the file name, four for the box and one for the class"),
         (b"name,x1,x2,y1,y2,class\n\xff\xfe,1,2,3,4,with_mask\n", "not readable as CSV: 'utf-8' codec"),
         (b'name,x1,x2,y1,y2,class\n"' + b"a" * 200_000 + b'"', "not readable as CSV: field larger than field limit"),
