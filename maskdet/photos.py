@@ -6,6 +6,7 @@ Pillow decodes all but HEIC, which pillow-heif does; the pixels of the stored fa
 """
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -27,7 +28,7 @@ FACE_SIZE: Final = 150
 PHOTO_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif"}
 )
-_STRIP: Final = 256  # rows
+_TILE: Final = 1024  # pixels a side
 # Pillow knows 30 more, of games and instruments, and hands PostScript to another program: no camera makes them.
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 _ISO_MEDIA_FORMATS: Final = ("AVIF", "HEIF")  # both begin as films do
@@ -198,17 +199,35 @@ def _as_seen(opened: Image.Image) -> Image.Image:
 
 def _on_white(image: Image.Image) -> Image.Image:
     laid = Image.new("RGB", image.size)
-    for top in range(0, image.height, _STRIP):  # strip by strip, or the largest photo would take 2 GB
-        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height))).convert("RGBA")
-        laid.paste(Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("RGB"), (0, top))
+    for corner, tile in _tiles(image):
+        opaque = Image.alpha_composite(Image.new("RGBA", tile.size, "white"), tile.convert("RGBA"))
+        laid.paste(opaque.convert("RGB"), corner)
     return laid
 
 
+def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], Image.Image]]:
+    """An image in parts, each with its left upper corner: as a whole, the largest photo would take gigabytes."""
+    for top in range(0, image.height, _TILE):
+        for left in range(0, image.width, _TILE):
+            right, bottom = min(left + _TILE, image.width), min(top + _TILE, image.height)
+            yield (left, top), image.crop((left, top, right, bottom))
+
+
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    if image.mode != "F":
-        levels = (np.arange(65536) * (255.0 / 65535.0) + 0.5).astype(np.uint8)
-        return Image.fromarray(levels[np.clip(np.asarray(image), 0, 65535)])
-    pixels = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    levels = (np.arange(65536) * (255.0 / 65535.0) + 0.5).astype(np.uint8)
     # Floating point has no fixed white: it is a picture in 0..1 or one in 0..255.
-    white = 1.0 if pixels.max() <= 1.0 else 255.0
-    return Image.fromarray(np.clip(pixels * (255.0 / white) + 0.5, 0, 255).astype(np.uint8))
+    bright = image.mode == "F" and any(_numbers(tile).max() > 1.0 for _, tile in _tiles(image))
+    white = 255.0 if bright else 1.0
+    grey = Image.new("L", image.size)
+    for corner, tile in _tiles(image):
+        if image.mode == "F":
+            pixels = np.clip(_numbers(tile) * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
+        else:
+            pixels = levels[np.clip(np.asarray(tile), 0, 65535)]
+        grey.paste(Image.fromarray(pixels), corner)
+    return grey
+
+
+def _numbers(tile: Image.Image) -> npt.NDArray[np.float64]:
+    """Pixels in floating point; 0 for what is no number."""
+    return np.nan_to_num(np.asarray(tile, dtype=np.float64))

@@ -1,6 +1,7 @@
 """Photos: whatever the file holds, read as a person would see it, or refused with a reason."""
 
 import struct
+import tracemalloc
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -306,3 +307,36 @@ def test_list_photos(tmp_path: Path) -> None:
     (folder / "stays.jpg").symlink_to(folder / "c.png")
     assert list_photos(folder) == sorted([*wanted, folder / "stays.jpg"])
     assert list_photos(elsewhere) == [elsewhere / "x.jpg"]
+
+
+def test_floating_point_takes_little_more_memory_than_its_pixels() -> None:
+    """Of 16 million pixels; a copy in double precision alone would be 128 MB."""
+    data = encoded(Image.new("F", (4000, 4000), 0.5), "TIFF", compression="tiff_lzw")
+    tracemalloc.start()
+    try:
+        image = read_photo(data).image
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert image.getpixel((3999, 3999)) == (128, 128, 128)
+    assert peak < 64e6
+
+
+@pytest.mark.parametrize(("bright", "expected"), [(1.0, 255), (2.0, 2)])
+def test_the_white_of_floating_point_is_that_of_the_whole_picture(bright: float, expected: int) -> None:
+    pixels = np.zeros((1100, 1300), np.float32)
+    pixels[-1, -1], pixels[0, 0] = bright, np.nan
+    image = read_photo(encoded(Image.fromarray(pixels), "TIFF")).image
+    assert image.size == (1300, 1100)
+    assert image.getpixel((1299, 1099)) == (expected,) * 3
+    assert image.getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_sixteen_bits_and_transparency_are_whole_beyond_one_tile() -> None:
+    deep = np.zeros((1100, 1300), np.uint16)
+    deep[-1, -1] = 65535
+    assert read_photo(encoded(Image.fromarray(deep), "PNG")).image.getpixel((1299, 1099)) == WHITE
+    clear = Image.new("RGBA", (1300, 1100), (*RED, 255))
+    clear.putpixel((1299, 1099), (0, 0, 0, 0))
+    image = read_photo(encoded(clear, "PNG")).image
+    assert (image.getpixel((1299, 1099)), image.getpixel((1298, 1098))) == (WHITE, RED)
