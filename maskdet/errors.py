@@ -17,6 +17,10 @@ class WorkspaceError(MaskDetError):
     """The workspace cannot be read or written, or lacks what an earlier step makes."""
 
 
+class LaterVersionError(WorkspaceError):
+    """A later version of MaskDet wrote the file: it is whole, and nothing may take its place unasked."""
+
+
 class RunError(MaskDetError):
     """A run is unknown, unfinished, or its files are damaged."""
 

@@ -20,12 +20,13 @@ from pandas.api.types import is_integer_dtype, is_numeric_dtype, is_string_dtype
 
 from maskdet.cluster import dask_workers
 from maskdet.dataset_folders import dataset_signature, find_datasets
-from maskdet.errors import MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError, reason_of
+from maskdet.jobs import list_jobs
 from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
 from maskdet.measure import HASH_KINDS, VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
 from maskdet.progress import Progress, silent
 from maskdet.readers import Reading, read_dataset
-from maskdet.workspace import Workspace, read_json, read_table, remove, write_json, write_table
+from maskdet.workspace import Workspace, is_held, read_json, read_table, remove, write_json, write_table
 
 _REJECT_COLUMNS = ["dataset", "photo", "reason"]
 _TEXTS = ["face_id", "dataset", "photo", "label", "publisher_split", "format", "shard", "pixels_digest", *HASH_KINDS]
@@ -145,9 +146,11 @@ def forget(workspace: Workspace, dataset_id: str) -> Faces:
     Raises
     ------
     MaskDetError
-        If the workspace does not know it, a scan runs, or what was measured cannot be deleted.
+        If the workspace does not know it, a scan runs, a training or another job may still read its faces, or what was
+        measured cannot be deleted.
     """
     with workspace.lock():
+        _require_idle(workspace)
         faces = load_faces(workspace)
         if dataset_id not in faces.roots:
             raise MaskDetError(f"There is no dataset {dataset_id!r} here; there are: {', '.join(sorted(faces.roots))}.")
@@ -159,7 +162,15 @@ def forget(workspace: Workspace, dataset_id: str) -> Faces:
             return load_faces(workspace)
         for name in ("faces.parquet", "rejects.parquet", "datasets.json"):  # the first says that there are faces
             remove(workspace.path(name))
+        remove(workspace.path("shards"))
         return Faces(kept, rejects, {}, {})
+
+
+def _require_idle(workspace: Workspace) -> None:
+    """Raise WorkspaceError while a job or a training of the shell is active, which reads shards."""
+    trainings = workspace.path("runs").glob(".*.partial")
+    if any(job.is_active for job in list_jobs(workspace)) or any(is_held(folder) for folder in trainings):
+        raise WorkspaceError("A training or another job is still at work: wait until it has ended, or stop it.")
 
 
 def has_faces(workspace: Workspace) -> bool:
@@ -190,6 +201,8 @@ def load_faces(workspace: Workspace) -> Faces:
             photos={key: int(entry["photos"]) for key, entry in datasets.items()},
             signatures={key: str(entry.get("signature", "")) for key, entry in datasets.items()},
         )
+    except LaterVersionError:
+        raise
     except (WorkspaceError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise WorkspaceError(
             f"The face table is damaged: scan all datasets again to make it anew ({reason_of(error)})."
@@ -257,6 +270,8 @@ def _faces_before(workspace: Workspace) -> Faces | None:
     """What the workspace holds, or None where there is nothing that can be kept."""
     try:
         return load_faces(workspace) if has_faces(workspace) else None
+    except LaterVersionError:
+        raise
     except WorkspaceError:  # this scan is what mends it
         return None
 

@@ -46,7 +46,7 @@ def _rows(path: Path) -> None:
 
 
 def _pixels(path: Path) -> None:
-    from maskdet.images import open_pixels
+    from maskdet.measure import open_pixels
 
     open_pixels(path)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,9 @@ import pandas as pd
 
 from maskdet.errors import WorkspaceError, reason_of
 from maskdet.facetable import Faces
+from maskdet.measure import open_pixels
 from maskdet.photos import FACE_SIZE, RgbImage
-from maskdet.workspace import Workspace, unreadable
+from maskdet.workspace import Workspace
 
 
 class FaceImages(Protocol):
@@ -84,20 +85,6 @@ class StoredImages:
             f"The measured faces in {self._folder} are incomplete ({reason_of(error)}): run "
             "`python -m maskdet scan DIR` again."
         )
-
-
-def open_pixels(path: Path) -> "np.memmap[Any, np.dtype[np.uint8]]":
-    """The normalised faces of a shard, uint8 of shape (n, 150, 150, 3), without reading them.
-
-    Raises WorkspaceError if the file is missing, cut short, or of another kind.
-    """
-    try:
-        pixels = np.load(path, mmap_mode="r")
-    except Exception as error:  # whatever NumPy raises for the head of a file
-        raise unreadable(path, error) from error
-    if not isinstance(pixels, np.memmap) or pixels.dtype != np.uint8 or pixels.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
-        raise unreadable(path, "it holds no faces")
-    return pixels
 
 
 def stored_images(workspace: Workspace, faces: Faces, face_ids: "pd.Series[str]") -> StoredImages:

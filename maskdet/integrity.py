@@ -13,12 +13,11 @@ from typing import Final
 
 import pandas as pd
 
-from maskdet.errors import MaskDetError
+from maskdet.errors import LaterVersionError, MaskDetError
 from maskdet.facetable import require_table
 from maskdet.file_readers import READERS
-from maskdet.images import open_pixels
 from maskdet.kinds import KINDS, PARTS, PHOTOS_FOLDER, SAMPLE_FOLDER, Kind
-from maskdet.measure import pixels_digest
+from maskdet.measure import open_pixels, pixels_digest
 from maskdet.progress import Progress, silent
 from maskdet.runs import open_run
 from maskdet.seals import sealed_files
@@ -99,7 +98,7 @@ def fault_of(path: Path, kind: Kind) -> str | None:
     except (MaskDetError, OSError) as error:
         said = str(error)
         # What lies beside a file, under the same stem, may be what is damaged.
-        whole = path.stem in said and (kind.mend in said or "later version" in said)
+        whole = path.stem in said and (kind.mend in said or isinstance(error, LaterVersionError))
         return said if whole else str(unreadable(path, error))
     return None
 
@@ -216,5 +215,7 @@ def _other_pixels(home: Path, table: pd.DataFrame | None) -> Iterator[str]:
             continue
         for face_id, at, width, height, known in zip(*(rows[name].tolist() for name in _MEASURED), strict=True):
             if not 0 <= at < len(pixels) or pixels_digest(pixels[at], width, height) != known:
-                yield str(unreadable(path, f"the pixels of {face_id} are not those that were measured"))
+                yield str(
+                    unreadable(path, f"the pixels of {face_id} are not those that were measured; delete the file")
+                )
                 break

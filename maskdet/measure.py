@@ -25,7 +25,7 @@ import numpy.typing as npt
 from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 from PIL import Image
 
-from maskdet.errors import PhotoError
+from maskdet.errors import PhotoError, WorkspaceError
 from maskdet.photos import FACE_SIZE, Box, RgbImage, clip_box, read_photo, resize_face
 from maskdet.readers import AnnotatedFace
 from maskdet.workspace import read_json, replacing, unreadable
@@ -39,6 +39,13 @@ _LEVELS: Final = np.arange(256.0)
 HashKind = Literal["phash", "dhash", "ahash", "whash"]
 #: The hashes of every face, by the names of their columns and of imagehash.
 HASH_KINDS: Final[tuple[HashKind, ...]] = get_args(HashKind)
+#: What a row about a face holds.
+_ENTRIES: Final = frozenset({
+    "dataset", "photo", "shard", "shard_row", "face_id", "label", "publisher_split", "whole_photo", "photo_width",
+    "photo_height", "bytes", "format", "jpeg_quantisation", "left", "top", "right", "bottom", "width", "height",
+    "aspect_ratio", "sqrt_size", "mean_red", "mean_green", "mean_blue", "brightness", "contrast", "sharpness",
+    "pixels_digest", *HASH_KINDS,
+})  # fmt: skip
 #: Side of the grey reduction that all hashes read; imagehash.phash's own.
 _HASH_SIDE: Final = 32
 
@@ -107,17 +114,40 @@ def measure_shard(shard: Shard, folder: Path) -> int:
 
 
 def is_measured(key: str, folder: Path) -> bool:
-    """True where both files of a shard stand in a folder."""
-    return (folder / f"{key}.json").is_file() and (folder / f"{key}.npy").is_file()
+    """True where both files of a shard stand whole in a folder; bits that flipped in pixels are not seen."""
+    try:
+        rows, pixels = read_rows(key, folder), open_pixels(folder / f"{key}.npy")
+    except WorkspaceError:  # measuring it again is what mends it
+        return False
+    return sum("face_id" in row for row in rows) == len(pixels)
 
 
 def read_rows(key: str, folder: Path) -> list[dict[str, Any]]:
     """The rows of a measured shard, a face or reject each. Raises WorkspaceError if its file is damaged."""
     path = folder / f"{key}.json"
     rows: list[dict[str, Any]] = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_row(row) for row in rows):
         raise unreadable(path, "it holds no measured faces")
     return rows
+
+
+def _is_row(row: dict[str, Any]) -> bool:
+    """True for a row with all that is measured of a face, or with the reason why it cannot be used."""
+    return row.keys() >= {"dataset", "photo", "shard", "reason"} or row.keys() >= _ENTRIES
+
+
+def open_pixels(path: Path) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    """The normalised faces of a shard, uint8 of shape (n, 150, 150, 3), without reading them.
+
+    Raises WorkspaceError if the file is missing, cut short, or of another kind.
+    """
+    try:
+        pixels = np.load(path, mmap_mode="r")
+    except Exception as error:  # whatever NumPy raises for the head of a file
+        raise unreadable(path, error) from error
+    if not isinstance(pixels, np.memmap) or pixels.dtype != np.uint8 or pixels.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
+        raise unreadable(path, "it holds no faces")
+    return pixels
 
 
 def measure_photo(path: Path, faces: Sequence[AnnotatedFace]) -> list[tuple[dict[str, Any], RgbImage | None]]:

@@ -29,7 +29,7 @@ from zipfile import ZipFile
 from filelock import FileLock, Timeout
 
 from maskdet.catalog import DATA_DIR
-from maskdet.errors import MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError, reason_of
 from maskdet.kinds import kind_of
 
 if TYPE_CHECKING:  # imported where a table is read: worker processes that measure faces need none
@@ -307,9 +307,9 @@ def unreadable(path: Path, reason: Exception | str) -> WorkspaceError:
 
 
 def require_version(path: Path, found: int, newest: int) -> None:
-    """Raise WorkspaceError for a file whose version this MaskDet does not know."""
+    """Raise WorkspaceError for a file whose version this MaskDet does not know, LaterVersionError for a later one."""
     if found > newest:
-        raise WorkspaceError(
+        raise LaterVersionError(
             f"{path} was written by a later version of MaskDet (format {found}, this one reads {newest}): use that "
             "version, or move the file away and make it again."
         )

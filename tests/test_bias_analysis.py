@@ -1,5 +1,6 @@
 """The bias lab as one call, from the shell: each part measured once, kept, shown, reported and shipped."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from maskdet.bias.analysis import (
 from maskdet.bias.shipping import ship_data, ship_run
 from maskdet.bias.store import ATTENTION, ATTRIBUTES_FILE, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS
 from maskdet.cli import main
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError
 from maskdet.facetable import load_faces
 from maskdet.runs import Run, list_runs
 from maskdet.workspace import Workspace
@@ -293,3 +294,19 @@ def test_parts_of_the_other_kind_are_refused(analysed: Workspace, capsys: pytest
     assert "attention is a part of what is measured of a run: name it too." in capsys.readouterr().err
     assert shell(svm_of(analysed).id, "--part", "shortcuts", "--home", str(analysed.home)) == 1
     assert "shortcuts is a part of what is measured of the data: name it too." in capsys.readouterr().err
+
+
+def test_a_result_of_a_later_version_stays(analysed: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "home")
+    shutil.copytree(analysed.home, workspace.home)
+    run = svm_of(workspace)
+    path = workspace.path("bias", run.fingerprint, run.id, ATTENTION)
+    later = json.dumps(json.loads(path.read_text()) | {"format": 99})
+    path.write_text(later)
+    with pytest.raises(LaterVersionError, match="was written by a later version of MaskDet"):
+        analyse_run(workspace, run, LabOptions(("attention",), sample=2))
+    assert path.read_text() == later
+    shortcuts = workspace.path("bias", run.fingerprint, SHORTCUTS)
+    shortcuts.write_text(json.dumps(json.loads(shortcuts.read_text()) | {"format": 99}))
+    with pytest.raises(LaterVersionError, match="was written by a later version of MaskDet"):
+        data_findings(workspace, run.fingerprint)

@@ -23,7 +23,7 @@ from maskdet.bias.colour import to_lab
 from maskdet.bias.regions import FaceGeometry
 from maskdet.bias.skin_tone import NOT_FOUND, PARTS_DIFFER, TOO_DARK, TOO_SMALL
 from maskdet.detection import DetectedFace, FaceDetector
-from maskdet.errors import WorkspaceError
+from maskdet.errors import LaterVersionError, WorkspaceError
 from maskdet.facetable import Faces, load_faces, scan
 from maskdet.looks import FaceLook, MaskLook
 from maskdet.photos import RgbImage
@@ -221,3 +221,13 @@ def test_not_measurable_counts_by_label_and_dataset():
     none = not_measurable(appearance.assign(mask_reason=""), table, "mask").iloc[0]
     assert (none["share"], none["low"]) == (0, None)
     assert none["interval_reason"] == "None of them, so resampling shows no spread; up to 25.0 % may still differ."
+
+
+def test_what_a_later_version_measured_stays(workspace: Workspace, faces: Faces) -> None:
+    measure_appearance(workspace, faces)
+    [path, *_] = sorted(workspace.path("appearance").glob("*.parquet"))
+    write_table(path, read_table(path).iloc[:0], version=99)
+    content = path.read_bytes()
+    with pytest.raises(LaterVersionError, match="was written by a later version of MaskDet"):
+        measure_appearance(workspace, faces)
+    assert path.read_bytes() == content

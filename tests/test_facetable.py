@@ -12,12 +12,14 @@ import pytest
 from conftest import write_class_folders, write_json_boxes, write_photo, write_voc
 from distributed import LocalCluster
 from factories import make_faces, shuffled
+from filelock import FileLock
 
 import maskdet.facetable
 import maskdet.measure
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, forget, has_faces, label_percent, label_split, load_faces, scan
 from maskdet.images import stored_images
+from maskdet.jobs import Job
 from maskdet.workspace import Workspace
 
 
@@ -348,3 +350,27 @@ def test_a_scheduler_that_does_not_answer_is_a_sentence(
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MaskDetError, match="pip install distributed"):
         scan(workspace, datasets, scheduler="tcp://127.0.0.1:9")
+
+
+def test_forgetting_the_last_dataset_leaves_no_pixels(workspace: Workspace, datasets: Path) -> None:
+    scan(workspace, datasets / "web", jobs=1)
+    assert list(workspace.path("shards").iterdir())
+    forget(workspace, "web")
+    assert not workspace.path("shards").exists()
+    assert len(scan(workspace, datasets / "web", jobs=1).table) > 0
+
+
+@pytest.mark.usefixtures("scanned")
+def test_nothing_is_forgotten_while_faces_are_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = workspace.path("runs/.svm-1.partial")
+    training.mkdir(parents=True)
+    before = set(workspace.path("shards").iterdir())
+    with FileLock(training / ".lock"), pytest.raises(WorkspaceError, match="still at work: wait until it has ended"):
+        forget(workspace, "web")
+    queued = Job(workspace.path("jobs/1-train"), ("train", "svm"), "", "queued")
+    with monkeypatch.context() as patch:
+        patch.setattr("maskdet.facetable.list_jobs", lambda _: [queued])
+        with pytest.raises(WorkspaceError, match="still at work: wait until it has ended"):
+            forget(workspace, "web")
+    assert set(workspace.path("shards").iterdir()) == before
+    assert "web" not in forget(workspace, "web").roots

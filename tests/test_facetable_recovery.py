@@ -5,16 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import write_photo, write_voc
+from faulty import DAMAGES
 from filelock import FileLock
 
 import maskdet.facetable
 from maskdet import measure
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, forget, has_faces, load_faces, scan
 from maskdet.workspace import Workspace
 
@@ -190,3 +192,46 @@ def test_a_scan_that_is_killed_loses_nothing_and_a_second_one_waits(workspace: W
     assert len(list(shards.glob("*.json"))) == 8
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert {path.suffix for path in shards.iterdir()} == {".json", ".npy"}  # nothing half-written is left
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def without_a_sharpness(path: Path) -> None:
+    path.write_text(path.read_text().replace('"sharpness"', '"sharpnesr"', 1))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "json"])
+@pytest.mark.parametrize("table_is_lost", [False, True])
+@pytest.mark.parametrize("damage", [cut_short, without_a_sharpness, lambda path: path.write_bytes(b"\xff")])
+def test_a_scan_mends_damaged_shards(
+    workspace: Workspace,
+    datasets: Path,
+    scanned: Faces,
+    suffix: str,
+    table_is_lost: bool,
+    damage: Callable[[Path], object],
+) -> None:
+    if suffix == "npy" and damage is without_a_sharpness:
+        pytest.skip("pixels have no such entry")
+    whole = {path: path.read_bytes() for path in workspace.path("shards").iterdir()}
+    for path in whole:
+        if path.suffix == f".{suffix}":
+            damage(path)
+    if table_is_lost:
+        workspace.path("faces.parquet").unlink()
+    pd.testing.assert_frame_equal(scan(workspace, datasets, jobs=1).table, scanned.table)
+    assert {path: path.read_bytes() for path in workspace.path("shards").iterdir()} == whole
+
+
+@pytest.mark.parametrize("name", ["faces.parquet", "rejects.parquet", "datasets.json"])
+def test_a_scan_never_takes_the_place_of_a_later_version(
+    workspace: Workspace, datasets: Path, scanned: Faces, name
+) -> None:  # type: ignore[no-untyped-def]
+    DAMAGES["later"](workspace.path(name))
+    content = workspace.path(name).read_bytes()
+    for use in (load_faces, lambda home: scan(home, datasets, jobs=1)):
+        with pytest.raises(LaterVersionError, match=rf"{name} was written by a later version of MaskDet \(format 99"):
+            use(workspace)
+    assert workspace.path(name).read_bytes() == content

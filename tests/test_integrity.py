@@ -8,7 +8,7 @@ import pytest
 from conftest import Shell
 from filelock import FileLock
 
-from maskdet.facetable import Faces
+from maskdet.facetable import Faces, scan
 from maskdet.integrity import SECONDS_TO_WRITE, inspect, remove_leftovers
 from maskdet.workspace import Workspace, write_table
 
@@ -34,7 +34,7 @@ def test_what_a_scan_writes_is_whole(workspace: Workspace, scanned: Faces) -> No
 
 
 @pytest.mark.usefixtures("scanned")
-def test_pixels_that_changed_are_found_by_a_thorough_look_alone(workspace: Workspace) -> None:
+def test_pixels_that_changed_are_found_by_a_thorough_look_alone(workspace: Workspace, datasets: Path) -> None:
     path = next(workspace.path("shards").glob("*.npy"))
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -42,7 +42,10 @@ def test_pixels_that_changed_are_found_by_a_thorough_look_alone(workspace: Works
     assert inspect(workspace, thorough=False).damaged == ()
     [said] = inspect(workspace).damaged
     assert said.startswith(f"{path} cannot be read (the pixels of ")
-    assert said.endswith("`python -m maskdet scan DIR` makes it again, and measures only what is lost.")
+    assert "; delete the file): `python -m maskdet scan DIR` makes it again, and measures only what is lost." in said
+    path.unlink()
+    scan(workspace, datasets, jobs=1)
+    assert inspect(workspace).damaged == ()
 
 
 @pytest.mark.parametrize(

@@ -362,7 +362,7 @@ TARGETS = (
     Target(
         "condition",
         _condition,
-        ("maskdet.integrity.inspect", "maskdet.images.open_pixels", "maskdet.file_readers._table"),
+        ("maskdet.integrity.inspect", "maskdet.measure.open_pixels", "maskdet.file_readers._table"),
         _FILES,
         most_bytes=1 << 16,
     ),

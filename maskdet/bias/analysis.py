@@ -23,7 +23,7 @@ from maskdet.bias.store import (
     own_path,
 )
 from maskdet.compare import own_faces
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError
 from maskdet.facetable import has_faces, load_faces
 from maskdet.models import require_model
 from maskdet.progress import Progress, part_of, silent
@@ -231,6 +231,8 @@ def _known(
     path = find_path(workspace, fingerprint, name, run_id)
     try:
         return load(path) if path else None
+    except LaterVersionError:
+        raise
     except WorkspaceError:
         return None
 

@@ -21,7 +21,7 @@ from maskdet.bias.skin_tone import measure_skin
 from maskdet.bootstrap import FEWEST_GROUPS, Values
 from maskdet.bootstrap import measured as with_interval
 from maskdet.detection import DetectedFace, DetectionOptions, FaceDetector
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError
 from maskdet.facetable import Faces
 from maskdet.images import StoredImages
 from maskdet.labels import CLASSES, WITH_MASK
@@ -260,6 +260,8 @@ def _known(path: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=["face_id", *COLUMNS, "version"])
     try:
         table = _of_this_version(read_table(path))
+    except LaterVersionError:
+        raise
     except WorkspaceError:  # this run is what mends it
         return pd.DataFrame(columns=["face_id", *COLUMNS, "version"])
     return table

@@ -15,7 +15,7 @@ import pandas as pd
 from maskdet.bias.kept_groups import reports_by_group
 from maskdet.bias.store import ATTENTION, COUNTERFACTUALS, CROSS, NOT_MEASURABLE, SHORTCUTS, find_path
 from maskdet.compare import own_faces
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError
 from maskdet.facetable import load_faces
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
@@ -98,6 +98,8 @@ def data_findings(workspace: Workspace, fingerprint: str) -> DataFindings:
         path = find_path(workspace, fingerprint, name)
         try:
             return load(path) if path else None
+        except LaterVersionError:
+            raise
         except WorkspaceError as error:
             raise WorkspaceError(
                 f"{path} is damaged: `python -m maskdet bias data --part {part}` measures it again."

@@ -19,8 +19,7 @@ from PIL import Image
 
 from maskdet.errors import WorkspaceError
 from maskdet.facetable import Faces
-from maskdet.images import open_pixels
-from maskdet.measure import laplacian_variance
+from maskdet.measure import laplacian_variance, open_pixels
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
 from maskdet.split import Split
