@@ -8,15 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from maskdet.labels import CLASSES
 from maskdet.runs import Run
-from maskdet.workspace import Workspace, read_json, read_table, unreadable, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, read_table, unreadable, write_json, write_table
 
-_COLUMNS = ["face_id", "dataset", "label", "group", "split", "logit", "p_without_mask"]
+_RECORD: Final[dict[str, Any]] = {
+    "run": str, "fingerprint": str, "same_data": bool, "left_out": int, "seconds": (int, float), "metrics": dict
+}  # fmt: skip
+_COLUMNS: Final = ["face_id", "dataset", "label", "group", "split", "logit", "p_without_mask"]
 
 
 @dataclass(frozen=True)
@@ -145,21 +148,20 @@ def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> Evaluat
     if not record.is_file():
         return None
     stored, predictions = read_json(record, version=1), read_table(table, _COLUMNS)
-    try:
-        whole = (stored["run"], stored["fingerprint"]) == (run.id, fingerprint)
-        evaluation = Evaluation(
-            metrics=dict(stored["metrics"]),
-            predictions=predictions,
-            fingerprint=fingerprint,
-            same_data=bool(stored["same_data"]),
-            left_out=int(stored["left_out"]),
-            seconds=float(stored["seconds"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
+    if (
+        not is_record(stored, _RECORD)
+        or (stored["run"], stored["fingerprint"]) != (run.id, fingerprint)
+        or min(stored["left_out"], stored["seconds"]) < 0
+    ):
         raise unreadable(record, "it is of another kind, or of another run")
-    return evaluation
+    return Evaluation(
+        metrics=stored["metrics"],
+        predictions=predictions,
+        fingerprint=fingerprint,
+        same_data=stored["same_data"],
+        left_out=stored["left_out"],
+        seconds=float(stored["seconds"]),
+    )
 
 
 def _paths(workspace: Workspace, run: Run, fingerprint: str) -> tuple[Path, Path]:

@@ -1,5 +1,6 @@
 """Runs judged on other data: which faces are fair, what is known of them, and evaluations that are kept."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -80,7 +81,12 @@ def test_a_damaged_evaluation_is_a_sentence(workspace: Workspace, tmp_path: Path
     save_evaluation(workspace, run, "new", evaluation(predictions()))
     record = workspace.path("evaluations", "run-new.json")
     text = record.read_text()
-    for damaged in ("{", "[]", text.replace('"run": "run"', '"run": "other"'), text.replace('"seconds"', '"s"')):
+    left_out = f'"left_out": {json.loads(text)["left_out"]}'
+    odd = [text.replace(left_out, f'"left_out": {number}') for number in ("Infinity", "-1", "9" * 400)]
+    for damaged in (
+        "{", "[]", text.replace('"run": "run"', '"run": "other"'), text.replace('"seconds"', '"s"'), *odd
+    ):  # fmt: skip
+        assert damaged != text
         record.write_text(damaged)
         with pytest.raises(WorkspaceError, match=r"run-new\.json"):
             load_evaluation(workspace, run, "new")

@@ -70,6 +70,7 @@ def test_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SLOW)
 def test_longer_work_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> None:
     command, least, fault = SLOW[name]
