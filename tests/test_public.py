@@ -112,6 +112,19 @@ def test_the_training_page_says_nothing_of_the_server(
     assert {"resume_0-train", "remove_1-train"} <= {button.key for button in app.button}
 
 
+def test_an_error_names_no_folder_of_the_server(
+    sample: Workspace, visit: Callable[[str], AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample.path("faces.parquet").write_bytes(b"damaged")
+    app = visit("pages/datasets.py")
+    (said,) = [error.value for error in app.error]
+    assert "faces.parquet cannot be read" in said
+    assert str(sample.home) not in said
+    monkeypatch.delenv(PUBLIC_VARIABLE)
+    app.run()
+    assert any(str(sample.home) in error.value for error in app.error)  # else the test proves nothing
+
+
 def everything(app: AppTest) -> str:
     return "\n".join(str(one.value) for one in (*app.markdown, *app.caption, *app.error, *app.warning, *app.code))
 
