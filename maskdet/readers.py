@@ -112,13 +112,8 @@ def read_voc(folder: Path) -> Reading:
         path = folder / name
         try:
             root = parse_xml(_content(path), forbid_dtd=True)
-        except (
-            MaskDetError,
-            ParseError,
-            DefusedXmlException,
-            ValueError,
-            LookupError,
-        ) as error:  # the last: its encoding
+        # LookupError: nobody knows the encoding that it names.
+        except (MaskDetError, ParseError, DefusedXmlException, ValueError, LookupError) as error:
             reading.reject(name, f"not readable as XML: {reason_of(error)}")
             continue
         photo, reason = photos.find(root.findtext("filename") or "", name, path.stem)
