@@ -9,9 +9,9 @@ visitor makes the server load, TensorFlow with it, is loaded before. The visitor
 Alone: one visitor goes through all actions, several times. At once: all visitors do, each in an order of its own and
 without ever pausing, which is the worst they can do. The baseline is alone; if the server lost nothing by having many
 visitors, twenty at once would wait twenty times as long on one core. Goal: all of them together take at most as long as
-they would one after the other. People: they stop for 2 to 6 seconds after each action, with the page open. Goal: 95 %
-of the responses within 3 seconds. Looking on: all have the Datasets page open, which looks for new jobs by itself, and
-do nothing. Goal: that takes at most half a core.
+they would one after the other. People: they come within half a minute, and stop for 2 to 6 seconds after each action,
+with the page open. Goal: 95 % of the responses within 3 seconds. Looking on: all have the Datasets page open, which
+looks for new jobs by itself, and do nothing. Goal: that takes at most half a core.
 
 Memory is what only the server's process holds (unique set size). A session: the slope of a line through it with 0, 1,
 5, 10 and 20 visitors connected, each with a photo judged. Left: some seconds after the last has closed the page. Flat:
@@ -46,6 +46,7 @@ _VISITORS = (1, 5, 10, 20)
 _PHONE = (4000, 3000)
 _SMALL = (640, 480)
 _PAUSE = (2.0, 6.0)
+_SECONDS_TO_COME = 30.0
 _PREDICTIONS, _AT_ONCE, _WARM_UP, _EVERY = 1000, 4, 200, 20
 _REPEATS = 3
 _RESPONSE_GOAL = 3.0
@@ -192,6 +193,8 @@ class Crowd:
         def go(number: int) -> None:
             order = self._orders[number]
             waits = None if pause is None else lambda: order.uniform(*pause)
+            if pause is not None:
+                self._visitors[number].stay(order.uniform(0, _SECONDS_TO_COME))
             visit(self._visitors[number], self._photos[number], order, found.add, waits)
 
         return self._all_do(go, range(count))
