@@ -299,8 +299,11 @@ def test_a_damaged_record_is_one_sentence(tmp_path: Path, change: dict[str, Any]
         load_attention(path)
 
 
-def test_maps_that_do_not_fit_the_faces_are_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("shape", "kind"), [((3, 2, 2), "float16"), ((2, 2), "float16"), (None, "S3")])
+def test_maps_that_do_not_fit_the_faces_are_one_sentence(
+    tmp_path: Path, shape: tuple[int, ...] | None, kind: str
+) -> None:
     path = tmp_path / "attention.json"
-    save_attention(path, found_of(by_hand().faces, np.zeros((3, 2, 2), np.float16)))
+    save_attention(path, found_of(by_hand().faces, np.zeros(shape or by_hand().maps.shape, kind)))
     with pytest.raises(WorkspaceError, match="maps of shape"):
         load_attention(path)

@@ -1,5 +1,6 @@
 """The shortcut probe: a planted bias is found and named, nothing is found where nothing is, and too few say nothing."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -311,6 +312,16 @@ def test_a_damaged_report(report: ShortcutReport, tmp_path: Path, content: str) 
     save_shortcuts(path, report)
     path.write_text(content)
     with pytest.raises(WorkspaceError, match=r"shortcuts\.json"):
+        load_shortcuts(path)
+
+
+def test_a_report_whose_sentences_are_no_texts(report: ShortcutReport, tmp_path: Path) -> None:
+    path = tmp_path / "shortcuts.json"
+    save_shortcuts(path, report)
+    stored = json.loads(path.read_text())
+    stored["probes"][0]["sentence"] = True
+    path.write_text(json.dumps(stored))
+    with pytest.raises(WorkspaceError, match=r"shortcuts\.json cannot be read \(a probe whose target"):
         load_shortcuts(path)
 
 

@@ -304,8 +304,8 @@ def load_attention(path: Path) -> Attention:
     record, faces, arrays = read_result(path, arrays=True)
     try:
         options, maps = AttentionOptions(**record["options"]), arrays["maps"]
-        if maps.ndim != 3 or len(maps) != len(faces):
-            raise ValueError(f"maps of shape {maps.shape} for {len(faces)} faces")
+        if maps.ndim != 3 or len(maps) != len(faces) or maps.dtype.kind != "f":
+            raise ValueError(f"maps of shape {maps.shape} and kind {maps.dtype} for {len(faces)} faces")
         return Attention(
             str(record["run"]), str(record["fingerprint"]), str(record["method"]), record["layer"], options,
             faces[_FACTS], maps,

@@ -30,6 +30,8 @@ ShortcutVerdict = Literal["strong", "weak", "none", "too few to say"]
 #: The scope of all datasets of the main pool.
 POOLED: Final = "pooled"
 _LEAST_FOLDS: Final = 2
+#: Of a probe, what is shown as it is.
+_TEXTS: Final = ("target", "scope", "stage", "verdict", "sentence", "reason")
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,8 @@ def load_shortcuts(path: Path) -> ShortcutReport:
         carriers = pd.DataFrame(record["carriers"], columns=["face_id", "dataset", "label", "p_without_mask"])
         names = [field.name for field in fields(Probe)]
         probes = tuple(Probe(**{name: probe[name] for name in names}) for probe in record["probes"])
+        if not all(isinstance(getattr(probe, name), str) for probe in probes for name in _TEXTS):
+            raise ValueError(f"a probe whose {', '.join(_TEXTS)} are no texts")
         options = ProbeOptions(**record["options"])
         return ShortcutReport(
             str(record["fingerprint"]), options, probes, carriers, scores[["face_id", "label", "p_without_mask"]],
