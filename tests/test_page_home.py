@@ -35,7 +35,7 @@ def test_the_best_figure_is_of_whole_runs_on_one_set_of_test_faces(
     prepared(workspace, tmp_path / "data", {"with_mask": 10, "without_mask": 10})
     bundled = best(visit(workspace, monkeypatch))
     assert bundled[1:3] == ("0.994", "(0.991–0.997), 3,303 test faces")
-    assert "is on the test faces of the bundled study" in bundled[3]
+    assert "it is on the test faces of the bundled study" in bundled[3]
     data = {"fingerprint": load_split(workspace, load_faces(workspace)).fingerprint}
     write_run(workspace, "cnn-1", limit=20, data=data)
     write_run(workspace, "cnn-2", table=predictions(datasets=("sample-web",)), data=data)
@@ -50,7 +50,7 @@ def test_the_best_figure_is_of_whole_runs_on_one_set_of_test_faces(
     assert "SVM" in title
     assert figure == "0.800"
     assert rests_on.endswith(", 20 test faces")
-    assert "is on the test faces of the data in force" in remark
+    assert "it is on the test faces of the data in force" in remark
 
 
 def test_strangers_are_told_nothing_that_they_cannot_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
