@@ -237,9 +237,10 @@ def test_nearest() -> None:
     assert near_pairs_of(hashes, 3).nearest(targets, sources).tolist() == [0, 1, -1, 2, -1, -1, -1, -1]
     assert near_pairs_of(hashes, 4).nearest(targets, sources).tolist() == [0, 1, 4, 2, -1, -1, -1, -1]
     assert near_pairs_of(hashes, 4).nearest(sources, targets).tolist() == [-1] * 5 + [0, -1, -1]
+    assert near_pairs_of(hashes, 4).nearest(sources, targets).dtype == np.int64
     nobody = np.zeros(8, bool)
     assert near_pairs_of(hashes, 4).nearest(targets, nobody).tolist() == [-1] * 8
-    with pytest.raises(ValueError, match="both target and source"):
+    with pytest.raises(ValueError, match=r"^a face is both target and source$"):
         near_pairs_of(hashes, 4).nearest(targets, targets)
 
 
@@ -267,6 +268,7 @@ def test_nearest_equals_brute_force(hashes: np.ndarray, distance: int, seed: int
 def test_join() -> None:
     first, second = np.array([0, 3]), np.array([2, 4])
     assert join(6, first, second).tolist() == [0, 1, 0, 2, 2, 3]
+    assert join(6, first, second).dtype == np.int64
     assert join(0, np.array([], np.int64), np.array([], np.int64)).tolist() == []
 
 
