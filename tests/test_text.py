@@ -1,5 +1,6 @@
 """Names in Markdown and charts: nothing that a folder may be called has a meaning there."""
 
+import numpy as np
 import pytest
 
 from ui.text import TITLE, chart_name, chart_names, code, counted, percent, plain, sentence
@@ -51,6 +52,7 @@ def test_names_in_charts() -> None:
 )
 def test_one_thing_is_no_plural(number: int, words: str) -> None:
     assert counted(number, "dataset") == words
+    assert counted(np.int64(number), "dataset") == words, "as columns of tables are summed"
 
 
 def test_a_share_is_in_percent_with_its_interval() -> None:

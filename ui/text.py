@@ -27,7 +27,7 @@ def chart_names(names: Iterable[str]) -> dict[str, str]:
 
 def counted(number: int, noun: str) -> str:
     """A number of things, in the plural unless it is one: 1 dataset, 1,200 datasets."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(share: float | None, digits: int = 1, low: float | None = None, high: float | None = None) -> str:
