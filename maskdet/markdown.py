@@ -9,7 +9,7 @@ from typing import Final
 #: What begins or ends something in Markdown: anywhere, before a word or an address, at the edge of a word, and at the
 #: start of a line.
 _MARKDOWN: Final = re.compile(r"[\\`*{}\[\]<>#!|~$&]|:(?=\w|//)|(?<=\bwww)\.|(?<!\w)_|_(?!\w)|^[-+=]")
-_NUMBERED: Final = re.compile(r"^(\d+)([.)])(?=\s)")
+_NUMBERED: Final = re.compile(r"^(\d+)([.)])(?=\s|$)")
 
 
 def plain(text: object) -> str:

@@ -52,7 +52,9 @@ def typed_path(text: Path | str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:  # ~name of a user that this machine does not know
-        raise MaskDetError(f"Nobody here has the home folder of {text}: write the whole path.") from None
+        raise MaskDetError(
+            f"Nobody here has the home folder of {' '.join(str(text).split())}: write the whole path."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -287,6 +289,8 @@ def read_arrays(path: Path, needs: Collection[str] = (), *, most_bytes: int = 2_
         require_unpacked(path, most_bytes)
         with np.load(path, allow_pickle=False) as stored:
             found = {name: stored[name] for name in stored.files}
+        if not all(isinstance(each, np.ndarray) for each in found.values()):  # NumPy hands over any other file's bytes
+            raise ValueError("it holds what is no array")
     except Exception as error:  # whatever zip, its decompressors and NumPy raise
         raise unreadable(path, error) from error
     if not found.keys() >= set(needs):

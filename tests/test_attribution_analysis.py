@@ -21,6 +21,7 @@ from maskdet.attribution.analysis import (
     read_analysis,
     save_analysis,
 )
+from maskdet.catalog import DATA_DIR
 from maskdet.cli import main
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.images import ArrayImages
@@ -155,6 +156,14 @@ def test_what_is_kept_is_read_back_without_a_photo(tmp_path: Path) -> None:
         np.testing.assert_allclose(ours.mean_map, theirs.mean_map, rtol=1e-3)
     assert read.highest[0].face_id == "c"
     assert read.highest[0].heatmap.values.tolist() == [[1, 1], [0.5, 0.5]]
+
+
+def test_a_map_of_no_rows_is_told(tmp_path: Path) -> None:
+    stored = json.loads(next(DATA_DIR.glob(f"study/inceptionv3-*/{GRADCAM_FILE}")).read_text())
+    stored["cells"][0]["mean_map"] = 0.5
+    (tmp_path / GRADCAM_FILE).write_text(json.dumps(stored))
+    with pytest.raises(WorkspaceError, match="a map without rows and columns"):
+        read_analysis(tmp_path / GRADCAM_FILE)
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"cells": 3}', "[]"])

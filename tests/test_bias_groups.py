@@ -281,8 +281,12 @@ def test_reports_are_kept(report: GroupReport, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '[{"attribute": "x"}]', '[{"attribute": "x", "options": {"fewest": 0}}]']
-)
+    "text",
+    [
+        "", "{}", "[1]", '[{"attribute": "x"}]', '[{"attribute": "x", "options": {"fewest": 0}}]',
+        '[{"attribute": "x", "options": {}, "faces": Infinity}]',
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "groups.json").write_text(text)
     with pytest.raises(WorkspaceError, match=r"groups\.json"):

@@ -17,7 +17,7 @@ def test_a_name_that_is_too_long_for_a_file_is_refused() -> None:
         weights_file("a" * 400 + ".h5")
 
 
-@pytest.mark.parametrize("typed", ["~nobody-of-this-name/weights.h5", "~r~ux"])
+@pytest.mark.parametrize("typed", ["~nobody-of-this-name/weights.h5", "~r~ux", "~]\r\ninf"])
 def test_the_home_of_nobody_is_refused(typed: str) -> None:
     for read in (weights_file, check_weights, folder_named, Workspace.locate):
         with pytest.raises(MaskDetError, match="Nobody here has the home folder of ~"):

@@ -18,6 +18,7 @@ from ui.text import TITLE, chart_name, chart_names, code, counted, percent, plai
         ("<script>", r"\<script\>"),
         ("- a\n# b", r"\- a \# b"),
         ("1. a", r"1\. a"),
+        ("1.", r"1\."),
         ("size: 5 (2) to 3.", "size: 5 (2) to 3."),
     ],
 )

@@ -1,6 +1,7 @@
 """The workspace: which folder it is, and that a file in it is old or new, never half."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -213,6 +214,10 @@ def test_arrays_are_read_by_name(tmp_path: Path) -> None:
     assert read_arrays(tmp_path / "a.npz", ("one",))["one"].tolist() == [0, 1, 2]
     with pytest.raises(WorkspaceError, match=r"a\.npz cannot be read \(it is of another kind\)"):
         read_arrays(tmp_path / "a.npz", ("three",))
+    with ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("notes", "of which NumPy gives the bytes")
+    with pytest.raises(WorkspaceError, match=r"a\.npz cannot be read \(it holds what is no array\)"):
+        read_arrays(tmp_path / "a.npz")
 
 
 def test_arrays_that_unpack_to_more_than_may_be_are_refused_unread(

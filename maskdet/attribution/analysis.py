@@ -272,6 +272,8 @@ def read_analysis(path: Path) -> GradCamAnalysis:
             )
             for cell in stored["cells"]
         )
+        if any(cell.mean_map.ndim != 2 for cell in cells):
+            raise ValueError("a map without rows and columns")
         sides = [tuple(_read_face(face) for face in stored[side]) for side in ("lowest", "highest")]
         options = AnalysisOptions(**stored["options"])
         return GradCamAnalysis(stored["run"], stored["layer"], options, cells, sides[0], sides[1])

@@ -211,7 +211,7 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
             )
             for entry in stored
         ]
-    except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, MaskDetError) as error:
         raise unreadable(path, error) from error
     return {report.attribute: report for report in reports}
 
