@@ -194,6 +194,8 @@ def load_faces(workspace: Workspace) -> Faces:
             table = read_table(workspace.path("faces.parquet"), ("face_id", "dataset", "label"))
             if table["dataset"].isin(datasets).all():
                 break
+        else:
+            raise ValueError("datasets.json lacks a dataset that it holds faces of")
         faces = Faces(
             table=table,
             rejects=read_table(workspace.path("rejects.parquet"), _REJECT_COLUMNS),

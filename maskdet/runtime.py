@@ -39,11 +39,18 @@ class Runtime(Protocol):
 
 
 class OnnxRuntime:
-    """A network in ONNX Runtime, from the folder of its weights. Raises RunError if they are missing or damaged."""
+    """A network in ONNX Runtime, from the folder of its weights.
+
+    Raises
+    ------
+    RunError
+        If they are missing or damaged, also when it is called: some damage shows only then.
+    """
 
     engine = "onnxruntime"
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         try:
             self._session = open_session(folder)
         except Exception as error:
@@ -51,7 +58,10 @@ class OnnxRuntime:
 
     def __call__(self, faces: RgbImage) -> tuple[Logits, Features]:
         """Logits and features (see `Runtime`)."""
-        parts = [self._session.run(OUTPUTS, {INPUT: faces[at]}) for at in batches(len(faces), _BATCH)]
+        try:
+            parts = [self._session.run(OUTPUTS, {INPUT: faces[at]}) for at in batches(len(faces), _BATCH)]
+        except Exception as error:  # whatever ONNX Runtime raises for a graph that fits no face
+            raise damaged(self._folder, error) from error
         if not parts:
             return np.empty(0), np.empty((0, self._session.get_outputs()[1].shape[1]), np.float32)
         logits, features = (np.concatenate(part) for part in zip(*parts, strict=True))

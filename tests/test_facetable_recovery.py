@@ -1,5 +1,6 @@
 """Scans that are cut or killed, and tables that are damaged: nothing is lost, and the next scan goes on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -235,3 +236,14 @@ def test_a_scan_never_takes_the_place_of_a_later_version(
         with pytest.raises(LaterVersionError, match=rf"{name} was written by a later version of MaskDet \(format 99"):
             use(workspace)
     assert workspace.path(name).read_bytes() == content
+
+
+def test_faces_of_a_dataset_that_is_not_listed_are_a_damaged_table(workspace: Workspace, datasets: Path) -> None:
+    scan(workspace, datasets)
+    path = workspace.path("datasets.json")
+    stored = json.loads(path.read_text())
+    listed = stored.get("value", stored)
+    del listed[next(name for name in listed if name != "format")]
+    path.write_text(json.dumps(stored))
+    with pytest.raises(WorkspaceError, match=r"scan all datasets again to make it anew .*lacks a dataset"):
+        load_faces(workspace)

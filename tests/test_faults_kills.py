@@ -28,7 +28,7 @@ SLOW = {
     "train": (["train", "svm", *SMALL], 12, "kill"),
     "train-network": (["train", "cnn", "--epochs", "2"], 5, "kill/4"),
     "calibrate": (["calibrate", "svm-1"], 4, "kill"),
-    "attributes": (["bias", "data", "--attributes", "{attributes}", "--part", "shortcuts"], 4, "kill"),
+    "attributes": (["bias", "data", "--attributes", "{attributes}", "--part", "shortcuts"], 2, "kill"),
     "bias": (["bias", "svm-1", "--part", "counterfactuals", "--sample", "2", "--again"], 4, "kill"),
     "sample": (["sample"], 5, "kill/29"),
 }
@@ -50,17 +50,20 @@ def struck(home: Path, tmp_path: Path, fault: str, command: list[str]) -> list[d
     return report
 
 
-def assert_nothing_is_lost(report: list[dict[str, Any]]) -> None:
+def assert_nothing_is_lost(report: list[dict[str, Any]], replaced: str = "nothing") -> None:
+    """But for a result of several files that was asked to be measured again, and was cut between two of them."""
     for entry in report:
-        assert entry["lost"] == [], entry
+        assert [told for told in entry["lost"] if replaced not in told] == [], entry
         assert (entry["again"], entry["damaged_after"], entry["unknown"]) == (0, [], []), entry
 
 
-def assert_killed_at_any_moment(home: Path, tmp_path: Path, fault: str, command: list[str], least: int) -> None:
+def assert_killed_at_any_moment(
+    home: Path, tmp_path: Path, fault: str, command: list[str], least: int, replaced: str = "nothing"
+) -> None:
     report = struck(home, tmp_path, fault, command)
     assert len(report) >= least
     assert {entry["status"] for entry in report} == {-9}
-    assert_nothing_is_lost(report)
+    assert_nothing_is_lost(report, replaced)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -74,7 +77,8 @@ def test_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("name", SLOW)
 def test_longer_work_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> None:
     command, least, fault = SLOW[name]
-    assert_killed_at_any_moment(full_home, tmp_path, fault, command, least)
+    replaced = "svm-1/counterfactuals." if name == "bias" else "nothing"
+    assert_killed_at_any_moment(full_home, tmp_path, fault, command, least, replaced)
 
 
 @pytest.mark.parametrize(

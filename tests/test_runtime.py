@@ -114,3 +114,9 @@ print([m for m in ("tensorflow", "keras", "onnx") if m in sys.modules])
     lines = run_python(code).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["onnxruntime"] * 4 + ["scikit-learn"]
     assert lines[-1] == "[]"
+
+
+def test_a_graph_that_fits_no_face_is_damaged_when_it_is_called(folder: Path) -> None:
+    runtime = OnnxRuntime(folder / "weights")
+    with pytest.raises(RunError, match=rf"{folder / 'weights'} cannot be read \("):
+        runtime(FACES[:, :7])

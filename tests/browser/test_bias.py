@@ -44,5 +44,5 @@ def test_every_view_opens(bias: Page, subtests: pytest.Subtests) -> None:
 
 def test_another_run_comes_into_focus(bias: Page) -> None:
     choose(bias, "In focus", "PCA + SVM")
-    expect(main(bias).get_by_text(re.compile(r"^SVM(, by .+)?\. .+"))).to_be_visible()
+    expect(main(bias).get_by_text(re.compile(r"^PCA \+ SVM(, by .+)?\. .+"))).to_be_visible()
     assert_whole(bias)
