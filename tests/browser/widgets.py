@@ -4,12 +4,16 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from playwright.sync_api import Download, FilePayload, Locator, Page, expect
+from playwright.sync_api import TimeoutError as Late
 
 from browser.driver import main, settle
 
 Point = tuple[float, float]
+_ATTEMPTS: Final = 4
+_MILLISECONDS: Final = 20_000
 
 
 def pick(page: Page, option: str, of: str = "View") -> None:
@@ -21,15 +25,19 @@ def pick(page: Page, option: str, of: str = "View") -> None:
 def choose(page: Page, label: str, option: str) -> None:
     """Choose from a list that opens; of several that may be chosen, one more."""
     box = main(page).get_by_role("combobox", name=label, exact=True)
-    for _ in range(3):
-        box.click()
-        with suppress(AssertionError):  # a page that is drawn anew just then closes the list
-            expect(page.get_by_role("option").first).to_be_visible(timeout=20_000)
-            break
     found = page.get_by_role("option", name=option, exact=True)
-    if found.count() == 0:  # of a long list, only what is in sight is there
-        box.fill(option)
-    found.click()
+    for attempt in range(_ATTEMPTS):
+        box.click()
+        try:
+            expect(page.get_by_role("option").first).to_be_visible(timeout=_MILLISECONDS)
+            if found.count() == 0:  # of a long list, only what is in sight is there
+                box.fill(option)
+            found.click(timeout=_MILLISECONDS)
+            break
+        except (AssertionError, Late):  # a page that is drawn anew just then closes the list
+            if attempt == _ATTEMPTS - 1:
+                raise
+            page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     settle(page)
 
