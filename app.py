@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui.condition import show_damage
+from ui.finished import let_fragments_finish
 from ui.session import choose_data
 from ui.upkeep import keep_up
 
@@ -26,6 +27,7 @@ STYLE = """<style>
 }
 </style>"""
 
+let_fragments_finish()
 st.set_page_config(page_title="MaskDet", page_icon="😷", layout="wide")
 page = st.navigation(
     [
