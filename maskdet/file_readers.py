@@ -250,6 +250,7 @@ READERS: Final[dict[str, Reader]] = {
     "bias/*/*/attention.json": _attention,
     "bias/*/*/attention.parquet": _table("face_id"),
     "bias/*/*/attention.npz": _arrays("maps"),
+    "bias/*/*/*.before": _anything,
     "bias/*/*/groups-*.json": _groups,
     "jobs/*/job.json": _job,
     "jobs/*/events.jsonl": _events,

@@ -97,6 +97,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("bias/*/*/attention.json", "attention of a run", _RUN_BIAS),
     Kind("bias/*/*/attention.parquet", "faces of the attention", _RUN_BIAS),
     Kind("bias/*/*/attention.npz", "heatmaps of the attention", _RUN_BIAS),
+    Kind("bias/*/*/*.before", "part of a result that is being measured again", _RUN_BIAS),
     Kind("bias/*/*/groups-*.json", "metrics by group of a run", "delete it; it is computed again when needed"),
     Kind("jobs/*/job.json", "record of a job", _JOB),
     Kind("jobs/*/events.jsonl", "events of a job", _JOB),

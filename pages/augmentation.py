@@ -40,7 +40,7 @@ def main() -> None:
     keep(options, seed)
     st.page_link("pages/training.py", label="Train with these settings", icon=":material/model_training:")
 
-    st.subheader("Previews")
+    st.header("Previews")
     source = "training faces only" if split else "all faces, since there is no split yet"
     st.caption(f"{_SEEN[options.plan].format(seed=seed)} Shown: {source}.")
     if table.empty:
@@ -48,12 +48,12 @@ def main() -> None:
     else:
         dataset = st.selectbox("Dataset", ["all", *sorted(table["dataset"].unique())], width=220)
         chosen = table if dataset == "all" else table[table["dataset"] == dataset]
-        st.markdown("##### One face through all methods")
+        st.markdown("### One face through all methods")
         show_one(workspace, faces, chosen, options, seed)
-        st.markdown("##### Many faces through one method")
+        st.markdown("### Many faces through one method")
         show_many(workspace, faces, chosen, options, seed, dataset)
 
-    st.subheader("Set sizes")
+    st.header("Set sizes")
     if split is None:
         st.info(
             "The sizes follow from the split, and none is in force for these faces: press *Apply and split* on the "

@@ -83,7 +83,7 @@ def main() -> None:
     incorrect_mask = choose_incorrect_mask()
     show_tables(faces, catalog, incorrect_mask)
     show_study(faces, catalog, incorrect_mask)
-    st.subheader("Explore")
+    st.header("Explore")
     explore(workspace, catalog, incorrect_mask)
     show_rejects(faces)
 

@@ -52,12 +52,12 @@ def main() -> None:
             st.page_link(page, label=f"**{title}**", icon=icon)
             st.write(text)
 
-    st.subheader("What is loaded")
+    st.header("What is loaded")
     show_loaded()
 
     if is_public():  # which changes the server, so that it is not for strangers
         return
-    st.subheader("Do it again yourself")
+    st.header("Do it again yourself")
     for page, icon, title, text in STEPS:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.page_link(page, label=title, icon=icon, width=_STEP_WIDTH)

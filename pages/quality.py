@@ -73,9 +73,8 @@ def show_numbers(filtered: Filtered) -> None:
     """How many faces there are and how many go, in all and of each label."""
     total, kept = len(filtered.table), len(filtered.kept)
     numbers = [
-        ("Faces", f"{total:,}", "before the filters"),
+        ("Kept", f"{kept:,}", f"of {total:,} faces"),
         ("Removed", f"{total - kept:,}", f"{100 * (total - kept) / total:.2f} %"),
-        ("Kept", f"{kept:,}", f"{100 * kept / total:.2f} %"),
     ]
     for row in removed_of_label(filtered).itertuples():
         if row.label != INCORRECT_MASK or filtered.options.incorrect_mask == "class":

@@ -36,7 +36,7 @@ def main() -> None:
         st.info(NOTE, icon=":material/lock:")
     else:
         _set_up(workspace)
-    st.subheader("Trainings")
+    st.header("Trainings")
     st.caption("They go on when you leave this page, reload it, close the browser, or restart the server.")
     show_trainings(workspace)
 

@@ -96,6 +96,7 @@ def _fill_bias(workspace: Workspace, run: Run) -> None:
     write_table(path(UPLOADED_FILE), pd.DataFrame({"face_id": run.predictions["face_id"], "age": 1.0}))
     save_counterfactuals(path("counterfactuals.json", run.id), written_findings.counterfactuals(run))
     save_attention(path("attention.json", run.id), written_findings.attention(run))
+    path("attention.npz.before", run.id).touch()
     faces = own_faces(run)
     reports = judge_all(faces, written_findings.tones(faces), written_findings.QUICK)
     save_groups(path("groups-0123456789abcdef.json", run.id), reports)
@@ -212,4 +213,5 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 #: Kinds whose content says nothing: any bytes will do.
 ANY_BYTES = (
     "runs/*/.lock", "jobs/*/output.log", "jobs/*/reserve", ".lock", ".decisions.lock", ".applying.lock", ".drawing",
+    "bias/*/*/*.before",
 )  # fmt: skip

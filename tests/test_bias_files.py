@@ -69,3 +69,52 @@ def test_arrays_that_are_none_though_their_digest_is_right(tmp_path: Path) -> No
     path.write_text(json.dumps(stored))
     with pytest.raises(WorkspaceError, match=r"found\.npz cannot be read"):
         read_result(path, arrays=True)
+
+
+class _Cut(BaseException):
+    """As when the process is killed: nothing below catches it."""
+
+
+@pytest.mark.parametrize("again", range(1, 4))
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_a_result_that_is_replaced_is_whole_until_the_new_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int, again: int
+) -> None:
+    path = tmp_path / "found.json"
+    write_result(path, {"seed": 1}, TABLE, ARRAYS)
+    for cut in (moment, again):  # the second time, what the first left is not taken for the old result
+        with monkeypatch.context() as patched:
+            _cut_at(cut, patched)
+            with pytest.raises(_Cut):
+                write_result(path, {"seed": 2}, TABLE.assign(logit=0.0), {"maps": ARRAYS["maps"] + 1})
+        record, table, arrays = read_result(path, arrays=True)
+        assert record == {"seed": 1}
+        pd.testing.assert_frame_equal(table, TABLE, check_dtype=False)
+        assert (arrays["maps"] == ARRAYS["maps"]).all()
+    write_result(path, {"seed": 2}, TABLE.assign(logit=0.0), {"maps": ARRAYS["maps"] + 1})
+    record, table, arrays = read_result(path, arrays=True)
+    assert (record, table["logit"].tolist(), arrays["maps"].max()) == ({"seed": 2}, [0.0, 0.0], 8)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["found.json", "found.npz", "found.parquet"]
+
+
+def _cut_at(moment: int, patched: pytest.MonkeyPatch) -> None:
+    """Cut a write as the n-th file is about to take its place: two kept parts, table, arrays, record."""
+    seen = []
+    rename = Path.replace
+
+    def counted(temporary: Path, target: Path) -> Path:
+        seen.append(target)
+        if len(seen) == moment:
+            raise _Cut
+        return rename(temporary, target)
+
+    patched.setattr(Path, "replace", counted)
+
+
+def test_what_is_damaged_already_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    write_result(path, {}, TABLE, ARRAYS)
+    path.with_suffix(".npz").write_bytes(b"damaged")
+    write_result(path, {"seed": 2}, TABLE, ARRAYS)
+    assert read_result(path, arrays=True)[0] == {"seed": 2}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["found.json", "found.npz", "found.parquet"]

@@ -286,10 +286,10 @@ def test_what_flips_comes_before_what_it_says_of_white_masks(home: Workspace, mo
     measured(home, two_runs(home))
     monkeypatch.setattr("ui.bias_change.claim_sentences", lambda found, labels: ["said"])
     app = visit(home, monkeypatch, "Counterfactuals")
-    headings = [text.value for text in app.markdown if text.value.startswith("#####")]
+    headings = [text.value for text in app.markdown if text.value.startswith("## ")]
     assert headings[:2] == [
-        "##### What flips a verdict, and how far the logit moves",
-        "##### Does training on white masks make a model look for light patches?",
+        "## What flips a verdict, and how far the logit moves",
+        "## Does training on white masks make a model look for light patches?",
     ]
 
 
@@ -324,7 +324,7 @@ def test_the_card_and_its_files(home: Workspace, monkeypatch: pytest.MonkeyPatch
     runs = two_runs(home)
     measured(home, runs)
     app = visit(home, monkeypatch, "Model card")
-    assert any(text.value.startswith("#### Model card: CNN") for text in app.markdown)
+    assert any(text.value.startswith("## Model card: CNN") for text in app.markdown)
     labels = [button.label for button in app.get("download_button")]
     assert labels == ["Card (Markdown)", "Card (HTML)", "Bias report of data and runs (HTML)"]
 

@@ -56,13 +56,13 @@ def test_the_best_figure_is_of_whole_runs_on_one_set_of_test_faces(
 def test_strangers_are_told_nothing_that_they_cannot_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Workspace(tmp_path / "fresh")
     own = visit(home, monkeypatch)
-    assert "Do it again yourself" in [each.value for each in own.subheader]
+    assert "Do it again yourself" in [each.value for each in own.header]
     assert own.metric[0].delta == "the pages show synthetic ones until you scan a dataset"
     own.switch_page("pages/datasets.py").run()
     assert "Scan a dataset on the Datasets page" in own.info[0].value
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
     app = visit(Workspace(tmp_path / "other"), monkeypatch)
-    assert [each.value for each in app.subheader] == ["What is loaded"]
+    assert [each.value for each in app.header] == ["What is loaded"]
     assert app.metric[0].delta == "the pages show synthetic ones"
     app.switch_page("pages/datasets.py").run()
     assert app.info[0].value.endswith("say nothing about real masks.")

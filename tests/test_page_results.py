@@ -96,7 +96,7 @@ def test_the_ranking_comes_first_with_its_interval_and_a_comparison(
     app = fine(visit(home, monkeypatch))
     assert app.multiselect(key="results_runs").value == ["inceptionv3-1", "cnn-1", "cnn-transfer-1", "svm-1"]
     head = app.markdown[0].value
-    assert head.startswith("#### InceptionV3: macro F1 0.950 (")  # 19 of 20 right, 1 of 10 with a mask wrong
+    assert head.startswith("## InceptionV3: macro F1 0.950 (")  # 19 of 20 right, 1 of 10 with a mask wrong
     assert "Against CNN, on the 20 test faces that both were judged by: a difference of 0.050 (" in head
     assert "Chance may explain it" in head
     assert "n = 20 test faces" in texts(app)

@@ -49,7 +49,7 @@ def show_attention(lab: Lab) -> None:
     for run in lab.pair:
         found = attention_of(lab.workspace, run)
         if len(lab.pair) > 1:
-            st.markdown(f"#### {plain(lab.labels[run.id])}")
+            st.markdown(f"## {plain(lab.labels[run.id])}")
         if found is None:
             offer_run(lab, run, "Where it looks", "attention", "Measure attention")
         else:

@@ -37,7 +37,7 @@ def show_card(lab: Lab) -> None:
     from maskdet.document import to_markdown
 
     with st.container(border=True, key="bias_card", height=_CARD_HEIGHT):
-        st.markdown(_HEADING.sub(r"###\g<0>", to_markdown(card)))
+        st.markdown(_HEADING.sub(r"#\g<0>", to_markdown(card)))
 
 
 def _card(lab: Lab, run: Run) -> "ModelCard":

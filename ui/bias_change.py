@@ -172,7 +172,7 @@ def _share(row: "pd.Series[float]") -> str:
 def _show_claim(lab: Lab, found: Found) -> None:
     said = claim_sentences(list(found.values()), lab.labels)
     if said:
-        st.markdown("##### Does training on white masks make a model look for light patches?")
+        st.markdown("## Does training on white masks make a model look for light patches?")
         st.markdown(
             "The study suspects it of its transfer CNN, which first learns from white masks alone (6.2). If so, a "
             "light patch that is no mask pulls more towards *with mask* than a dark one of the same shape does."
@@ -186,7 +186,7 @@ def _show_claim(lab: Lab, found: Found) -> None:
 def _show_charts(lab: Lab, found: Found) -> None:
     from maskdet.bias.transformations import TRANSFORMATIONS
 
-    st.markdown("##### What flips a verdict, and how far the logit moves")
+    st.markdown("## What flips a verdict, and how far the logit moves")
     label = st.segmented_control(
         "Faces", list(CLASSES), default=CLASSES[1], required=True, format_func=LABEL_TITLES.__getitem__,
         key="bias_change_label", persist_state="session", label_visibility="collapsed",
@@ -227,7 +227,7 @@ def _show_tones(lab: Lab, found: Found) -> None:
 
     assert lab.focus is not None  # for the type alone: only shown where a run is in focus  # nosec B101
     groups = groups_of(lab.workspace, lab.focus, TONE)
-    st.markdown("##### By apparent skin tone")
+    st.markdown("## By apparent skin tone")
     if groups is None:
         offer_run(lab, lab.focus, "Apparent skin tone", "appearance", "Measure skin tone and mask colour")
         return

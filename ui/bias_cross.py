@@ -40,11 +40,11 @@ def show_cross(lab: Lab) -> None:
         )
     for matrix in cross:
         name = MODELS[matrix.model].title if matrix.model in MODELS else matrix.model
-        st.markdown(f"##### {plain(name)}, trained on one dataset at a time")
+        st.markdown(f"## {plain(name)}, trained on one dataset at a time")
         st.markdown(_verdict(matrix.rows))
         _show_matrix(matrix.rows, f"bias_cross_{matrix.model}", f"{name} trained on one dataset, tested on another")
     if len(runs):
-        st.markdown("##### Finished runs, on their test faces of each dataset")
+        st.markdown("## Finished runs, on their test faces of each dataset")
         _show_matrix(runs, "bias_cross_runs", "Finished runs by dataset", "run")
     everything = pd.concat([*(matrix.rows.assign(model=matrix.model) for matrix in cross), runs], ignore_index=True)
     if len(everything):

@@ -22,7 +22,7 @@ def show_group_faces(lab: Lab, attribute: str) -> None:
     if groups is None:
         return
     names = [str(name) for name in groups.cat.categories if name != ""]
-    st.markdown("##### Look at a group")
+    st.markdown("## Look at a group")
     key = "bias_group"
     if st.session_state.get(key) not in names:
         st.session_state.pop(key, None)

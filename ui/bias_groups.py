@@ -130,7 +130,7 @@ def _choose_options(lab: Lab) -> GroupOptions:
 
 
 def _show_overview(lab: Lab, reports: dict[str, Reports]) -> None:
-    st.markdown("##### Where are gaps?")
+    st.markdown("## Where are gaps?")
     for run in lab.pair:
         table = overview(reports[run.id])
         gaps = int((table["Verdict"] == "gap").sum())

@@ -118,10 +118,10 @@ def _show_comparison(lab: Lab, before: Run, after: Run) -> None:
         return
     compare = _own_compared if is_uploaded(attribute) else _compared
     found, reports = compare(str(before.folder), str(after.folder), attribute, groups, first, second)
-    st.markdown(f"##### {_title(found, metric)}")
+    st.markdown(f"## {_title(found, metric)}")
     st.markdown(f"{sentence(found.gaps.set_index('metric')['sentence'][metric])} {sentence(found.sentence)}")
     _show_charts(found, reports, metric)
-    st.markdown("##### Gaps before and after")
+    st.markdown("## Gaps before and after")
     table = gap_table(found)
     st.dataframe(table, hide_index=True, height="content", column_config=titled(table))
     st.caption(

@@ -116,7 +116,7 @@ def feature_title(name: str) -> str:
 
 def _show_verdicts(probes: "list[Probe]") -> None:
     in_order = sorted(probes, key=lambda probe: probe.scope == POOLED)
-    st.markdown("##### Shortcuts, dataset by dataset")
+    st.markdown("## Shortcuts, dataset by dataset")
     st.markdown(_listed([probe for probe in in_order if probe.stage == "photo"]))
     with st.expander("What survives normalisation to 150×150 pixels, which is what a model gets to see"):
         st.markdown(_listed([probe for probe in in_order if probe.stage == "normalised"]))
@@ -127,7 +127,7 @@ def _listed(probes: "list[Probe]") -> str:
 
 
 def _show_auc(probes: "list[Probe]") -> None:
-    st.markdown("##### How well the label is told without seeing masks")
+    st.markdown("## How well the label is told without seeing masks")
     st.plotly_chart(
         interval_chart(auc_rows(probes), STAGE_COLOURS, title="AUC: 0.5 is chance, 1 is certain",
                        span=(0.4, 1.02), guides=(Guide(0.5, "chance"),)),
@@ -141,7 +141,7 @@ def _show_auc(probes: "list[Probe]") -> None:
 
 def _show_families(probes: "list[Probe]") -> None:
     scopes = list(dict.fromkeys(probe.scope for probe in sorted(probes, key=lambda probe: probe.scope != POOLED)))
-    st.markdown("##### By which kind of measurement alone")
+    st.markdown("## By which kind of measurement alone")
     scope = _choose_scope(scopes, "bias_family_scope")
     mine = [probe for probe in probes if probe.scope == scope]
     rows = family_rows(mine)
@@ -158,7 +158,7 @@ def _show_families(probes: "list[Probe]") -> None:
 
 
 def _show_importance(probes: "list[Probe]") -> None:
-    st.markdown("##### Which measurements it goes by")
+    st.markdown("## Which measurements it goes by")
     scopes = list(dict.fromkeys(probe.scope for probe in probes if probe.importance))
     if not scopes:
         _show_reason(probes)
@@ -177,7 +177,7 @@ def _show_importance(probes: "list[Probe]") -> None:
 
 
 def _show_sources(probes: "list[Probe]") -> None:
-    st.markdown("##### Can it tell where a face comes from?")
+    st.markdown("## Can it tell where a face comes from?")
     known = [probe for probe in probes if probe.auc is not None]
     if not known:
         _show_reason(probes)
@@ -198,7 +198,7 @@ def _show_carriers(lab: Lab, report: "ShortcutReport") -> None:
     carriers = report.carriers
     if carriers.empty:
         return
-    st.markdown("##### Faces that carry the shortcut")
+    st.markdown("## Faces that carry the shortcut")
     label = st.segmented_control(
         "Label", [name for name in LABEL_TITLES if (carriers["label"] == name).any()], required=True,
         default=carriers["label"].iloc[0], format_func=LABEL_TITLES.__getitem__, key="bias_carrier_label",

@@ -80,7 +80,7 @@ def _show_method() -> None:
 
 
 def _show_left_out(left_out: pd.DataFrame) -> None:
-    st.markdown("##### Of whom the skin tone is not measurable")
+    st.markdown("## Of whom the skin tone is not measurable")
     for row in left_out[left_out["dataset"] == _ALL].itertuples():
         share = percent(row.share, low=row.low, high=row.high)
         st.markdown(f"- {LABEL_TITLES[row.label]}: **{share}** of n = {row.faces:,} faces are left out")
@@ -111,7 +111,7 @@ def _show_left_out(left_out: pd.DataFrame) -> None:
 
 def _show_spread(faces: pd.DataFrame) -> None:
     known = faces.dropna(subset=["skin_lightness", "skin_hue"])
-    st.markdown("##### How apparent skin is spread")
+    st.markdown("## How apparent skin is spread")
     if known.empty:
         st.info("The skin tone of none of these faces could be measured.")
         return
@@ -144,7 +144,7 @@ def _show_spread(faces: pd.DataFrame) -> None:
 
 def _show_masks(faces: pd.DataFrame) -> None:
     counts = colour_counts(faces)
-    st.markdown("##### Colours of the masks")
+    st.markdown("## Colours of the masks")
     if counts.empty:
         st.info("The colour of none of these masks could be measured.")
         return

@@ -57,7 +57,7 @@ def _offer(workspace: Workspace, run: Run) -> None:
 
 def _show_means(analysis: "GradCamAnalysis") -> None:
     title = LABEL_TITLES[analysis.options.label].lower()
-    st.markdown(f"##### Where it finds evidence for “{title}”, on the mean of many faces")
+    st.markdown(f"## Where it finds evidence for “{title}”, on the mean of many faces")
     for label in CLASSES:
         st.markdown(f"**Faces {LABEL_TITLES[label].lower()}**")
         with st.container(horizontal=True, gap="medium"):
@@ -110,7 +110,7 @@ def _show_extremes(workspace: Workspace, analysis: "GradCamAnalysis") -> None:
     faces = [*analysis.lowest, *analysis.highest]
     if not faces:
         return
-    st.markdown("##### Faces of which it is surest")
+    st.markdown("## Faces of which it is surest")
     known = here(workspace, pd.Series([face.face_id for face in faces])).to_numpy()
     sides = (("Lowest logit: surest of a mask", analysis.lowest), ("Highest logit: surest of none", analysis.highest))
     if not known.all():

@@ -44,7 +44,7 @@ def show_counts(judged: Sequence[JudgedPhoto]) -> None:
     """How many faces got which verdict."""
     faces = sum(len(photo.verdicts) for photo in judged)
     photos = sum(one.photo.readable for one in judged)
-    st.markdown(f"##### {counted(faces, 'face')} in {counted(photos, 'photo')}")
+    st.markdown(f"## {counted(faces, 'face')} in {counted(photos, 'photo')}")
     with st.container(horizontal=True, gap="small"):
         for name, count in counts_of(judged).items():
             st.metric(_COUNTED[name], f"{count:,}", border=True, width="content", help=_HELP.get(name))

@@ -105,7 +105,7 @@ def _read(file: Any, run: Run, options: VideoOptions, size: int) -> Frames | Non
 def _show_found(found: Frames, name: str) -> None:
     counts = counts_over_time(found.table)
     faces = int(found.table["face"].notna().sum())
-    st.markdown(f"##### {counted(faces, 'face')} in {counted(len(counts), 'frame')} of {name}")
+    st.markdown(f"## {counted(faces, 'face')} in {counted(len(counts), 'frame')} of {name}")
     cut = found.table[found.table["seconds"].isna()]
     for status in cut["status"]:
         st.warning(f"{plain(status)[:1].upper()}{plain(status)[1:]}.", icon=":material/content_cut:")

@@ -28,9 +28,9 @@ _MASK_WIDTH: Final = 168
 
 def show_whatif(look: Look, display: Display) -> None:
     """Masks drawn on in several colours, then a curve a property."""
-    st.markdown("##### A mask drawn on")
+    st.markdown("### A mask drawn on")
     _show_masks(look)
-    st.markdown("##### One property at a time")
+    st.markdown("### One property at a time")
     _show_sweeps(look)
 
 

@@ -71,7 +71,7 @@ def _explore(workspace: Workspace, catalog: Mapping[str, Dataset], incorrect_mas
         return
     _show_charts(table, charted, catalog, incorrect_mask, stamp)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.subheader("Faces", width="stretch")
+        st.header("Faces", width="stretch")
         st.download_button(
             f"Export {len(chosen):,} faces (CSV)", partial(_csv, table, chosen, incorrect_mask), "faces.csv",
             "text/csv", icon=":material/download:", disabled=len(chosen) == 0, on_click="ignore", key="faces_csv",

@@ -218,11 +218,11 @@ def _show_pairs_at_threshold(setting: Setting) -> None:
     )
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown("##### Joined: one is removed")
+        st.markdown("## Joined: one is removed")
         st.caption(f"At most {distance} bits apart, the farthest first.")
         _show_pairs(setting, joined, "joined", "No two faces are this near.")
     with right:
-        st.markdown("##### Kept apart")
+        st.markdown("## Kept apart")
         st.caption(f"More than {distance} bits apart, the nearest first.")
         _show_pairs(setting, apart, "apart", beyond)
 
@@ -243,11 +243,11 @@ def _show_faces_at_threshold(setting: Setting, name: str) -> None:
     outside, inside = near_threshold(setting.faces, setting.options, name, len(setting.faces.table))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown("##### Outside: removed")
+        st.markdown("## Outside: removed")
         st.caption("The nearest to the threshold first.")
         _show_near(setting, name, outside, "outside")
     with right:
-        st.markdown("##### Inside: kept")
+        st.markdown("## Inside: kept")
         st.caption("The nearest to the threshold first.")
         _show_near(setting, name, inside, "inside")
 

@@ -130,7 +130,7 @@ def _headline(comparison: Comparison, known: pd.DataFrame) -> str:
     figure = with_interval(best["macro_f1"], best["low"], best["high"])
     metrics = next(one.metrics for one in comparison.judged if one.label == best["run"])
     wrong = int(metrics["confusion"][0][1] + metrics["confusion"][1][0])
-    said = f"#### {plain(best['run'])}: macro F1 {figure}\n\n**{wrong:,} of {metrics['faces']:,}** faces are judged "
+    said = f"## {plain(best['run'])}: macro F1 {figure}\n\n**{wrong:,} of {metrics['faces']:,}** faces are judged "
     said += "wrongly. "
     if pd.isna(best["low"]):
         said += " ".join(map(sentence, metrics.get("cautions", []))) + "\n\n"

@@ -32,7 +32,7 @@ def show_learning(comparison: Comparison) -> None:
         )
     for one in comparison.judged:
         history = histories[one.label]
-        st.markdown(f"##### {plain(one.label)}")
+        st.markdown(f"## {plain(one.label)}")
         if isinstance(history, str):
             st.info(sentence(history))
         elif "epoch" in history:

@@ -41,12 +41,12 @@ def show_metrics(comparison: Comparison) -> None:
     for one in judged:
         _show_cautions(one)
     _show_exports(judged)
-    st.markdown("##### By dataset")
+    st.markdown("## By dataset")
     st.dataframe(datasets_table(judged), hide_index=True, height="content")
     values = [(name, values) for one in judged for name, values in one.metrics["datasets"].items()]
     _show_reasons((name, value.get("reason", "")) for name, value in values)
     if len(comparison.with_predictions) > 1:
-        st.markdown("##### Do two models really differ?")
+        st.markdown("## Do two models really differ?")
         st.dataframe(differences_table(comparison), hide_index=True, height="content")
         st.caption(
             "Difference of macro F1 on the test faces that both were judged by, with its 95 % interval by a paired "
@@ -121,11 +121,11 @@ def show_times(comparison: Comparison) -> None:
     times = running_times(comparison.judged, comparison.runs)
     fit, predict = st.columns(2, gap="medium")
     with fit:
-        st.markdown("##### Fitting")
+        st.markdown("## Fitting")
         figure = times_chart(times, "total_seconds", "time to fit", comparison.style)
         st.plotly_chart(figure, key="times_fit", config=NO_BAR, alt="Macro F1 against the time to fit")
     with predict:
-        st.markdown("##### Predicting")
+        st.markdown("## Predicting")
         figure = times_chart(times, "predict_ms", "ms a face", comparison.style, seconds=False)
         st.plotly_chart(figure, key="times_predict", config=NO_BAR, alt="Macro F1 against the time to predict a face")
     st.dataframe(times_table(times), hide_index=True, height="content")
@@ -268,7 +268,7 @@ def _show_reasons(reasons: Iterable[tuple[str, str]]) -> None:
 
 
 def _show_roc(comparison: Comparison) -> None:
-    st.markdown("##### ROC curve")
+    st.markdown("## ROC curve")
     curves = {one.label: roc_of(one.predictions) for one in comparison.with_predictions}
     whole = st.toggle("The whole curve, not its corner", key="results_roc_whole", persist_state="session")
     figure = roc_chart({label: curve for label, curve in curves.items() if len(curve)}, comparison.style,

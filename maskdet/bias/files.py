@@ -5,9 +5,11 @@
     NAME.npz       arrays, where there are any
 
 The record is written last and names the digests of the others: files of two different writes are never taken for one
-result.
+result. While a result is being replaced, the parts of the old one have a second name, NAME.parquet.before, under which
+they are found until the new record is there: whoever is killed in between loses neither.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,17 +18,28 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from maskdet.errors import WorkspaceError
 from maskdet.seals import digest_of
-from maskdet.workspace import read_arrays, read_json, read_table, replacing, unreadable, write_json, write_table
+from maskdet.workspace import (
+    read_arrays,
+    read_json,
+    read_table,
+    remove,
+    replacing,
+    unreadable,
+    write_json,
+    write_table,
+)
 
 _DIGESTS: Final = "digests"
+_BEFORE: Final = ".before"
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write_result(
     path: Path, record: Mapping[str, Any], table: pd.DataFrame, arrays: Mapping[str, npt.NDArray[Any]] | None = None
 ) -> None:
-    """Write a result.
+    """Write a result, in place of an older one; until all of it is there, the older one is what is read.
 
     Parameters
     ----------
@@ -44,6 +57,7 @@ def write_result(
     WorkspaceError
         If it cannot be written.
     """
+    _keep_parts(path)
     parts = [path.with_suffix(".parquet")]
     write_table(parts[0], table)
     if arrays is not None:
@@ -52,6 +66,8 @@ def write_result(
         with replacing(parts[1]) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
     write_json(path, {**record, _DIGESTS: {part.suffix: digest_of(part) for part in parts}}, version=1)
+    for part in parts:
+        remove(_before(part))
 
 
 def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd.DataFrame, Arrays]:
@@ -63,12 +79,43 @@ def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd
         If a part is missing or damaged, or is that of another result.
     """
     record = read_json(path, version=1)
-    suffixes = {".parquet", ".npz"} if arrays else {".parquet"}
-    digests = record.pop(_DIGESTS, None) if isinstance(record, dict) else None
-    if not isinstance(digests, dict) or digests.keys() != suffixes:
+    digests = _digests(path, record)
+    if (".npz" in digests) != arrays:
         raise unreadable(path, "it is no result of this kind")
-    for suffix in sorted(suffixes):
-        part = path.with_suffix(suffix)
-        if digest_of(part) != digests[suffix]:
-            raise unreadable(part, f"it is damaged, or does not belong to {path.name}")
-    return record, read_table(path.with_suffix(".parquet")), read_arrays(path.with_suffix(".npz")) if arrays else {}
+    parts = {suffix: _part(path, suffix, digest) for suffix, digest in sorted(digests.items())}
+    record = {name: value for name, value in record.items() if name != _DIGESTS}
+    return record, read_table(parts[".parquet"]), read_arrays(parts[".npz"]) if arrays else {}
+
+
+def _digests(path: Path, record: object) -> dict[str, object]:
+    """The digests of a result's parts by their suffix. Raises WorkspaceError where the record is that of no result."""
+    digests = record.get(_DIGESTS) if isinstance(record, dict) else None
+    if not isinstance(digests, dict) or digests.keys() not in ({".parquet"}, {".parquet", ".npz"}):
+        raise unreadable(path, "it is no result of this kind")
+    return digests
+
+
+def _part(path: Path, suffix: str, digest: object) -> Path:
+    """Where a part of a result lies. Raises WorkspaceError where it is missing, damaged, or that of another result."""
+    part = path.with_suffix(suffix)
+    for found in (part, _before(part)):
+        if found.is_file() and digest_of(found) == digest:
+            return found
+    raise unreadable(part, f"it is damaged, or does not belong to {path.name}" if part.is_file() else "it is missing")
+
+
+def _keep_parts(path: Path) -> None:
+    """Give the parts of a whole result a second name."""
+    try:
+        found = [_part(path, suffix, digest) for suffix, digest in _digests(path, read_json(path, version=1)).items()]
+    except WorkspaceError:  # nothing that can be read is replaced
+        return
+    for part in found:
+        if part.suffix != _BEFORE:
+            with replacing(_before(part)) as temporary:
+                shutil.copyfile(part, temporary)
+
+
+def _before(part: Path) -> Path:
+    """The second name of a part of the result that is being replaced."""
+    return part.with_name(f"{part.name}{_BEFORE}")

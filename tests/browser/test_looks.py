@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -56,6 +57,10 @@ def test_a_page_fits_every_window_and_is_legible_in_the_dark(
             assert contrast(relative_luminance(words), ground) >= 7  # WCAG 2.2, contrast (enhanced)
             for fill in page.evaluate(_CHART_WORDS):
                 assert contrast(relative_luminance(fill), ground) >= 3, "words of a chart"
+    with subtests.test("headings"):
+        levels = main(page).locator("h1, h2, h3, h4, h5, h6").evaluate_all("all => all.map(one => +one.tagName[1])")
+        assert levels[0] == 1
+        assert max(b - a for a, b in pairwise([*levels, 0])) <= 1, "a level of headings is left out"
     assert_whole(page)
 
 
