@@ -70,7 +70,7 @@ def _from_webcam() -> list[Any]:
 def _take_pasted() -> None:
     """Photos from the field to paste into, which holds them for one run only."""
     with st.container():  # so that the field stays here, and not at the foot of the window
-        said: Any = st.chat_input("Paste a photo, press Enter", accept_file="multiple", key="explain_paste")
+        said: Any = st.chat_input("Paste a photo", accept_file="multiple", key="explain_paste")
     if said is None:
         return
     pasted = [Upload(file.name, digest_of(file.getvalue()), file.getvalue()) for file in said.files]

@@ -19,7 +19,7 @@ _MOST_POINTS: Final = 2000
 #: On a phone, panels keep a width at which they can be read, and scroll sideways.
 _CHART_STYLE: Final = """<style>
 .st-key-wide_chart { overflow-x: auto; }
-.st-key-wide_chart > div { min-width: 760px; }
+.st-key-wide_chart > div { min-width: 640px; }
 </style>"""
 Point = Mapping[str, Any]
 
