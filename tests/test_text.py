@@ -42,7 +42,7 @@ def test_commands_of_a_sentence_stay_code() -> None:
 
 def test_names_in_charts() -> None:
     assert chart_name("<b>a</b> & b") == "&lt;b&gt;a&lt;/b&gt; &amp; b"
-    assert chart_name("x" * 50, TITLE) == "x" * 35 + "…"
+    assert chart_name("x" * 50, TITLE) == "x" * 29 + "…"
     assert chart_names(["a", "x" * 30, "a"]) == {"a": "a", "x" * 30: "x" * 23 + "…"}
     same_beginning = ["x" * 30 + "1", "x" * 30 + "2"]
     assert list(chart_names(same_beginning).values()) == same_beginning

@@ -10,7 +10,7 @@ from maskdet.wording import duration
 
 #: Longest name in a chart, in characters: of a tick, and of a panel's title.
 TICK: Final = 24
-TITLE: Final = 36
+TITLE: Final = 30
 
 
 def chart_name(name: str, longest: int = TICK) -> str:
