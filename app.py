@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui.condition import show_damage
 from ui.finished import let_fragments_finish
-from ui.session import choose_data
+from ui.session import choose_data, show
 from ui.upkeep import keep_up
 
 #: Little room is given to margins; choices that take two lines are buttons of their own, large enough for a thumb.
@@ -43,6 +43,6 @@ page = st.navigation(
 )
 st.html(STYLE)
 choose_data()
-show_damage()
+show(show_damage)
 page.run()
 keep_up()

@@ -20,7 +20,7 @@ from maskdet.models.onnx_graph import GRAPH_FILE, WEIGHTS_FILE, write_graph
 from maskdet.photos import RgbImage
 from maskdet.progress import Progress, silent
 from maskdet.reliability import Reliability, ReliabilityOptions, fit_reliability, save_reliability
-from maskdet.runs import Run
+from maskdet.runs import Run, open_run
 from maskdet.runtime import open_runtime
 from maskdet.seals import resealed, sealed_files, unsealed
 from maskdet.workspace import Workspace, read_json, write_json
@@ -77,7 +77,7 @@ def _with_graph(run: Run, model: NetworkModel, weights: Path) -> Run:
     write_json(path, unsealed(record, graph))
     write_graph(model.network, weights)
     write_json(path, resealed(run.folder, record, graph))
-    return replace(run, record={**run.record, **read_json(path)})
+    return open_run(run.folder)
 
 
 def shippable(run: Run) -> ReliabilityOptions:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from maskdet.catalog import load_catalog, lookup
 from maskdet.differences import flattened, spoken, without_folders
-from maskdet.errors import WorkspaceError
+from maskdet.errors import ODD_VALUES, WorkspaceError
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL, evaluate_predictions
 from maskdet.models import MODELS
@@ -137,7 +137,7 @@ def _precedence(run: Run) -> tuple[bool, bool, bool, str]:
 
 
 def own_faces(run: Run) -> pd.DataFrame:
-    """A run's predictions of its own test faces. Raises WorkspaceError if they cannot be read."""
+    """A run's predictions of its own test faces. Raises RunError or WorkspaceError if they are damaged."""
     table = run.predictions
     if not {"face_id", "dataset", "label", "group", "split", "logit"} <= set(table):
         raise WorkspaceError(f"The predictions of run {run.id} are damaged.")
@@ -145,7 +145,7 @@ def own_faces(run: Run) -> pd.DataFrame:
 
 
 def judged_by_own(runs: Sequence[Run]) -> list[JudgedRun]:
-    """Runs judged by their own test faces. Raises WorkspaceError if a run's predictions cannot be read."""
+    """Runs judged by their own test faces. Raises RunError or WorkspaceError if a run's predictions are damaged."""
     labels = short_labels(runs)
     return [
         JudgedRun(run, labels[run.id], evaluate_predictions(faces), faces, run.fingerprint)
@@ -269,7 +269,7 @@ def left_out_rows(run: Run) -> list[dict[str, Any]]:
             for row in entry["rows"]
         ]
         whole = all({"dataset", "faces", "macro_f1"} <= row.keys() for row in rows)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except ODD_VALUES:
         whole = False
     if not whole:
         raise unreadable(path, "it holds no figures of datasets left out of training")

@@ -25,6 +25,10 @@ class RunError(MaskDetError):
     """A run is unknown, unfinished, or its files are damaged."""
 
 
+#: What the values of a damaged file raise where they are put to use. JSON knows numbers that no ``int`` can hold.
+ODD_VALUES: Final = (KeyError, TypeError, ValueError, OverflowError, AttributeError, MaskDetError)
+
+
 def reason_of(error: BaseException) -> str:
     """Why something failed, to be put into a sentence: the first line of what a library says, at most 300 characters.
 

@@ -20,7 +20,7 @@ from pandas.api.types import is_integer_dtype, is_numeric_dtype, is_string_dtype
 
 from maskdet.cluster import dask_workers
 from maskdet.dataset_folders import dataset_signature, find_datasets
-from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import ODD_VALUES, LaterVersionError, MaskDetError, WorkspaceError, reason_of
 from maskdet.jobs import list_jobs
 from maskdet.labels import INCORRECT_MASK, LABELS, WITHOUT_MASK, IncorrectMask
 from maskdet.measure import HASH_KINDS, VERSION, Shard, deal_shards, is_measured, measure_shard, read_rows
@@ -205,7 +205,7 @@ def load_faces(workspace: Workspace) -> Faces:
         )
     except LaterVersionError:
         raise
-    except (WorkspaceError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise WorkspaceError(
             f"The face table is damaged: scan all datasets again to make it anew ({reason_of(error)})."
         ) from error
@@ -289,7 +289,7 @@ def _unchanged(
         for dataset, folder in found.items()
         if before.roots.get(dataset) == folder.resolve() and before.signatures.get(dataset) == signatures[dataset]
     }
-    shards = before.table[["dataset", "shard"]].drop_duplicates()
+    shards = before.table.loc[before.table["dataset"].isin(same), ["dataset", "shard"]].drop_duplicates()
     gone = [not is_measured(shard, workspace.path("shards")) for shard in shards["shard"]]
     return same - set(shards.loc[gone, "dataset"])
 

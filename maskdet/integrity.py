@@ -13,7 +13,7 @@ from typing import Final
 
 import pandas as pd
 
-from maskdet.errors import LaterVersionError, MaskDetError
+from maskdet.errors import ODD_VALUES, LaterVersionError, MaskDetError
 from maskdet.facetable import require_table
 from maskdet.file_readers import READERS
 from maskdet.kinds import KINDS, PARTS, PHOTOS_FOLDER, SAMPLE_FOLDER, Kind
@@ -69,7 +69,7 @@ def inspect(workspace: Workspace, *, thorough: bool = True, progress: Progress =
         progress(number, len(files), "reading every file")
         inside = PurePosixPath(path.relative_to(workspace.home).as_posix())
         kind = kind_inside(inside)
-        if _is_being_written(inside) or _is_being_drawn(path, inside):
+        if _is_leftover(path, inside):
             leftovers.append(path)
         elif kind is None:
             unknown.append(Path(inside))
@@ -95,10 +95,10 @@ def fault_of(path: Path, kind: Kind) -> str | None:
             there = "it is a link to nowhere" if path.is_symlink() else "it is missing"
             raise unreadable(path, "it is a folder" if path.is_dir() else there)
         READERS[kind.pattern](path)
-    except (MaskDetError, OSError) as error:
+    except (*ODD_VALUES, OSError) as error:
         said = str(error)
         # What lies beside a file, under the same stem, may be what is damaged.
-        whole = path.stem in said and (kind.mend in said or isinstance(error, LaterVersionError))
+        whole = str(path.with_suffix("")) in said and (kind.mend in said or isinstance(error, LaterVersionError))
         return said if whole else str(unreadable(path, error))
     return None
 
@@ -117,8 +117,7 @@ def remove_leftovers(workspace: Workspace, now: float | None = None) -> list[Pat
     removed = []
     for path in _files(workspace.home):
         inside = PurePosixPath(path.relative_to(workspace.home).as_posix())
-        left = (_is_being_written(inside) and not path.is_dir()) or _is_being_drawn(path, inside)
-        if left and _is_old(path, now):
+        if _is_leftover(path, inside) and _is_old(path, now):
             remove(path)
             removed.append(path)
     for folder in workspace.path("runs").glob(".*.partial"):
@@ -126,6 +125,10 @@ def remove_leftovers(workspace: Workspace, now: float | None = None) -> list[Pat
             remove(folder)
             removed.append(folder)
     return removed
+
+
+def _is_leftover(path: Path, inside: PurePosixPath) -> bool:
+    return _is_being_written(inside) or _is_being_drawn(path, inside)
 
 
 def _is_being_written(inside: PurePosixPath) -> bool:

@@ -14,6 +14,7 @@ import subprocess  # it starts this program alone, and no shell  # nosec B404
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal
 
 import psutil
 
-from maskdet.errors import WorkspaceError
+from maskdet.errors import ODD_VALUES, WorkspaceError
 from maskdet.events import ENDS, JOB_VARIABLE, RESERVE, Events, EventWriter, read_events, read_tail, seconds_left
 from maskdet.workspace import HOME_VARIABLE, Workspace, is_record, read_json, remove, unreadable, write_json
 
@@ -144,16 +145,16 @@ def launch(workspace: Workspace, command: Sequence[str], queue: str = "") -> Job
 
 def _new_folder(workspace: Workspace, command: str) -> tuple[datetime, Path]:
     """A job's folder and when it was made, which no other launch of the same instant has. Raises WorkspaceError."""
-    while True:
-        stamp = datetime.now(UTC)
-        folder = workspace.path("jobs", f"{stamp:%Y%m%d-%H%M%S-%f}-{command}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise WorkspaceError(f"{command} cannot be started ({error.strerror or error}).") from error
-        return stamp, folder
+    try:
+        workspace.path("jobs").mkdir(parents=True, exist_ok=True)
+        while True:
+            stamp = datetime.now(UTC)
+            folder = workspace.path("jobs", f"{stamp:%Y%m%d-%H%M%S-%f}-{command}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return stamp, folder
+    except OSError as error:
+        raise WorkspaceError(f"{command} cannot be started ({error.strerror or error}).") from error
 
 
 def wait_for_turn(folder: Path) -> None:
@@ -206,7 +207,7 @@ def _ahead(job: Job, active: list[Job]) -> int:
 def _read_whole(folder: Path) -> Job | None:
     try:
         return read_job(folder)
-    except (WorkspaceError, KeyError, TypeError, ValueError, AttributeError, OSError):
+    except (*ODD_VALUES, OSError):
         return None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Any, Final
 from xml.etree.ElementTree import Element  # only a type; defusedxml parses  # nosec B405
 
@@ -204,9 +205,9 @@ class _PhotoIndex:
         if len(found) > 1:
             folders = {*path.parent.parts, *folder.parts}
             parents = [PurePosixPath(photo).parent for photo in found]
+            leads_to = PurePosixPath(normpath(folder / path.parent))  # without "..", which goes back from annotations
             likeness = [
-                (parent == folder / path.parent, len(folders.intersection(parent.parts)), parent == folder)
-                for parent in parents
+                (parent == leads_to, len(folders.intersection(parent.parts)), parent == folder) for parent in parents
             ]
             most = max(likeness)
             found = [photo for photo, alike in zip(found, likeness, strict=True) if alike == most]

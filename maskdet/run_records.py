@@ -1,4 +1,4 @@
-"""What a run's run.json and metrics.json hold, and which of them can be shown: pure checks of values."""
+"""What a run's run.json and metrics.json hold, which of them can be shown, and how older ones are read."""
 
 from pathlib import Path
 from typing import Any, Final, TypeGuard, get_args

@@ -11,7 +11,7 @@ import numpy as np
 
 from maskdet.images import ArrayImages, batches
 from maskdet.models.base import Features, Logits, Model, damaged
-from maskdet.models.onnx_graph import GRAPH_FILE, INPUT, OUTPUTS, open_session
+from maskdet.models.onnx_graph import GRAPH_FILE, INPUT, OUTPUTS, WEIGHTS_FILE, open_session, read_weights
 from maskdet.photos import RgbImage
 from maskdet.runs import Run
 
@@ -50,22 +50,31 @@ class OnnxRuntime:
     engine = "onnxruntime"
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._graph = folder / GRAPH_FILE
         try:
             self._session = open_session(folder)
         except Exception as error:
-            raise damaged(folder, error) from error
+            raise damaged(_culprit(folder), error) from error
 
     def __call__(self, faces: RgbImage) -> tuple[Logits, Features]:
         """Logits and features (see `Runtime`)."""
         try:
             parts = [self._session.run(OUTPUTS, {INPUT: faces[at]}) for at in batches(len(faces), _BATCH)]
         except Exception as error:  # whatever ONNX Runtime raises for a graph that fits no face
-            raise damaged(self._folder, error) from error
+            raise damaged(self._graph, error) from error
         if not parts:
             return np.empty(0), np.empty((0, self._session.get_outputs()[1].shape[1]), np.float32)
         logits, features = (np.concatenate(part) for part in zip(*parts, strict=True))
         return logits[:, 0].astype(np.float64), features
+
+
+def _culprit(folder: Path) -> Path:
+    """The file to blame where no session opens: the graph, unless the weights beside it cannot be read either."""
+    try:
+        read_weights(folder / WEIGHTS_FILE)
+    except Exception:  # noqa: BLE001 - whatever HDF5's reader raises for damaged bytes
+        return folder / WEIGHTS_FILE
+    return folder / GRAPH_FILE
 
 
 class ModelRuntime:

@@ -30,10 +30,7 @@ def sealed(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def unsealed(record: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A run's record without the digest of a file that is about to be written again."""
-    digests = record.get(_DIGESTS)
-    if not isinstance(digests, dict):
-        return dict(record)
-    return {**record, _DIGESTS: {path: digest for path, digest in digests.items() if path != name}}
+    return {**record, _DIGESTS: {path: digest for path, digest in record[_DIGESTS].items() if path != name}}
 
 
 def resealed(folder: Path, record: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -41,7 +38,7 @@ def resealed(folder: Path, record: Mapping[str, Any], name: str) -> dict[str, An
 
     Raises WorkspaceError if it cannot be read.
     """
-    return {**record, _DIGESTS: {**record.get(_DIGESTS, {}), name: digest_of(folder / name)}}
+    return {**record, _DIGESTS: {**record[_DIGESTS], name: digest_of(folder / name)}}
 
 
 def sealed_files(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from maskdet.catalog import Dataset, Pool, lookup
 from maskdet.duplicates import MAX_DISTANCE, clusters, join, parse_hashes
-from maskdet.errors import MaskDetError, WorkspaceError
+from maskdet.errors import ODD_VALUES, MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
 from maskdet.labels import CLASSES
 from maskdet.quality import Filtered, load_filtered, options_from
@@ -308,7 +308,7 @@ def _known(path: Path, faces_fingerprint: str, *, in_force: bool) -> SavedSplit 
             in_force=in_force,
             reason="" if description["faces_fingerprint"] == faces_fingerprint else _CHANGED,
         )
-    except (WorkspaceError, KeyError, TypeError, ValueError):
+    except ODD_VALUES:
         return None
 
 
@@ -345,7 +345,7 @@ def _keep_earlier(workspace: Workspace) -> None:
             return
         table = read_table(table_path, _COLUMNS)
         counts = _counts(table)
-    except (WorkspaceError, KeyError, TypeError):  # there is none, or it is damaged: nothing to keep
+    except ODD_VALUES:  # there is none, or it is damaged: nothing to keep
         return
     write_table(archived_table, table)
     write_json(archived, {"filter": None, "created": ""} | description | {"counts": counts}, version=1)

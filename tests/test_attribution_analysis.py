@@ -166,6 +166,14 @@ def test_a_map_of_no_rows_is_told(tmp_path: Path) -> None:
         read_analysis(tmp_path / GRADCAM_FILE)
 
 
+def test_a_number_that_no_map_holds_is_told(tmp_path: Path) -> None:
+    stored = json.loads(next(DATA_DIR.glob(f"study/inceptionv3-*/{GRADCAM_FILE}")).read_text())
+    stored["cells"][0]["mean_map"] = [[10**400]]
+    (tmp_path / GRADCAM_FILE).write_text(json.dumps(stored))
+    with pytest.raises(WorkspaceError, match="cannot be read"):
+        read_analysis(tmp_path / GRADCAM_FILE)
+
+
 @pytest.mark.parametrize("text", ["{", "{}", '{"cells": 3}', "[]"])
 def test_a_damaged_analysis_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / GRADCAM_FILE).write_text(text)

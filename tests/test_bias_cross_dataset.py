@@ -205,7 +205,13 @@ def test_a_matrix_comes_back_as_it_was(
     assert judged
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"rows": 3}', '{"rows": [{"train": "a", "macro_f1": "x"}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{", "{}", "[]", '{"rows": 3}', '{"rows": [{"train": "a", "macro_f1": "x"}]}',
+        '{"rows": [], "model": "svm", "options": {}, "seed": 1e999, "fingerprint": ""}',
+    ],
+)  # fmt: skip
 def test_a_damaged_matrix(tmp_path: Path, content: str) -> None:
     (tmp_path / "cross.json").write_text(content)
     with pytest.raises(WorkspaceError, match=r"cross\.json"):

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from maskdet.bias import files
 from maskdet.bias.files import read_result, write_result
 from maskdet.errors import WorkspaceError
 
@@ -109,6 +111,24 @@ def _cut_at(moment: int, patched: pytest.MonkeyPatch) -> None:
         return rename(temporary, target)
 
     patched.setattr(Path, "replace", counted)
+
+
+def test_a_result_that_is_exchanged_while_it_is_read_is_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "found.json"
+    write_result(path, {"seed": 1}, TABLE, ARRAYS)
+    read = files.read_json
+
+    def read_and_exchange(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(files, "read_json", read)
+        record = read(*arguments, **named)
+        write_result(path, {"seed": 2}, TABLE.assign(logit=0.0), ARRAYS)
+        return record
+
+    monkeypatch.setattr(files, "read_json", read_and_exchange)
+    record, table, _ = read_result(path, arrays=True)
+    assert (record, table["logit"].tolist()) == ({"seed": 2}, [0.0, 0.0])
 
 
 def test_what_is_damaged_already_is_not_kept(tmp_path: Path) -> None:

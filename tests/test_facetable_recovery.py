@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,7 +80,13 @@ def test_a_damaged_table_is_named(workspace: Workspace, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["faces.parquet", "rejects.parquet", "datasets.json"])
 def test_a_scan_mends_a_damaged_table(workspace: Workspace, datasets: Path, scanned: Faces, name: str) -> None:
-    for damage in (lambda path: path.write_bytes(b"\xff{"), lambda path: path.unlink()):
+    endless = re.sub(r'"photos": \d+', '"photos": Infinity', workspace.path("datasets.json").read_text())
+    assert "Infinity" in endless
+    for damage in (
+        lambda path: path.write_bytes(b"\xff{"),
+        lambda path: path.unlink(),
+        lambda path: path.with_name("datasets.json").write_text(endless),
+    ):
         damage(workspace.path(name))
         assert scan(workspace, datasets, jobs=1).fingerprint == scanned.fingerprint
         pd.testing.assert_frame_equal(load_faces(workspace).table, scanned.table)

@@ -60,6 +60,13 @@ def test_a_face_table_that_holds_what_no_scan_writes_is_told_once(
     assert f"(column {column})" in said
 
 
+def test_a_number_without_end_is_told(workspace: Workspace) -> None:
+    path = written(workspace.path("bias", "0123456789abcdef", "cross-dataset-svm.json"), 0)
+    path.write_text('{"rows": [], "model": "svm", "options": {}, "seed": 1e999, "fingerprint": ""}')
+    [said] = inspect(workspace).damaged
+    assert said.startswith(f"{path} cannot be read (")
+
+
 def test_leftovers_go_after_an_hour(workspace: Workspace) -> None:
     old = written(workspace.path("runs", "a", ".metrics.json.0123456789ab.tmp"), LONG_AGO)
     fresh = written(workspace.path(".faces.parquet.0123456789ab.tmp"), 60)
@@ -67,7 +74,10 @@ def test_leftovers_go_after_an_hour(workspace: Workspace) -> None:
     theirs = written(workspace.path("notes.txt"), LONG_AGO)
     assert set(inspect(workspace).leftovers) == {old, fresh, to_come}
     assert inspect(workspace).unknown == (Path("notes.txt"),)
-    assert remove_leftovers(workspace) == [old]
+    folder = written(workspace.path(".split.parquet.0123456789ab.tmp") / "x", LONG_AGO).parent
+    os.utime(folder, (time.time() - LONG_AGO,) * 2)
+    assert folder in inspect(workspace).leftovers
+    assert set(remove_leftovers(workspace)) == {old, folder}
     assert all(path.exists() for path in (fresh, to_come, theirs))
 
 

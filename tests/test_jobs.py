@@ -214,6 +214,13 @@ def test_a_damaged_job_does_not_hide_the_others(sleeper, tmp_path: Path) -> None
     assert [job.id for job in list_jobs(Workspace(tmp_path))] == [folder.name]
 
 
+def test_where_the_folder_of_jobs_is_a_link_to_nowhere_none_is_launched(workspace: Workspace) -> None:
+    workspace.home.mkdir(parents=True, exist_ok=True)
+    workspace.path("jobs").symlink_to(workspace.path("gone"))
+    with pytest.raises(WorkspaceError, match=r"scan cannot be started \(File exists\)"):
+        launch(workspace, ["scan", "x"])
+
+
 @pytest.mark.usefixtures("workers")
 def test_jobs_of_a_queue_work_one_after_the_other(workspace: Workspace) -> None:
     first, second, third = (launch(workspace, ["train", "1.5"], queue="training") for _ in range(3))

@@ -15,6 +15,7 @@ from maskdet import runs as runs_module
 from maskdet.evaluations import Evaluation, save_evaluation
 from maskdet.metrics import evaluate_predictions
 from maskdet.runs import Run
+from maskdet.seals import sealed
 from maskdet.workspace import Workspace, read_json, read_table, write_json, write_table
 from ui.results_data import COMMON, IN_FORCE, OWN
 
@@ -314,6 +315,18 @@ def test_a_missing_piece_of_a_run_breaks_no_view(damage: str, home: Workspace, m
             assert len(app.info) == 1
         if view == "Other sources" and damage == "damaged left-out figures":
             assert "left_out.json" in app.warning[0].value
+
+
+def test_predictions_that_are_not_as_they_were_written_are_told(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(home, "svm-1", "svm")
+    run = write_run(home, "cnn-1", "cnn")
+    write_json(run.folder / "run.json", sealed(run.folder, run.record))
+    with (run.folder / "predictions.parquet").open("r+b") as file:
+        file.write(b"x")
+    app = fine(visit(home, monkeypatch))
+    assert any("Its figures are those kept when it was trained" in warning.value for warning in app.warning)
 
 
 def test_without_predictions_and_figures_a_run_is_left_out(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from maskdet.workspace import Workspace
 from ui.jobs import start
 from ui.public import NOTE, PUBLIC_VARIABLE, is_public, require_private
 from ui.sources import folder_named
+from ui.text import sentence
 from ui.training_jobs import start_trainings
 
 UI = Path(__file__).resolve().parents[1] / "ui"
@@ -123,6 +124,18 @@ def test_an_error_names_no_folder_of_the_server(
     monkeypatch.delenv(PUBLIC_VARIABLE)
     app.run()
     assert any(str(sample.home) in error.value for error in app.error)  # else the test proves nothing
+
+
+def test_a_sentence_on_a_page_names_no_folder_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    home = tmp_path / "my data"
+    monkeypatch.setenv("MASKDET_HOME", str(home))
+    said = f"{home}/runs/x/predictions.parquet cannot be read (it is damaged), and /srv/a/b.json neither."
+    assert str(home) in sentence(said)  # as the own user sees it
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    assert sentence(said) == sentence("predictions.parquet cannot be read (it is damaged), and b.json neither.")
+    assert sentence("The file a/b.json is on https://example.org/a/b.") == (
+        r"The file a/b.json is on https\://example.org/a/b."
+    )
 
 
 def everything(app: AppTest) -> str:

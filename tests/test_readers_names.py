@@ -41,6 +41,12 @@ def test_an_annotation_that_may_be_of_two_photos_is_of_none(tmp_path: Path) -> N
     assert Reject("all/1.xml", "its photo '1.jpg' may be test/1.jpg or train/1.jpg") in reading.rejects
 
 
+def test_a_name_may_lead_back_out_of_the_annotation_s_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "images/1.jpg", "annotations/images/1.jpg", "annotations/1.xml")
+    (tmp_path / "annotations/1.xml").write_text(voc("../images/1.jpg", "with_mask"))
+    assert [face.photo for face in read_dataset(tmp_path).faces] == ["images/1.jpg"]
+
+
 def test_a_name_in_a_table_may_say_the_folder(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg", "train/1.jpg", "test/1.jpg")
     rows = "name,x1,x2,y1,y2,classname\ntrain/1.jpg,1,2,20,30,face_with_mask\ntest\\1.jpg,1,2,20,30,face_no_mask\n"

@@ -79,7 +79,7 @@ def test_svm(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not a model" * 50])
 def test_damaged_files(folder: Path, name: str, content: bytes) -> None:
     (folder / "weights" / name).write_bytes(content)
-    with pytest.raises(RunError, match=rf"{folder / 'weights'} cannot be read \("):
+    with pytest.raises(RunError, match=rf"{folder / 'weights' / name} cannot be read \("):
         open_runtime(as_run(folder))
 
 
@@ -118,5 +118,5 @@ print([m for m in ("tensorflow", "keras", "onnx") if m in sys.modules])
 
 def test_a_graph_that_fits_no_face_is_damaged_when_it_is_called(folder: Path) -> None:
     runtime = OnnxRuntime(folder / "weights")
-    with pytest.raises(RunError, match=rf"{folder / 'weights'} cannot be read \("):
+    with pytest.raises(RunError, match=rf"{folder / 'weights' / GRAPH_FILE} cannot be read \("):
         runtime(FACES[:, :7])

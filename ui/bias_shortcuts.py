@@ -13,7 +13,7 @@ from ui.cached import csv_bytes
 from ui.charts import LABEL_TITLES, NO_BAR, RUN_COLOURS
 from ui.errors_faces import show_gallery_of
 from ui.tables import titled
-from ui.text import plain, sentence
+from ui.text import capital, plain, sentence
 
 if TYPE_CHECKING:
     from maskdet.bias.shortcuts import Probe, ShortcutReport
@@ -111,7 +111,7 @@ def feature_title(name: str) -> str:
     """A measurement for people."""
     short = name.removeprefix("normalised_")
     title = _FEATURE_TITLES.get(short, short.replace("_", " ").replace("jpeg", "JPEG"))
-    return f"{title[:1].upper()}{title[1:]}"
+    return capital(title)
 
 
 def _show_verdicts(probes: "list[Probe]") -> None:

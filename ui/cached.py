@@ -61,7 +61,7 @@ def runs_of(workspace: Workspace) -> list[Run]:
 
 
 def predictions_of(run: Run) -> pd.DataFrame:
-    """A run's test faces, read once for all pages; to be read only. Raises WorkspaceError if they cannot be read."""
+    """A run's test faces, read once for all pages; to be read only. Raises MaskDetError if they are damaged."""
     return _predictions(run.folder, stamp(run.folder / "predictions.parquet"), run)
 
 

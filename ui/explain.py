@@ -14,7 +14,7 @@ from ui.explain_photo import show_photo
 from ui.explain_report import report_button
 from ui.explain_state import Options, Upload, judged_photos, unjudged
 from ui.explain_table import choose_photo, csv_button, show_counts, show_table
-from ui.text import plain
+from ui.text import capital, plain
 
 CAUTION = (
     "A verdict is a guess from a picture, not a fact about a person. Models err more on faces unlike those they were "
@@ -77,7 +77,7 @@ def _judge(uploads: Sequence[Upload], options: Options) -> list[JudgedPhoto]:
     bar = st.progress(0.0, "Finding faces")
 
     def progress(done: int, total: int, text: str) -> None:
-        bar.progress(done / total, f"{text[:1].upper()}{text[1:]}: {done:,} of {total:,} photos")
+        bar.progress(done / total, f"{capital(text)}: {done:,} of {total:,} photos")
 
     judged = judged_photos(uploads, options, progress)
     bar.empty()

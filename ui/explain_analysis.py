@@ -13,6 +13,7 @@ from maskdet.labels import CLASSES
 from maskdet.models import MODELS
 from maskdet.reports import with_interval
 from maskdet.runs import Run
+from maskdet.wording import number
 from maskdet.workspace import Workspace
 from ui.cached import faces_of, jpeg, thumbnails
 from ui.charts import LABEL_TITLES, NO_BAR
@@ -148,7 +149,7 @@ def _show_faces(workspace: Workspace, faces: Sequence["ExtremeFace"]) -> None:
 
 
 def _about(face: "ExtremeFace") -> str:
-    return f"logit {face.logit:.1f}".replace("-", "−")
+    return f"logit {number(face.logit, 1)}"
 
 
 def _missing(faces: Sequence["ExtremeFace"]) -> pd.DataFrame:

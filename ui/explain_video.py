@@ -24,7 +24,7 @@ from ui.explain_photo import with_boxes
 from ui.explain_state import Picture
 from ui.explain_verdict import TITLES
 from ui.session import show
-from ui.text import counted, plain, sentence
+from ui.text import capital, counted, plain, sentence
 
 _KEPT: Final = "explain_video_kept"
 _FRAME: Final = "explain_video_frame"
@@ -89,7 +89,7 @@ def _read(file: Any, run: Run, options: VideoOptions, size: int) -> Frames | Non
         return crop_faces(Photo(Image.fromarray(frame), "video", frame.nbytes), detector(), size)
 
     def progress(done: int, total: int, text: str) -> None:
-        bar.progress(min(1.0, done / total), f"{text[:1].upper()}{text[1:]}: {done:,} of about {total:,} frames")
+        bar.progress(min(1.0, done / total), f"{capital(text)}: {done:,} of about {total:,} frames")
 
     try:
         found.table = predict_video(data, find, judge_of(run.folder), options, progress, min_size=size)
@@ -108,7 +108,7 @@ def _show_found(found: Frames, name: str) -> None:
     st.markdown(f"## {counted(faces, 'face')} in {counted(len(counts), 'frame')} of {name}")
     cut = found.table[found.table["seconds"].isna()]
     for status in cut["status"]:
-        st.warning(f"{plain(status)[:1].upper()}{plain(status)[1:]}.", icon=":material/content_cut:")
+        st.warning(f"{capital(plain(status))}.", icon=":material/content_cut:")
     st.plotly_chart(
         counts_chart(counts), key="explain_video_counts", config=NO_BAR, alt="Faces in sight over time, by verdict"
     )

@@ -134,7 +134,7 @@ def _judged_by_own(chosen: list[Run], labels: dict[str, str]) -> tuple[list[Judg
         try:
             faces = predictions_of(run)
             judged.append(JudgedRun(run, label, metrics_of(faces) | _beside(run), faces, run.fingerprint))
-        except WorkspaceError as error:
+        except MaskDetError as error:
             if run.metrics.keys() >= _FIGURES:
                 problems.append(f"{label}: {error} Its figures are those kept when it was trained.")
                 judged.append(JudgedRun(run, label, run.metrics, None, run.fingerprint))

@@ -1,7 +1,6 @@
 """Which workspace a visitor looks at, and how errors of the core reach the page."""
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -11,14 +10,12 @@ from maskdet.errors import MaskDetError
 from maskdet.facetable import has_faces
 from maskdet.starter import sample_of, sample_workspace
 from maskdet.workspace import Workspace
-from ui.public import is_public
+from ui.public import is_public, without_folders
 from ui.text import plain, sentence
 from ui.upkeep import tidy
 
 OWN: Final = "My datasets"
 SAMPLE: Final = "Synthetic sample"
-#: The folder of a file that is named with its whole path.
-_FOLDER: Final = re.compile(r"(?<![\w./:])/(?:[^/\s]+/)+")
 
 
 def home_workspace() -> Workspace:
@@ -71,19 +68,14 @@ def show(page: Callable[[], None]) -> None:
     try:
         page()
     except MaskDetError as error:
-        st.error(sentence(_told(error)), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         _ways_on()
     except Exception as error:  # the log has the traceback; the visitor needs a way on
         logging.getLogger("maskdet").exception("a page failed")
-        bug = f"{type(error).__name__}: {plain(_told(error))}"
+        bug = f"{type(error).__name__}: {plain(without_folders(str(error)))}"
         st.error(f"Something is wrong in MaskDet itself ({bug}). The server's log has more.")
         _ways_on()
     tidy()
-
-
-def _told(error: Exception) -> str:
-    """What an error says; to strangers files have their name alone, and not the folder in which they lie."""
-    return _FOLDER.sub("", str(error)) if is_public() else str(error)
 
 
 def _ways_on() -> None:

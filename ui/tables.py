@@ -6,6 +6,8 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from ui.text import capital
+
 #: Names of columns that say nothing to people, or are written otherwise.
 _TITLES: Final = {"face_id": "Face", "auc": "AUC", "rgb": "RGB", "p_without_mask": "Probability of no mask"}
 
@@ -40,7 +42,7 @@ def column_title(name: str) -> str:
     if name in _TITLES:
         return _TITLES[name]
     title = name.replace("_", " ")
-    return title if title[1:2] in ("", " ", ":") else f"{title[:1].upper()}{title[1:]}"
+    return title if title[1:2] in ("", " ", ":") else capital(title)
 
 
 def _default(kind: Any, digits: int) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from maskdet.markdown import code, plain, sentence
+from maskdet.markdown import code, plain
+from maskdet.markdown import sentence as sentence_of_core
 from maskdet.reports import with_interval
-from maskdet.wording import duration
+from maskdet.wording import capital, duration
+from ui.public import without_folders
 
 #: Longest name in a chart, in characters: of a tick, and of a panel's title.
 TICK: Final = 24
@@ -25,6 +27,11 @@ def chart_names(names: Iterable[str]) -> dict[str, str]:
     return short if len(set(short.values())) == len(known) else {name: chart_name(name, len(name)) for name in known}
 
 
+def sentence(text: object) -> str:
+    """A sentence of the core, which may hold names, and commands between backticks; without folders to strangers."""
+    return sentence_of_core(without_folders(str(text)))
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things, in the plural unless it is one: 1 dataset, 1,200 datasets."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -37,4 +44,7 @@ def percent(share: float | None, digits: int = 1, low: float | None = None, high
     return number if number == "—" else f"{number} %{bracket}{interval}"
 
 
-__all__ = ["TICK", "TITLE", "chart_name", "chart_names", "code", "counted", "duration", "percent", "plain", "sentence"]
+__all__ = [
+    "TICK", "TITLE", "capital", "chart_name", "chart_names", "code", "counted", "duration", "percent", "plain",
+    "sentence",
+]  # fmt: skip

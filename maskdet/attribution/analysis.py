@@ -19,7 +19,7 @@ from maskdet.attribution.explainer import Explainer
 from maskdet.attribution.faithfulness import lower_half_shares
 from maskdet.attribution.heatmap import EMPTY, Heatmap, RawMaps, scaled
 from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
-from maskdet.errors import MaskDetError
+from maskdet.errors import ODD_VALUES, MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
 from maskdet.labels import CLASSES
@@ -277,7 +277,7 @@ def read_analysis(path: Path) -> GradCamAnalysis:
         sides = [tuple(_read_face(face) for face in stored[side]) for side in ("lowest", "highest")]
         options = AnalysisOptions(**stored["options"])
         return GradCamAnalysis(stored["run"], stored["layer"], options, cells, sides[0], sides[1])
-    except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
+    except ODD_VALUES as error:
         raise unreadable(path, error) from error
 
 

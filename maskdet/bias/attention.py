@@ -23,7 +23,7 @@ from maskdet.bias.files import read_result, write_result
 from maskdet.bias.means import FEWEST, means, split_by
 from maskdet.bias.regions import FaceGeometry, Region, lower_face
 from maskdet.bias.sampling import geometries, judged_sample, sampled
-from maskdet.errors import MaskDetError
+from maskdet.errors import ODD_VALUES, MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
 from maskdet.labels import CLASSES
@@ -310,7 +310,7 @@ def load_attention(path: Path) -> Attention:
             str(record["run"]), str(record["fingerprint"]), str(record["method"]), record["layer"], options,
             faces[_FACTS], maps,
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, MaskDetError) as error:
+    except ODD_VALUES as error:
         raise unreadable(path, error) from error
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.document import Figure, Unit
+from maskdet.wording import capital
 
 INTERVALS: Final = "In brackets: 95 % intervals, by bootstrap of whole groups of related faces."
 APPEARANCE_COMMAND: Final = "python -m maskdet bias data --part appearance"
@@ -42,4 +43,4 @@ def reasons_of(table: pd.DataFrame) -> list[str]:
     said = [
         reasons.pop() if len(reasons) == 1 else f"{kind} where no interval stands" for kind, reasons in kinds.items()
     ]
-    return [f"{reason[:1].upper()}{reason[1:]}." for reason in said]
+    return [f"{capital(reason)}." for reason in said]

@@ -22,7 +22,7 @@ from maskdet.bias.regions import FaceGeometry
 from maskdet.bias.sampling import geometries, judged_sample, sampled
 from maskdet.bias.transformations import TRANSFORMATIONS, check_names, transformed
 from maskdet.bootstrap import Values
-from maskdet.errors import MaskDetError
+from maskdet.errors import ODD_VALUES, MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, batches, stored_images
 from maskdet.labels import CLASSES, WITH_MASK
@@ -273,7 +273,7 @@ def load_counterfactuals(path: Path) -> Counterfactuals:
         return Counterfactuals(
             str(record["run"]), str(record["fingerprint"]), options, faces[[*_FACTS, *options.chosen]]
         )
-    except (KeyError, TypeError, MaskDetError) as error:
+    except ODD_VALUES as error:
         raise unreadable(path, error) from error
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from maskdet.catalog import Pool
 from maskdet.crossval import fit_and_predict, judged_row, resolved_model
-from maskdet.errors import MaskDetError
+from maskdet.errors import ODD_VALUES, MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.models import require_model
 from maskdet.progress import Progress, part_of, silent
@@ -138,7 +138,7 @@ def load_cross(path: Path) -> CrossDataset:
         return CrossDataset(
             str(record["model"]), dict(record["options"]), int(record["seed"]), str(record["fingerprint"]), rows
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD_VALUES as error:
         raise unreadable(path, error) from error
 
 

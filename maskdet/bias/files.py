@@ -79,6 +79,16 @@ def read_result(path: Path, *, arrays: bool = False) -> tuple[dict[str, Any], pd
         If a part is missing or damaged, or is that of another result.
     """
     record = read_json(path, version=1)
+    try:
+        return _read_parts(path, record, arrays=arrays)
+    except WorkspaceError:
+        now = read_json(path, version=1)
+        if now == record:
+            raise
+        return _read_parts(path, now, arrays=arrays)  # it was replaced in between
+
+
+def _read_parts(path: Path, record: Any, *, arrays: bool) -> tuple[dict[str, Any], pd.DataFrame, Arrays]:
     digests = _digests(path, record)
     if (".npz" in digests) != arrays:
         raise unreadable(path, "it is no result of this kind")

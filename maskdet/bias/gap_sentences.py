@@ -8,6 +8,7 @@ import numpy as np
 from maskdet.bias.gaps import SIGNIFICANT
 from maskdet.bias.group_metrics import METRICS, RATES
 from maskdet.bootstrap import FEWEST_GROUPS
+from maskdet.wording import number
 
 GapVerdict = Literal["gap", "no gap found", "too few to say"]
 #: Of which faces a rate is, what they are judged as, and the column that counts them.
@@ -120,5 +121,5 @@ def _within(gap: Mapping[str, Any], controlled: bool) -> str:
     metric, scale = gap["metric"], 1 if gap["metric"] == "macro_f1" else 100
     digits = 3 if metric == "macro_f1" else 1
     low, high = gap["within_low"], gap["within_high"]
-    interval = "no interval" if np.isnan(low) else f"{scale * low:.{digits}f} to {scale * high:.{digits}f}"
+    interval = "no interval" if np.isnan(low) else f"{number(scale * low, digits)} to {number(scale * high, digits)}"
     return f"Within datasets it is {points(metric, gap['within'])} ({interval}, n = {gap['within_faces']:,})."

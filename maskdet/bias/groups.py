@@ -24,7 +24,7 @@ from maskdet.bias.gaps import gap_row, holm, permutation_test, tells_datasets_ap
 from maskdet.bias.group_comparison import Comparison, compare_groups
 from maskdet.bias.group_metrics import METRICS, Resamples, enough, frame, group_row, resample
 from maskdet.bias.judged import GroupOptions, Judged, group_names, judged_of
-from maskdet.errors import MaskDetError
+from maskdet.errors import ODD_VALUES
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
 from maskdet.workspace import read_json, unreadable, write_json
@@ -211,7 +211,7 @@ def load_groups(path: Path) -> dict[str, GroupReport]:
             )
             for entry in stored
         ]
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, MaskDetError) as error:
+    except ODD_VALUES as error:
         raise unreadable(path, error) from error
     return {report.attribute: report for report in reports}
 

@@ -20,7 +20,7 @@ from maskdet.bias.measurements import FAMILIES, FEATURES, STAGES, Stage
 from maskdet.bias.probing import Auc, Folds, ProbeData, aucs_of, deal, importance_of
 from maskdet.bias.shortcut_sentences import too_few_sentence, verdict_sentence
 from maskdet.bootstrap import FEWEST_GROUPS
-from maskdet.errors import LaterVersionError, MaskDetError
+from maskdet.errors import ODD_VALUES, MaskDetError
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
 from maskdet.workspace import read_json, read_table, unreadable, write_json, write_table
@@ -222,9 +222,7 @@ def load_shortcuts(path: Path) -> ShortcutReport:
             str(record["fingerprint"]), options, probes, carriers, scores[["face_id", "label", "p_without_mask"]],
             tuple(record.get("lacking", ())),
         )  # fmt: skip
-    except LaterVersionError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, MaskDetError) as error:
+    except ODD_VALUES as error:
         raise unreadable(path, error) from error
 
 
