@@ -1,6 +1,6 @@
 """What training takes: a step of each network, in both precisions and with its data beside it; a run; the SVM's grid.
 
-A network is trained by the loop that `maskdet train` runs, on the faces of the real split (drawn ones where there are
+A network is trained by the loop that `python -m maskdet train` runs, on the faces of the real split (drawn ones where there are
 no real data, or with --quick), at the default batch size, all layers; InceptionV3 without ImageNet's weights, which
 change no time. A constant batch is trained on again and again; augmented faces come through the pipeline of an epoch,
 by the default plan. What is compared takes turns in blocks of about two seconds, in one process, and the quickest

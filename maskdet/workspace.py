@@ -11,7 +11,7 @@ later version of MaskDet wrote is refused with a sentence; a file without one is
     splits/            every split that was saved, by fingerprint   evaluations/     runs judged on other splits
     runs/ID/           one folder a run                             jobs/ID/         one folder a background job
     appearance/        skin tone and mask colour, by shard          measurements/    what else is measured, by shard
-    bias/FINGERPRINT/  what the bias lab found                      study.json       how far `maskdet study` has come
+    bias/FINGERPRINT/  what the bias lab found                      study.json       how far a study has come
 """
 
 import json

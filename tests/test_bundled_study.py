@@ -8,12 +8,14 @@ import pytest
 
 from maskdet.bundle import LARGEST_CHANGE
 from maskdet.catalog import DATA_DIR
+from maskdet.compare import default_runs, judged_by_own
 from maskdet.crossval import OUT_OF_SAMPLE_FILE
 from maskdet.facetable import load_faces
 from maskdet.images import stored_images
 from maskdet.metrics import confusion_matrix, scores
 from maskdet.models import MODELS
 from maskdet.reliability import INDEX_FILE
+from maskdet.reports import as_markdown
 from maskdet.runs import BUNDLED, Run, find_run, open_run
 from maskdet.runtime import open_runtime
 from maskdet.workspace import Workspace
@@ -86,6 +88,14 @@ def test_the_documents_tell_the_figures(page: str, run: Run) -> None:
     row = next(line for line in (PROJECT / page).read_text().splitlines() if line.startswith(f"| `{run.model_name}`"))
     assert f"**{run.metrics['macro_f1']:.4f}** ({low:.4f}–{high:.4f})" in row
     assert f"{wrong} of {run.metrics['faces']:,}" in row
+
+
+def test_the_table_of_the_document_is_the_one_that_compare_prints() -> None:
+    printed = as_markdown(judged_by_own(default_runs(RUNS))).splitlines()
+    told = (PROJECT / "docs/study.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in printed if line.startswith("| ")]
+    assert len(rows) == 20  # of two tables, each with two lines above
+    assert [line for line in rows if line not in told] == []
 
 
 def test_other_sources_and_cross_validation_are_there() -> None:

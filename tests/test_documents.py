@@ -49,6 +49,12 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 @each
+def test_commands_are_named_as_they_are_typed(document: Path) -> None:
+    short = re.findall(rf"(?<!python -m )\bmaskdet (?:{'|'.join(COMMANDS)})\b", document.read_text(encoding="utf-8"))
+    assert not short, f"{document.name}: there is no such program; python -m maskdet is"
+
+
+@each
 def test_every_command_and_option_that_is_named_exists(document: Path) -> None:
     for name, *words in shell_lines(document):
         if name.startswith("-"):

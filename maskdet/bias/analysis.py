@@ -103,7 +103,7 @@ def affordable(model: str, weights: str | None = None) -> tuple[str, dict[str, A
     """A model of the cross-dataset matrix with options that make a training for each dataset affordable.
 
     InceptionV3 is taken as features that ImageNet's weights give, computed once, with a linear layer on top, cut where
-    `maskdet study` cuts it in the bundled study. Other networks are trained whole, dataset by dataset.
+    `python -m maskdet study` cuts it in the bundled study. Other networks are trained whole, dataset by dataset.
 
     Raises
     ------

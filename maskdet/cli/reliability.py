@@ -16,7 +16,7 @@ def calibrate(
 ) -> None:
     """Fit when not to believe a run: its probabilities, the band of not sure, and the distance to its training faces.
 
-    Trainings do this when they end; runs of versions before 0.2 have it done here.
+    Trainings do this when they end; runs of earlier versions have it done here.
     """
     from maskdet.calibrate import calibrate_and_save
     from maskdet.runs import find_run
