@@ -15,7 +15,7 @@ _DONE: Final = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 _PEAK: Final = re.compile(r"stat::peak_rss_mb:\s+(\d+)")
 _FOUND: Final = re.compile(r"FINDING (\w+)")
 _COVERED: Final = re.compile(r"#(\d+)\s.*?cov: (\d+) ft: (\d+) corp: (\d+)")
-#: How often a target begins again after an input that ended its process: each is a finding.
+#: How often a target begins at most: again after a process that ended before its time, which `ended` counts.
 _MOST_ENDS: Final = 5
 
 
@@ -88,8 +88,8 @@ def _fuzz(name: str, runs: int, seed: int, corpus: Path, most_seconds: float | N
         if runs <= result.inputs or (left is not None and left <= 1):
             break
         # Another seed after an input that ended the process, else it would come again.
-        ended = _worker(name, runs - result.inputs, seed + attempt, corpus / name, findings, left, result, found)
-        if ended:
+        did_all = _worker(name, runs - result.inputs, seed + attempt, corpus / name, findings, left, result, found)
+        if did_all:
             break
     result.findings = len(found)
     result.seconds = round(time.monotonic() - begin, 1)

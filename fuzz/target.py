@@ -133,6 +133,23 @@ class Damaged:
             path.write_bytes(self.whole[name])
 
 
+def damaged_folder(folder: Path, names: tuple[str, ...], use: Callable[[], None]) -> Prepared:
+    """A target of some files of a folder, each damaged in turn, before the folder is used; that may be refused."""
+    damaged = Damaged(folder, names)
+
+    def run(data: bytes) -> None:
+        with damaged.by(data), refusals():
+            use()
+
+    return Prepared(run, damaged.seeds)
+
+
+def damaged_file(folder: Path, name: str, use: Callable[[], None]) -> Prepared:
+    """As `damaged_folder`, of one file: an input is all that it holds, and no byte says which it is."""
+    of_one = damaged_folder(folder, (name,), use)
+    return Prepared(lambda data: of_one.run(b"\0" + data), [seed[1:] for seed in of_one.seeds])
+
+
 def after_first(mutate: Mutate) -> Mutate:
     """A mutator of what follows on the first byte, which it changes now and then."""
 

@@ -74,8 +74,8 @@ def fill(workspace: Workspace, photos: Path) -> Workspace:
     measure_data(workspace, faces, split)
     appearance = pd.DataFrame({"face_id": faces.table["face_id"], "version": 1})
     write_table(workspace.path("appearance", f"{faces.table['shard'].iloc[0]}.parquet"), appearance)
-    _fill_bias(workspace, run)
-    _fill_job(workspace)
+    fill_bias(workspace, run)
+    fill_job(workspace)
     partial = workspace.path("runs", PARTIAL)
     partial.mkdir()
     write_plan(partial, {"id": "svm-20260101-000000", "model": "svm", "created": "2026-01-01T00:00:00Z", "options": {}})
@@ -86,7 +86,9 @@ def fill(workspace: Workspace, photos: Path) -> Workspace:
     return workspace
 
 
-def _fill_bias(workspace: Workspace, run: Run) -> None:
+def fill_bias(workspace: Workspace, run: Run) -> None:
+    """Write what the bias lab finds of a run and of its data."""
+
     def path(name: str, run_id: str | None = None) -> Path:
         return own_path(workspace, run.fingerprint, name, run_id)
 
@@ -102,7 +104,8 @@ def _fill_bias(workspace: Workspace, run: Run) -> None:
     save_groups(path("groups-0123456789abcdef.json", run.id), reports)
 
 
-def _fill_job(workspace: Workspace) -> None:
+def fill_job(workspace: Workspace) -> None:
+    """Write a job that is done."""
     folder = workspace.path("jobs", "20260101-000000-000000-scan")
     folder.mkdir(parents=True)
     record = {"command": ["scan", "x"], "created": "2026-01-01T00:00:00Z", "began": time.time(), "queue": "",

@@ -141,6 +141,18 @@ def test_seeds_and_some_inputs_like_them_break_nothing(
         prepared.run(mutate(seed, rng)[: target.most_bytes])
 
 
+def test_a_condition_that_is_raised_rather_than_told_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: object) -> None:
+        raise MaskDetError("A sentence that nobody is told.")
+
+    prepared = find("condition").prepare(tmp_path)
+    monkeypatch.setattr("maskdet.integrity.fault_of", raising)
+    with pytest.raises(MaskDetError):
+        prepared.run(prepared.seeds[0])
+
+
 @pytest.mark.parametrize("text", ["", " ", "one\ntwo", "x" * 3000, "Traceback (most recent call last)", "\ud800"])
 def test_what_is_no_sentence(text: str) -> None:
     with pytest.raises(BrokenError):

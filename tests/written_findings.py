@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from maskdet.attribution.analysis import AnalysisOptions, Cell, GradCamAnalysis
 from maskdet.bias.attention import Attention, AttentionOptions
 from maskdet.bias.counterfactuals import CounterfactualOptions, Counterfactuals
 from maskdet.bias.cross_dataset import CrossDataset
@@ -98,3 +99,9 @@ def attention(of: Run) -> Attention:
     )  # fmt: skip
     maps = np.ones((len(faces), 4, 4), np.float16)
     return Attention(of.id, of.fingerprint, "grad-cam", "conv5", AttentionOptions(), table, maps)
+
+
+def gradcam(of: Run) -> GradCamAnalysis:
+    """Heat on all of the faces with mask, in equal measure."""
+    cell = Cell("with_mask", "all", 3, 9, 1, (0.1, 0.5), np.ones((2, 2), np.float32), 0.6, (0.5, 0.7), 0.2, None)
+    return GradCamAnalysis(of.id, "conv5", AnalysisOptions(), (cell,), (), ())

@@ -13,9 +13,19 @@ import written_findings
 from written_runs import predictions, write_run
 
 from fuzz.mutate_files import by_kind
-from fuzz.target import Damaged, Prepared, Target, after_first, check, check_finite, check_text, refusals
+from fuzz.target import (
+    Damaged,
+    Prepared,
+    Target,
+    after_first,
+    check,
+    check_finite,
+    check_text,
+    damaged_folder,
+    refusals,
+)
 from fuzz.targets.workspace import small_workspace
-from maskdet.attribution.analysis import AnalysisOptions, Cell, GradCamAnalysis, read_analysis, save_analysis
+from maskdet.attribution.analysis import GradCamAnalysis, read_analysis, save_analysis
 from maskdet.balance import Balanced, load_balanced, save_balanced
 from maskdet.bias import attention, counterfactuals, cross_dataset, groups, shortcuts
 from maskdet.bias.appearance import COLUMNS as APPEARANCE
@@ -29,17 +39,6 @@ from maskdet.reliability import fit_reliability, load_reliability, save_reliabil
 from maskdet.runs import Run, list_runs, runs_table
 from maskdet.suspects import out_of_sample
 from maskdet.workspace import Workspace, write_json, write_table
-
-
-def damaged_folder(folder: Path, names: tuple[str, ...], use: Callable[[], None]) -> Prepared:
-    """A target of some files of a folder, each damaged in turn, before the folder is used."""
-    damaged = Damaged(folder, names)
-
-    def run(data: bytes) -> None:
-        with damaged.by(data), refusals():
-            use()
-
-    return Prepared(run, damaged.seeds)
 
 
 def _run(folder: Path) -> Prepared:
@@ -140,7 +139,7 @@ def _findings(folder: Path) -> Prepared:
     groups.save_groups(place / "groups.json", found.groups)
     shortcuts.save_shortcuts(place / "shortcuts.json", written_findings.shortcuts())
     cross_dataset.save_cross(place / "cross.json", written_findings.cross())
-    save_analysis(place / "gradcam.json", _analysis())
+    save_analysis(place / "gradcam.json", written_findings.gradcam(run))
     loaders: dict[str, Callable[[Path], Any]] = {
         "attention": attention.load_attention,
         "counterfactuals": counterfactuals.load_counterfactuals,
@@ -174,11 +173,6 @@ def _findings(folder: Path) -> Prepared:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _analysis() -> GradCamAnalysis:
-    cell = Cell("with_mask", "all", 3, 9, 1, (0.1, 0.5), np.ones((2, 2), np.float32), 0.6, (0.5, 0.7), 0.2, None)
-    return GradCamAnalysis("cnn-1", "conv5", AnalysisOptions(), (cell,), (), ())
 
 
 def _check_findings(found: Any) -> None:

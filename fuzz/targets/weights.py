@@ -11,9 +11,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from fuzz.mutate import raw
-from fuzz.mutate_files import archive
-from fuzz.target import Damaged, Prepared, Target, after_first, check, refusals
-from fuzz.targets.runs import damaged_folder
+from fuzz.mutate_files import archive, or_raw
+from fuzz.target import Prepared, Target, after_first, check, damaged_file, damaged_folder
 from maskdet.models.cnn import Cnn
 from maskdet.models.onnx_graph import GRAPH_FILE, INPUT, OUTPUTS, WEIGHTS_FILE
 from maskdet.models.svm import MODEL_FILE, Svm
@@ -63,19 +62,15 @@ def tiny_weights() -> bytes:
     return file.getvalue()
 
 
+@or_raw
 def graph_or_weights(data: bytes, rng: random.Random) -> bytes:
     """A graph with a node changed, or weights with one changed."""
     if rng.random() < 0.3:
         return raw(data, rng)
     if data[:4] == b"\x89HDF":
         return _h5(data, rng)
-    try:
-        model = onnx.load_model_from_string(data)
-    except Exception:  # noqa: BLE001 - whatever protobuf raises for what was damaged before
-        return raw(data, rng)
+    model = onnx.load_model_from_string(data)
     nodes, what = model.graph.node, rng.randrange(6)
-    if not nodes:
-        return raw(data, rng)
     node = rng.choice(nodes)
     if what == 0:
         nodes.remove(node)
@@ -102,31 +97,29 @@ def graph_or_weights(data: bytes, rng: random.Random) -> bytes:
     return bytes(model.SerializeToString())
 
 
+@or_raw
 def _h5(data: bytes, rng: random.Random) -> bytes:
     file = io.BytesIO(data)
-    try:
-        with h5py.File(file, "r+") as stored:
-            names: list[str] = []
-            stored.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-            name = rng.choice(names)
-            del stored[name]
-            what = rng.randrange(7)
-            if what == 0:
-                stored[name] = rng.choice(
-                    (np.zeros((3, 1)), np.array("a", "S3"), np.array(1), np.full((2, 1), np.nan), np.zeros(0))
-                )
-            elif what == 1:
-                stored[name] = h5py.ExternalLink(rng.choice(("/etc/passwd", "x.h5", "/dev/zero")), "/a")
-            elif what == 2:
-                stored[name] = h5py.SoftLink(rng.choice(("/layers", "/nowhere", f"/{name}")))
-            elif what == 3:
-                stored.create_group(name)
-            elif what == 4:
-                stored.create_dataset(name, shape=(2**40,), dtype="f4", chunks=(1024,), compression="gzip")
-            elif what == 5:
-                stored.create_dataset(name, data=np.array([b"a" * 9]), dtype=h5py.string_dtype())
-    except Exception:  # noqa: BLE001 - whatever HDF5 raises for what was damaged before
-        return raw(data, rng)
+    with h5py.File(file, "r+") as stored:
+        names: list[str] = []
+        stored.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        name = rng.choice(names)
+        del stored[name]
+        what = rng.randrange(7)
+        if what == 0:
+            stored[name] = rng.choice(
+                (np.zeros((3, 1)), np.array("a", "S3"), np.array(1), np.full((2, 1), np.nan), np.zeros(0))
+            )
+        elif what == 1:
+            stored[name] = h5py.ExternalLink(rng.choice(("/etc/passwd", "x.h5", "/dev/zero")), "/a")
+        elif what == 2:
+            stored[name] = h5py.SoftLink(rng.choice(("/layers", "/nowhere", f"/{name}")))
+        elif what == 3:
+            stored.create_group(name)
+        elif what == 4:
+            stored.create_dataset(name, shape=(2**40,), dtype="f4", chunks=(1024,), compression="gzip")
+        elif what == 5:
+            stored.create_dataset(name, data=np.array([b"a" * 9]), dtype=h5py.string_dtype())
     return file.getvalue()
 
 
@@ -162,13 +155,7 @@ def _network(folder: Path) -> Prepared:
         Tiny().load(folder)
         check(not any((one == 12345.0).all() for one in network.get_weights()), "weights that were not read")
 
-    damaged = Damaged(folder, (WEIGHTS_FILE,))
-
-    def run(data: bytes) -> None:
-        with damaged.by(b"\0" + data), refusals():
-            use()
-
-    return Prepared(run, [damaged.whole[WEIGHTS_FILE]])
+    return damaged_file(folder, WEIGHTS_FILE, use)
 
 
 def _keras_weights(data: bytes, rng: random.Random) -> bytes:
@@ -194,13 +181,7 @@ def _svm(folder: Path) -> Prepared:
         check(isinstance(found.pipeline[0], PCA), f"no components but {type(found.pipeline[0])}")
         check(isinstance(found.pipeline[-1], SVC), f"no machine but {type(found.pipeline[-1])}")
 
-    damaged = Damaged(folder, (MODEL_FILE,))
-
-    def run(data: bytes) -> None:
-        with damaged.by(b"\0" + data), refusals():
-            use()
-
-    return Prepared(run, [damaged.whole[MODEL_FILE]])
+    return damaged_file(folder, MODEL_FILE, use)
 
 
 TARGETS = (

@@ -3,14 +3,16 @@
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import psutil
+import written_findings
 from factories import prepared
+from faulty import fill_bias, fill_job
+from written_runs import predictions, write_run
 
 from fuzz.mutate import json_lines
 from fuzz.mutate_files import by_kind
@@ -23,8 +25,10 @@ from fuzz.target import (
     check_finite,
     check_sentence,
     check_text,
+    damaged_folder,
     refusals,
 )
+from maskdet.attribution.analysis import save_analysis
 from maskdet.bundle import _runs as runs_of_study
 from maskdet.bundle import require_place
 from maskdet.catalog import load_catalog
@@ -41,6 +45,7 @@ from maskdet.models.checkpoint import FolderCheckpoint
 from maskdet.quality import apply_filters, load_filtered, margins
 from maskdet.review import removals
 from maskdet.runs import Unfinished, unfinished_runs
+from maskdet.seals import resealed
 from maskdet.split import SPLITS, load_split, saved_splits, split_table
 from maskdet.study import STATE_FILE, StudyOptions, _state
 from maskdet.train import Evaluation
@@ -55,16 +60,6 @@ def small_workspace(folder: Path) -> Workspace:
     faces = prepared(home, folder / "data", {"with_mask": _FACES // 2, "without_mask": _FACES // 2}, size=24)
     save_decisions(home, {str(faces.table["face_id"].iloc[0]): "keep"})
     return home
-
-
-def _damaged(home: Workspace, names: tuple[str, ...], use: Callable[[], None]) -> Prepared:
-    damaged = Damaged(home.home, names)
-
-    def run(data: bytes) -> None:
-        with damaged.by(data), refusals():
-            use()
-
-    return Prepared(run, damaged.seeds)
 
 
 def _faces(folder: Path) -> Prepared:
@@ -89,7 +84,7 @@ def _faces(folder: Path) -> Prepared:
         check(len(filtered.table) == len(table), "another number of decisions")
         check(len(margins(table, filtered.options)) == len(table), "another number of margins")
 
-    return _damaged(home, ("datasets.json", "faces.parquet", "rejects.parquet"), use)
+    return damaged_folder(home.home, ("datasets.json", "faces.parquet", "rejects.parquet"), use)
 
 
 def _decided(folder: Path) -> Prepared:
@@ -115,7 +110,7 @@ def _decided(folder: Path) -> Prepared:
             check(saved.counts["train"].sum() >= 0, "less than no faces")
 
     names = ("filter.json", "filtered.parquet", "split.json", "split.parquet", "decisions.json", archived)
-    return _damaged(home, names, use)
+    return damaged_folder(home.home, names, use)
 
 
 def _shards(folder: Path) -> Prepared:
@@ -132,7 +127,7 @@ def _shards(folder: Path) -> Prepared:
             pixels = images.take(np.arange(len(faces.table)))
             check(pixels.shape == (len(faces.table), 150, 150, 3) and pixels.dtype == np.uint8, f"{pixels.shape}")
 
-    prepared_shards = _damaged(home, (f"shards/{key}.json", f"shards/{key}.npy"), use)
+    prepared_shards = damaged_folder(home.home, (f"shards/{key}.json", f"shards/{key}.npy"), use)
     content = home.path("shards", f"{key}.npy").read_bytes()
     return Prepared(prepared_shards.run, [prepared_shards.seeds[0], b"\1" + content[:6000]])
 
@@ -169,7 +164,7 @@ def _training(folder: Path) -> Prepared:
                 check(all(array.dtype.kind != "O" for array in kept[1].values()), "objects, which are pickled")
 
     names = ("plan.json", "history.json", "checkpoint.npz")
-    return _damaged(home, tuple(f"runs/.cnn-1.partial/{name}" for name in names), use)
+    return damaged_folder(home.home, tuple(f"runs/.cnn-1.partial/{name}" for name in names), use)
 
 
 def _check_unfinished(unfinished: Unfinished) -> None:
@@ -215,7 +210,7 @@ def _job(folder: Path) -> Prepared:
             read_job(job)
 
     base = job.relative_to(home.home).as_posix()
-    prepared_job = _damaged(home, (f"{base}/job.json", f"{base}/events.jsonl", f"{base}/output.log"), use)
+    prepared_job = damaged_folder(home.home, (f"{base}/job.json", f"{base}/events.jsonl", f"{base}/output.log"), use)
     ended = b"\1" + json.dumps({"event": "failed", "time": now, "reason": "No faces."}).encode() + b"\n"
     return Prepared(prepared_job.run, [*prepared_job.seeds, ended])
 
@@ -262,12 +257,10 @@ def _study(folder: Path) -> Prepared:
         with refusals():
             require_place(home.home)
 
-    return _damaged(home, (STATE_FILE,), use)
+    return damaged_folder(home.home, (STATE_FILE,), use)
 
 
 def _evaluation(folder: Path) -> Prepared:
-    from written_runs import predictions, write_run
-
     home = Workspace(folder / "home")
     run = write_run(home, "svm-1", "svm")
     table = predictions()[["face_id", "dataset", "label", "group", "split", "logit", "p_without_mask"]]
@@ -281,27 +274,45 @@ def _evaluation(folder: Path) -> Prepared:
             check({"face_id", "logit", "p_without_mask"} <= set(found.predictions), "a column is missing")
 
     stem = "evaluations/svm-1-abcdef"
-    return _damaged(home, (f"{stem}.json", f"{stem}.parquet"), use)
+    return damaged_folder(home.home, (f"{stem}.json", f"{stem}.parquet"), use)
 
 
 def _condition(folder: Path) -> Prepared:
-    """What is said of a whole workspace one of whose files is damaged: a sentence, whatever it holds."""
-    home = small_workspace(folder)
+    """What is said of a workspace one of whose files is damaged: it is told, whatever the file holds, never raised."""
+    # Three workspaces, each with a part of what there is: an input takes as long as all files of the one it damages.
+    scanned, trained, judged = small_workspace(folder), Workspace(folder / "trained"), Workspace(folder / "judged")
+    run = write_run(trained, "svm-1", "svm")
+    (run.folder / "weights").mkdir()
+    # One digest, so that it is damaged too; of what has one, nothing but the digest is looked at.
+    write_json(run.folder / "run.json", resealed(run.folder, run.record, "history.json"))
+    save_analysis(run.folder / "gradcam.json", written_findings.gradcam(run))
+    fill_job(trained)
+    fill_bias(judged, run)
+    # Metrics by group alone take as long as all else of it; `findings` damages those.
+    for path in judged.path("bias").rglob("groups-*.json"):
+        path.unlink()
+    files = {}
+    for home in (scanned, trained, judged):
+        whole = inspect(home)
+        check(not whole.damaged and not whole.unknown, f"damaged from the start: {whole}")
+        files[home.home.name] = whole.files
     names = tuple(
-        path.relative_to(home.home).as_posix()
-        for path in sorted(home.home.rglob("*"))
-        if path.is_file() and path.suffix in (".json", ".parquet") and not path.name.startswith(".")
+        path.relative_to(folder).as_posix()
+        for home in files
+        for path in sorted((folder / home).rglob("*"))
+        if path.suffix in (".json", ".jsonl", ".parquet", ".npz")
     )
+    damaged = Damaged(folder, names)
 
-    def use() -> None:
-        found = inspect(home)
-        check(found.files >= len(names), "a file that was not looked at")
+    def run_input(data: bytes) -> None:
+        with damaged.by(data) as name:
+            home = name.partition("/")[0]
+            found = inspect(Workspace(folder / home))
+        check(found.files == files[home], "a file that was not looked at")
         for sentence in found.damaged:
             check_sentence(sentence)
 
-    whole = inspect(home)
-    check(not whole.damaged, f"damaged from the start: {whole.damaged}")
-    return _damaged(home, names, use)
+    return Prepared(run_input, damaged.seeds)
 
 
 def _file(folder: Path) -> Prepared:
