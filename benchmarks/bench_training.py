@@ -1,15 +1,15 @@
 """What training takes: a step of each network, in both precisions and with its data beside it; a run; the SVM's grid.
 
-A network is trained by the loop that `python -m maskdet train` runs, on the faces of the real split (drawn ones where there are
-no real data, or with --quick), at the default batch size, all layers; InceptionV3 without ImageNet's weights, which
-change no time. A constant batch is trained on again and again; augmented faces come through the pipeline of an epoch,
-by the default plan. What is compared takes turns in blocks of about two seconds, in one process, and the quickest
-block of each counts. Before each augmented block more steps than the pipeline prepares ahead run untimed, so that none
-lives on what was made during another. Goal: a step with augmented faces takes at most 1.15 times a step on the constant
-batch, and the precision that "auto" takes at most 1.05 times the quicker one. A run is extrapolated to the default
-epochs and the faces of the split, with the judging of the validation faces after each epoch; a first phase with frozen
-layers counts as if all were trained. The stem of the CNN, its first convolution, has a stride of four; a stride of two
-is shown for what it would cost. The SVM is fitted to the faces of the split, one grid point a kernel.
+A network is trained by the loop that `python -m maskdet train` runs, on the faces of the real split (drawn ones where
+there are no real data, or with --quick), at the default batch size, all layers; InceptionV3 without ImageNet's weights,
+which change no time. A constant batch is trained on again and again; augmented faces come through the pipeline of an
+epoch, by the default plan. What is compared takes turns in blocks of about two seconds, in one process, and the
+quickest block of each counts. Before each augmented block more steps than the pipeline prepares ahead run untimed, so
+that none lives on what was made during another. Goal: a step with augmented faces takes at most 1.15 times a step on
+the constant batch, and the precision that "auto" takes at most 1.05 times the quicker one. A run is extrapolated to the
+default epochs and the faces of the split, with the judging of the validation faces after each epoch; a first phase with
+frozen layers counts as if all were trained. The stem of the CNN, its first convolution, has a stride of four; a stride
+of two is shown for what it would cost. The SVM is fitted to the faces of the split, one grid point a kernel.
 """
 
 import time

@@ -3,6 +3,7 @@
 from typing import Final
 
 _LONGEST_REASON: Final = 300
+_LONGEST_NAME: Final = 1000
 
 
 class MaskDetError(Exception):
@@ -27,6 +28,12 @@ class RunError(MaskDetError):
 
 #: What the values of a damaged file raise where they are put to use. JSON knows numbers that no ``int`` can hold.
 ODD_VALUES: Final = (KeyError, TypeError, ValueError, OverflowError, AttributeError, MaskDetError)
+
+
+def printable(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A name or reason as it is put into a sentence: on one line, shortened; what no page can show is its code."""
+    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def reason_of(error: BaseException) -> str:

@@ -232,6 +232,8 @@ def _odd_column(table: pd.DataFrame) -> str:
     for name in _WHOLE_NUMBERS:
         if name not in table or not is_integer_dtype(table[name]) or (table[name] < 0).any():
             return name
+    if not table["shard"].str.fullmatch(r"\w{1,64}").all():  # it becomes a file's name
+        return "shard"
     if table["face_id"].duplicated().any() or not table["label"].isin(LABELS).all():
         return "face_id or label"
     return next((kind for kind in HASH_KINDS if not table[kind].str.fullmatch("[0-9a-f]{16}").all()), "")

@@ -38,7 +38,7 @@ def resealed(folder: Path, record: Mapping[str, Any], name: str) -> dict[str, An
 
     Raises WorkspaceError if it cannot be read.
     """
-    return {**record, _DIGESTS: {**record[_DIGESTS], name: digest_of(folder / name)}}
+    return {**record, _DIGESTS: {**record.get(_DIGESTS, {}), name: digest_of(folder / name)}}
 
 
 def sealed_files(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from zipfile import ZipFile
 from filelock import FileLock, Timeout
 
 from maskdet.catalog import DATA_DIR
-from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError, reason_of
+from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError, printable, reason_of
 from maskdet.kinds import kind_of
 
 if TYPE_CHECKING:  # imported where a table is read: worker processes that measure faces need none
@@ -302,12 +302,12 @@ def unreadable(path: Path, reason: Exception | str) -> WorkspaceError:
     """The error for a file that cannot be used: names it, says why, and what mends it."""
     if isinstance(reason, OSError) and reason.strerror:
         reason = reason.strerror
-    brief = reason_of(reason) if isinstance(reason, Exception) else reason
+    brief = reason_of(reason) if isinstance(reason, Exception) else printable(reason)
     kind = kind_of(path)
     mend = kind.mend if kind else "bring it back from a copy"
     if path.is_relative_to(DATA_DIR / "study"):
         mend = "it ships with MaskDet, get it from there again"
-    return WorkspaceError(f"{path} cannot be read ({brief}): {mend}.")
+    return WorkspaceError(f"{printable(str(path))} cannot be read ({brief}): {mend}.")
 
 
 def require_version(path: Path, found: int, newest: int) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 from filelock import FileLock
+from written_runs import write_run
 
 from maskdet.facetable import Faces, scan
 from maskdet.integrity import SECONDS_TO_WRITE, inspect, remove_leftovers
-from maskdet.workspace import Workspace, write_table
+from maskdet.workspace import Workspace, write_json, write_table
 
 LONG_AGO = SECONDS_TO_WRITE + 60
 
@@ -50,7 +51,16 @@ def test_pixels_that_changed_are_found_by_a_thorough_look_alone(workspace: Works
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("shard_row", 0.5), ("shard_row", "x"), ("shard_row", -1), ("width", None), ("width", "x"), ("shard", 7)],
+    [
+        ("shard_row", 0.5),
+        ("shard_row", "x"),
+        ("shard_row", -1),
+        ("width", None),
+        ("width", "x"),
+        ("shard", 7),
+        ("shard", "../x"),
+        ("shard", "a\nb"),
+    ],
 )
 def test_a_face_table_that_holds_what_no_scan_writes_is_told_once(
     workspace: Workspace, scanned: Faces, column: str, value: object
@@ -58,6 +68,27 @@ def test_a_face_table_that_holds_what_no_scan_writes_is_told_once(
     write_table(workspace.path("faces.parquet"), scanned.table.assign(**{column: value}))
     [said] = inspect(workspace).damaged
     assert f"(column {column})" in said
+
+
+@pytest.mark.parametrize("name", ["weights/a\nb", "weights/" + "x" * 3000])
+def test_a_name_in_a_record_is_told_on_one_line(workspace: Workspace, name: str) -> None:
+    run = write_run(workspace, "svm-1", "svm")
+    write_json(run.folder / "run.json", {**run.record, "digests": {name: "0" * 64}})
+    sentences = [said for said in inspect(workspace).damaged if " cannot be read (it is missing)" in said]
+    assert sentences
+    for said in sentences:
+        assert said.isprintable()
+        assert len(said) < 2000
+
+
+@pytest.mark.usefixtures("scanned")
+def test_a_face_whose_name_has_two_lines_is_told_on_one(workspace: Workspace, scanned: Faces) -> None:
+    table = scanned.table.copy()
+    table.loc[0, ["face_id", "pixels_digest"]] = ["a\nb", "0" * 32]
+    write_table(workspace.path("faces.parquet"), table)
+    [said] = inspect(workspace).damaged
+    assert r"(the pixels of a\nb are not those" in said
+    assert said.isprintable()
 
 
 def test_a_number_without_end_is_told(workspace: Workspace) -> None:
