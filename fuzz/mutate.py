@@ -82,6 +82,7 @@ ODD_NUMBERS: Final = (
     2**63,
     2**64,
     10**30,
+    10**400,  # too large for a float
     0.5,
     -0.0,
     1e-320,
@@ -304,6 +305,8 @@ def _places(value: Any) -> Any:
 def _nudged(value: Any, rng: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
+    if isinstance(value, int) and abs(value) >= 10**300:
+        return -value
     if isinstance(value, int | float):
         return rng.choice((value + 1, value - 1, -value, value * 2, value * 1e9, str(value), value / 3))
     if isinstance(value, str):
