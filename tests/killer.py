@@ -12,8 +12,9 @@ read-only
     From such a moment on every change is refused, as by a file system that has become read-only; each moment in turn.
 
 Each run is a fork of this process, which has imported what the command needs but has not computed anything. Writes
-``report.json``: for each run its status, what it said, which finished files were lost, what `maskdet.integrity.inspect`
-said, and the status of the same command once more, without a fault.
+``report.json``: whether the last run ended without meeting the fault, so that every moment was tried; and for each run
+that met it its status, what it said, which finished files were lost, what `maskdet.integrity.inspect` said, and the
+status of the same command once more, without a fault.
 """
 
 import errno
@@ -39,6 +40,7 @@ from maskdet.workspace import Workspace
 
 #: Bytes; what the command says is a file too.
 _SMALLEST = 1024
+_MOST_RUNS = 400
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 
 
@@ -127,12 +129,12 @@ def lost(template: Path, home: Path) -> list[str]:
     return found
 
 
-def run_all(template: Path, out: Path, fault: str, command: list[str]) -> list[dict[str, Any]]:
-    """A run a moment, until the fault does not strike any more."""
+def run_all(template: Path, out: Path, fault: str, command: list[str]) -> dict[str, Any]:
+    """A run a moment, until the fault does not strike any more, or there were too many."""
     name, _, step = fault.partition("/")
-    report: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
     moment = _SMALLEST if name == "full" else 1
-    while len(report) < 400:
+    while len(runs) < _MOST_RUNS:
         home = out / f"{moment:06d}"
         shutil.copytree(template, home)
         said = out / "said.txt"
@@ -140,16 +142,16 @@ def run_all(template: Path, out: Path, fault: str, command: list[str]) -> list[d
         entry: dict[str, Any] = {"moment": moment, "status": status, "said": said.read_text(errors="replace")}
         if status == 0:
             shutil.rmtree(home)
-            break
+            return {"ended_unharmed": True, "runs": runs}
         entry |= {"lost": lost(template, home), "damaged": inspect(Workspace(home), thorough=False).damaged}
         entry["again"] = carry_out(command, home, said)
         entry["said_again"] = said.read_text(errors="replace")
         found = inspect(Workspace(home))
         entry |= {"damaged_after": found.damaged, "unknown": [str(path) for path in found.unknown]}
-        report.append(entry)
+        runs.append(entry)
         shutil.rmtree(home)
         moment = 4 * moment if name == "full" else moment + int(step or 1)
-    return report
+    return {"ended_unharmed": False, "runs": runs}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A fragment that has finished is said to have finished, also where the next one's run begins at once."""
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,19 @@ from ui.finished import let_fragments_finish
 PROJECT = Path(__file__).resolve().parents[1]
 FINISHED = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
 CUT_OFF = ForwardMsg.FINISHED_EARLY_FOR_RERUN
+
+
+def _unmend() -> None:
+    ForwardMsgQueue.clear = inspect.unwrap(ForwardMsgQueue.clear)  # type: ignore[method-assign]
+    let_fragments_finish.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _as_it_comes() -> Iterator[None]:
+    """Streamlit without the mend, which lasts as long as the process: no test may live on another's."""
+    _unmend()
+    yield
+    _unmend()
 
 
 def _queue_of_gallery() -> ForwardMsgQueue:
@@ -34,7 +48,7 @@ def _ends(queue: ForwardMsgQueue) -> list[int]:
 
 def test_streamlit_needs_the_mend() -> None:
     queue = _queue_of_gallery()
-    inspect.unwrap(ForwardMsgQueue.clear)(queue, retain_lifecycle_msgs=True, fragment_ids_this_run=["jobs"])
+    queue.clear(retain_lifecycle_msgs=True, fragment_ids_this_run=["jobs"])
     assert _ends(queue) == [CUT_OFF], "Streamlit has mended this itself: delete ui/finished.py"
 
 
@@ -64,7 +78,5 @@ def test_it_is_mended_once_in_a_server() -> None:
 
 def test_the_app_mends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MASKDET_HOME", str(tmp_path))
-    monkeypatch.setattr(ForwardMsgQueue, "clear", inspect.unwrap(ForwardMsgQueue.clear))
-    let_fragments_finish.cache_clear()
     AppTest.from_file(PROJECT / "app.py", default_timeout=120).run()
     assert hasattr(ForwardMsgQueue.clear, "__wrapped__")

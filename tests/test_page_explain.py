@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import zipfile
 from concurrent.futures import Future
 from io import BytesIO
@@ -141,7 +142,7 @@ def test_hostile_files_are_rows_that_say_why_and_the_others_go_on(drawn: Path, m
 
 def test_a_name_means_nothing_in_markdown(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = drop(visit(drawn, monkeypatch), [("![x](https://e.vil/a).txt", b"hello", "text/plain")])
-    assert app.error[0].value.startswith(r"\!\[x\](https\://e.vil/a).txt") or r"\[x\]" in app.error[0].value
+    assert app.error[0].value.startswith(r"\!\[x\](https\://e.vil/a).txt")
 
 
 def test_five_hundred_at_once(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,8 +209,11 @@ def test_one_visitor_sees_nothing_of_another(drawn: Path, monkeypatch: pytest.Mo
 
 
 def test_nothing_of_a_photo_reaches_the_disk(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime  # noqa: F401 - it writes a file of its own, once in a process, when it is loaded
+
     before = {path: path.stat().st_mtime_ns for path in drawn.rglob("*")}
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # it is looked up once in a process
     app = drop(visit(drawn, monkeypatch), [("mine.jpg", sample_photo("drawn"), "image/jpeg")])
     assert chips(app)
     assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*")} == before

@@ -1,4 +1,4 @@
-"""Background jobs on a page: how often they are looked for."""
+"""Background jobs on a page: how often they are looked for, what is said of one, and how far it is."""
 
 from pathlib import Path
 from types import SimpleNamespace

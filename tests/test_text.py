@@ -1,4 +1,4 @@
-"""Names in Markdown and charts: nothing that a folder may be called has a meaning there."""
+"""Text of pages: no name means anything in Markdown and charts, one thing is no plural, a share has its interval."""
 
 import numpy as np
 import pytest
