@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ from maskdet.jobs import EventWriter, Job, cancel, launch, list_jobs, read_job, 
 from maskdet.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]
-#: Waits for its turn, works for as many seconds as it is told, and ends.
+#: Waits for its turn, works until it is let go, if it is told to, and ends.
 WORKER = """
 import sys, time
 from pathlib import Path
@@ -26,14 +27,19 @@ from maskdet.jobs import EventWriter, wait_for_turn
 folder = Path(sys.argv[1])
 wait_for_turn(folder)
 assert "pandas" not in sys.modules and "tensorflow" not in sys.modules
-time.sleep(float(sys.argv[2]))
+while sys.argv[2] == "until let go" and not (folder / "let go").exists():
+    time.sleep(0.05)
 EventWriter(folder).write("finished", result="made")
 """
 
 
-def wait(folder: Path, seconds: float = 60, until: tuple[str, ...] = ()) -> Job:
+def let_go(job: Job) -> None:
+    (job.folder / "let go").touch()
+
+
+def wait(folder: Path, until: tuple[str, ...] = ()) -> Job:
     """Until a job is in one of these states, by default until it has ended."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 120  # a test that hangs says where
     while (job := read_job(folder)) and not (job.state in until if until else not job.is_active):
         assert time.monotonic() < end, job
         time.sleep(0.1)
@@ -47,7 +53,7 @@ def states(workspace: Workspace) -> list[str]:
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Jobs are `WORKER`s; ``["train", "0.5"]`` works for half a second."""
+    """Jobs are `WORKER`s; ``["train", "until let go"]`` works until `let_go`."""
     started = []
 
     def start(workspace: Workspace, folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
@@ -99,13 +105,10 @@ def test_progress_is_read_from_the_last_whole_line(sleeper) -> None:  # type: ig
     assert (job.state, job.done, job.total, job.text, job.run) == ("running", 4, 4, "epoch 1", "cnn-1")
 
 
-def test_cancel_stops_the_process_within_seconds(sleeper) -> None:  # type: ignore[no-untyped-def]
+def test_cancel_stops_the_process(sleeper) -> None:  # type: ignore[no-untyped-def]
     folder, process = sleeper
-    begin = time.monotonic()
     cancel(read_job(folder))
-    process.wait(timeout=5)  # psutil has reaped it, so its status is unknown here
     assert not psutil.pid_exists(process.pid)
-    assert time.monotonic() - begin < 5
     assert read_job(folder).state == "cancelled"
 
 
@@ -123,16 +126,14 @@ time.sleep(60)
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
-    others = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
-    assert len(others) == 2
+    family = [psutil.Process(int(pid)) for pid in (process.pid, *process.stdout.readline().split())]
+    assert len(family) == 3
     record = json.loads((folder / "job.json").read_text())
     started = psutil.Process(process.pid).create_time()
     (folder / "job.json").write_text(json.dumps(record | {"pid": process.pid, "process_started": started}))
-    begin = time.monotonic()
     cancel(read_job(folder))
-    assert time.monotonic() - begin < 8
-    process.wait(timeout=1)
-    assert not any(other.is_running() and other.status() != psutil.STATUS_ZOMBIE for other in others)
+    assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family)
+    process.wait()
     assert (read_job(folder).state, old.poll()) == ("cancelled", None)
 
 
@@ -179,7 +180,7 @@ def test_a_clock_that_was_set_ends_no_job(tmp_path: Path, sleeper) -> None:  # t
 def test_a_killed_process_is_interrupted_even_while_it_is_a_zombie(sleeper) -> None:  # type: ignore[no-untyped-def]
     folder, process = sleeper
     os.kill(process.pid, 9)
-    assert wait(folder, 5).state == "interrupted"
+    assert wait(folder).state == "interrupted"
 
 
 def test_another_process_with_the_number_is_not_the_job(sleeper) -> None:  # type: ignore[no-untyped-def]
@@ -196,14 +197,15 @@ def test_a_finished_job_names_what_it_made(sleeper) -> None:  # type: ignore[no-
     assert (job.state, job.result, job.seconds_left) == ("finished", "svm-1", None)
 
 
-def test_the_time_left_of_a_running_job(sleeper) -> None:  # type: ignore[no-untyped-def]
+def test_the_time_left_of_a_running_job(sleeper, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     folder, _ = sleeper
     now = time.time()
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(time=lambda: now))
     lines = [{"event": "progress", "time": now - 10 + 5 * n, "done": 50 + n, "total": 60, "text": ""} for n in range(3)]
     (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     job = read_job(folder)
-    assert job.seconds_left == pytest.approx(8 * 5, abs=1)
-    assert job.seconds == pytest.approx(now - json.loads((folder / "job.json").read_text())["began"], abs=1)
+    assert job.seconds_left == pytest.approx(8 * 5)
+    assert job.seconds == pytest.approx(now - json.loads((folder / "job.json").read_text())["began"])
 
 
 def test_a_damaged_job_does_not_hide_the_others(sleeper, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -223,12 +225,17 @@ def test_where_the_folder_of_jobs_is_a_link_to_nowhere_none_is_launched(workspac
 
 @pytest.mark.usefixtures("workers")
 def test_jobs_of_a_queue_work_one_after_the_other(workspace: Workspace) -> None:
-    first, second, third = (launch(workspace, ["train", "1.5"], queue="training") for _ in range(3))
-    other = launch(workspace, ["scan", "0"], queue="else")
+    works = ("until let go", "until let go", "at once")
+    first, second, third = (launch(workspace, ["train", work], queue="training") for work in works)
+    other = launch(workspace, ["scan", "at once"], queue="else")
     wait(first.folder, until=("running",))
     assert wait(other.folder).state == "finished"  # another queue's
     assert [job.ahead for job in list_jobs(workspace)] == [0, 2, 1, 0]
     assert states(workspace) == ["running", "queued", "queued", "finished"]
+    let_go(first)
+    wait(second.folder, until=("running",))
+    assert states(workspace) == ["finished", "running", "queued", "finished"]
+    let_go(second)
     assert wait(third.folder).state == "finished"
     ended = [read_job(job.folder) for job in (first, second, third)]
     assert [job.result for job in ended] == ["made"] * 3
@@ -243,8 +250,8 @@ def test_jobs_of_a_queue_work_one_after_the_other(workspace: Workspace) -> None:
 
 @pytest.mark.usefixtures("workers")
 def test_a_killed_job_releases_the_queue_and_a_cancelled_one_leaves_it(workspace: Workspace) -> None:
-    first, second, third = (launch(workspace, ["train", "30"], queue="training") for _ in range(3))
-    last = launch(workspace, ["train", "0"], queue="training")
+    first, second, third = (launch(workspace, ["train", "until let go"], queue="training") for _ in range(3))
+    last = launch(workspace, ["train", "at once"], queue="training")
     damaged = workspace.path("jobs", "0-train")
     damaged.mkdir()
     (damaged / "job.json").write_text("[]")
@@ -253,25 +260,32 @@ def test_a_killed_job_releases_the_queue_and_a_cancelled_one_leaves_it(workspace
     assert states(workspace) == ["running", "cancelled", "queued", "queued"]
     assert read_job(second.folder).seconds == 0
     os.kill(json.loads((first.folder / "job.json").read_text())["pid"], 9)
-    wait(third.folder, 10, until=("running",))
+    wait(third.folder, until=("running",))
     assert states(workspace) == ["interrupted", "cancelled", "running", "queued"]
     cancel(read_job(third.folder))
-    assert wait(last.folder, 10).state == "finished"
+    assert wait(last.folder).state == "finished"
 
 
 @pytest.mark.usefixtures("workers")
-def test_a_later_job_that_began_already_is_waited_for(workspace: Workspace) -> None:
+def test_a_later_job_that_began_already_is_waited_for(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its folder was there first, though its name is later: two never work at once."""
-    later = launch(workspace, ["train", "2"], queue="training")
+    seen: list[str] = []
+
+    def look_and_let_go(seconds: float) -> None:
+        seen.append(read_job(later.folder).state)
+        let_go(later)
+        time.sleep(seconds)
+
+    later = launch(workspace, ["train", "until let go"], queue="training")
     wait(later.folder, until=("running",))
     record = json.loads((later.folder / "job.json").read_text())
     earlier = workspace.path("jobs", "20000101-000000-000000-train")
     earlier.mkdir()
     (earlier / "job.json").write_text(json.dumps(record | {"pid": None, "began": time.time()}))
-    begin = time.monotonic()
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(time=time.time, sleep=look_and_let_go))
     jobs.wait_for_turn(earlier)
     assert read_job(later.folder).state == "finished"
-    assert time.monotonic() - begin > 0.5
+    assert seen[0] == "running"
 
 
 def test_a_job_in_no_queue_begins_at_once(sleeper) -> None:  # type: ignore[no-untyped-def]
@@ -327,7 +341,7 @@ def test_two_launches_of_the_same_instant_have_a_folder_each(
             return cls.instants.pop(0)
 
     monkeypatch.setattr(jobs, "datetime", Clock)
-    first, second = (launch(workspace, ["train", "0"]) for _ in range(2))
+    first, second = (launch(workspace, ["train", "at once"]) for _ in range(2))
     assert first.id == "20260101-000000-000000-train"
     assert second.id == "20260101-000001-000000-train"
     assert {wait(first.folder).state, wait(second.folder).state} == {"finished"}
