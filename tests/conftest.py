@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports Te
 
 import json
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from maskdet.workspace import Workspace
 Boxes = Iterable[tuple[str, tuple[Any, Any, Any, Any]]]
 Colour = str | tuple[int, int, int]
 Shell = Callable[..., tuple[int, str, str]]
+ShellOn = Callable[..., tuple[str, str]]
 
 
 #: No test outlives a power cut, and waiting for the disk takes most of the time of some.
@@ -88,6 +90,12 @@ def real_home(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def workspace(tmp_path: Path) -> Workspace:
     """An empty workspace; its folder is not made yet."""
     return Workspace(tmp_path / "home")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def blotches(seed: int, size: tuple[int, int] = (32, 40)) -> Image.Image:
@@ -260,6 +268,21 @@ def shell(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
             main([*map(str, arguments), "--home", str(tmp_path / "home")])
         out, err = capfd.readouterr()
         return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def shell_on(capfd: pytest.CaptureFixture[str]) -> ShellOn:
+    """Run a command, which must succeed, on a workspace; returns stdout and stderr."""
+    from maskdet.cli import main
+
+    def run(workspace: Workspace, *arguments: object) -> tuple[str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--home", str(workspace.home)])
+        out, err = capfd.readouterr()
+        assert ended.value.code in (0, None), err
+        return out, err
 
     return run
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from app_page import fine
 from streamlit.testing.v1 import AppTest
 
 from maskdet.facetable import load_faces
@@ -74,16 +75,6 @@ def visit(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         (tmp_path / "pages").symlink_to(PROJECT / "pages")
     app = fine(AppTest.from_file(str(tmp_path / "app.py"), default_timeout=120).run())
     return fine(app.segmented_control(key="errors_view").set_value(view).run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    assert not app.error, [error.value for error in app.error]
-    return app
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    return fine(app.button(key=key).click().run())
 
 
 def captions(app: AppTest, key: str) -> list[str]:

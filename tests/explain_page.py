@@ -38,12 +38,6 @@ def visit(home: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return app.switch_page("pages/explain.py").run()
 
 
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    assert not app.error, [error.value for error in app.error]
-    return app
-
-
 def drop(app: AppTest, uploads: Uploads) -> AppTest:
     app.file_uploader[0].set_value(uploads).run()
     assert not app.exception, app.exception

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app_page import fine
 from streamlit.testing.v1 import AppTest
 
 from maskdet.workspace import Workspace
@@ -22,12 +23,6 @@ def visit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return fine(opened_page(workspace, monkeypatch))
 
 
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    assert not app.error, [error.value for error in app.error]
-    return app
-
-
 def show(app: AppTest, view: str) -> AppTest:
     return fine(app.segmented_control(key="quality_view").set_value(view).run())
 
@@ -40,10 +35,6 @@ def status(app: AppTest) -> str:
     """The sentence beside the button that applies."""
     starts = ("**In force", "**Not applied", "settings differ", "setting differs", "These filters", "The split leaves")
     return next(text.value for text in app.markdown if any(start in text.value for start in starts))
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    return fine(app.button(key=key).click().run())
 
 
 def move(app: AppTest, **options: Any) -> AppTest:

@@ -1,4 +1,4 @@
-"""What the tests of trainings share: options that are quick, the copies that networks are shown, a run's logits."""
+"""What the tests of trainings share: quick options, the copies that networks are shown, logits, a fit without times."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import pytest
 
 from maskdet.augment import draw_copy
 from maskdet.models import feeding
+from maskdet.models.checkpoint import History
 from maskdet.runs import Run
 
 SMALL = {"components": 4, "C": [1.0, 10.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
@@ -30,3 +31,8 @@ def copies_drawn(patch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 def logits(run: Run) -> np.ndarray:
     return run.predictions.sort_values("face_id")["logit"].to_numpy()
+
+
+def without_times(history: History) -> History:
+    """What a fit tells, but for how long it took."""
+    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in history]

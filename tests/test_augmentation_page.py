@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from app_page import fine
 from factories import prepared
 from streamlit.testing.v1 import AppTest
 
@@ -18,7 +19,7 @@ from maskdet.images import stored_images
 from maskdet.models.cnn import CnnOptions
 from maskdet.quality import apply_filters, save_filtered
 from maskdet.split import Split, SplitOptions, load_split, save_split, split_faces
-from maskdet.starter import sample_of, sample_workspace
+from maskdet.starter import sample_of
 from maskdet.workspace import Workspace
 from ui.augment_charts import set_size_bars
 from ui.augmentation import arguments, summary
@@ -32,14 +33,6 @@ CHOICES = [
     AugmentOptions(plan="study", not_augmented=("-odd name", "2.1"), crop_keep=0.65),
     AugmentOptions(methods=("crop",), brightness=0.05, probability=1.0),
 ]
-
-
-@pytest.fixture(scope="module")
-def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with nothing but the sample set."""
-    home = tmp_path_factory.mktemp("home")
-    sample_workspace(Workspace(home))
-    return home
 
 
 @pytest.fixture
@@ -56,12 +49,6 @@ def visit(home: Path, monkeypatch: pytest.MonkeyPatch, page: str = "augmentation
     monkeypatch.setenv("MASKDET_HOME", str(home))
     app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=120).run()
     return fine(app.switch_page(f"pages/{page}.py").run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    assert not app.error, [error.value for error in app.error]
-    return app
 
 
 def press(app: AppTest, label: str) -> AppTest:
@@ -90,11 +77,11 @@ def test_a_first_visit_draws_the_sample_set(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("plan", ["on-the-fly", "study", "none"])
 def test_the_sizes_equal_those_of_the_shell(
-    plan: str, sample_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    plan: str, drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = visit(sample_home, monkeypatch)
+    app = visit(drawn, monkeypatch)
     app = fine(app.radio(key="augment_plan").set_value(plan).run())
-    home = f"--home={sample_of(Workspace(sample_home)).home}"
+    home = f"--home={sample_of(Workspace(drawn)).home}"
     assert rows_of(app) == rows_of_shell(capsys, f"--augmentation={plan}", home)
     app = fine(app.toggle(key="augment_on_crop").set_value(False).run())
     kept = [f"--method={method}" for method in METHODS if method != "crop"]
@@ -102,9 +89,9 @@ def test_the_sizes_equal_those_of_the_shell(
 
 
 def test_datasets_left_as_they_are_count_once(
-    sample_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = visit(sample_home, monkeypatch)
+    app = visit(drawn, monkeypatch)
     app = fine(app.radio(key="augment_plan").set_value("study").run())
     assert app.multiselect(key="augment_not_augmented").value == ["2.1"]
     app = fine(app.multiselect(key="augment_not_augmented").set_value(["sample-web"]).run())
@@ -112,7 +99,7 @@ def test_datasets_left_as_they_are_count_once(
     web = next(row for row in rows if row[0] == "sample-web")
     assert web[1] == web[3]
     assert web[2] == "0"
-    home = f"--home={sample_of(Workspace(sample_home)).home}"
+    home = f"--home={sample_of(Workspace(drawn)).home}"
     assert rows == rows_of_shell(capsys, "--augmentation=study", "--not-augmented=sample-web", home)
 
 
@@ -151,12 +138,12 @@ def test_the_previews_are_the_copies_of_training(
 
 
 def test_faces_by_dataset_before_after_and_at_random(
-    sample_home: Path, monkeypatch: pytest.MonkeyPatch, shown: list[tuple[list[np.ndarray], list[str]]]
+    drawn: Path, monkeypatch: pytest.MonkeyPatch, shown: list[tuple[list[np.ndarray], list[str]]]
 ) -> None:
     def number(app: AppTest) -> str:
         return next(caption.value for caption in app.caption if caption.value.startswith("Face "))
 
-    app = visit(sample_home, monkeypatch)
+    app = visit(drawn, monkeypatch)
     assert number(app).startswith("Face 1 of 81: ")
     app = press(app, "Previous face")
     assert number(app).startswith("Face 81 of 81: ")
@@ -192,8 +179,8 @@ def test_a_split_without_training_faces(tmp_path: Path, monkeypatch: pytest.Monk
     assert rows_of(app) == [["tiny", "0", "0", "0"], ["Total", "0", "0", "0"]]
 
 
-def test_no_method_at_all_asks_for_one(sample_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = visit(sample_home, monkeypatch)
+def test_no_method_at_all_asks_for_one(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = visit(drawn, monkeypatch)
     for method in METHODS:
         app = fine(app.toggle(key=f"augment_on_{method}").set_value(False).run())
     assert "at least one method" in app.warning[0].value
@@ -203,11 +190,9 @@ def test_no_method_at_all_asks_for_one(sample_home: Path, monkeypatch: pytest.Mo
 
 
 def test_the_choice_is_kept_and_offered_on_the_training_page(
-    sample_home: Path, monkeypatch: pytest.MonkeyPatch
+    drawn: Path, launched: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr("ui.training_jobs.launch", lambda workspace, command, queue: started.append(list(command)))
-    app = visit(sample_home, monkeypatch)
+    app = visit(drawn, monkeypatch)
     app = fine(app.radio(key="augment_plan").set_value("study").run())
     app = fine(app.slider(key="augment_rotation").set_value(15).run())
     app = fine(app.toggle(key="augment_on_noise").set_value(False).run())
@@ -216,13 +201,13 @@ def test_the_choice_is_kept_and_offered_on_the_training_page(
     app = fine(app.switch_page("pages/training.py").run())
     assert any(caption.value.startswith("Study plan: flip, rotate by up to 15°") for caption in app.caption)
     press(app, "Start training")
-    command = started[0]
+    command = launched[0]
     assert command[command.index("--seed") + 1] == "4"
     kept = [f"--method={method}" for method in METHODS if method != "noise"]
     assert command[command.index("--augmentation=study") :] == ["--augmentation=study", *kept, "--rotation=15.0"]
     app.segmented_control(key="training_augmentation").set_value("none")
     press(app, "Start training")
-    assert started[1][-1] == "--augmentation=none"
+    assert launched[1][-1] == "--augmentation=none"
 
     app = fine(app.switch_page("pages/augmentation.py").run())
     assert app.radio(key="augment_plan").value == "study"

@@ -4,8 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from bright_faces import BRIGHT, DARK, Believed, Bright, detector
 from conftest import write_photo
-from test_predict import BRIGHT, DARK, Believed, Bright, detector
 
 from maskdet.attribution import Heatmap
 from maskdet.batch_report import report_photos

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import written_findings
-from test_document import Page
+from html_page import Page
 from written_runs import predictions, write_run
 
 from maskdet.bias.findings import DataFindings

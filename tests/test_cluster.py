@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from factories import fit_data, prepared
+from quick_trainings import without_times
 
 import maskdet.cluster
 from maskdet.cli import main
@@ -35,10 +36,6 @@ def scheduler() -> Iterator[str]:
     """The address of a scheduler with two workers, processes of their own."""
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster.scheduler_address
-
-
-def without_times(history: History) -> History:
-    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in history]
 
 
 def test_a_grid_search_on_dask_gives_the_serial_result(scheduler: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from factories import Cut, cut_after, fit_data, prepared
+from quick_trainings import without_times
 
 from maskdet import train as training
 from maskdet.augment import AugmentOptions
@@ -186,10 +187,6 @@ def weights(folder: Path, name: str) -> Weights:
 
 def record(folder: Path, name: str) -> Any:
     return json.loads((folder / f"{name}.json").read_text())
-
-
-def without_times(history: History) -> History:
-    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in history]
 
 
 def assert_same(one: Weights, other: Weights) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from app_page import PAGES, TITLES, visit
+from conftest import free_port
 from faulty import DAMAGES, example, linked
 from streamlit.testing.v1 import AppTest
-from test_pages import PAGES, TITLES, visit
 
 from maskdet.integrity import inspect
 from maskdet.kinds import KINDS
@@ -94,8 +95,8 @@ def test_a_server_that_is_killed_starts_again_with_all_that_is_finished(
     full_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = linked(full_home, tmp_path / "home")
-    for port in (8631, 8632):
-        server = start_server(workspace.home, port)
+    for _ in range(2):
+        server = start_server(workspace.home, free_port())
         os.kill(server.pid, signal.SIGKILL)
         assert server.wait() == -signal.SIGKILL
     assert inspect(workspace).damaged == ()

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from app_page import fine, press
 from conftest import Shell
 from factories import make_faces
-from quality_page import fine, move, numbers, press, visit
+from quality_page import move, numbers, visit
 
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces

@@ -1,10 +1,9 @@
 """The layers: the core knows no Streamlit, and TensorFlow is imported only when a network is needed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fresh_python import run_python
 
 PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
@@ -12,13 +11,6 @@ MODULES = sorted(
     for path in (PROJECT / "maskdet").rglob("*.py")
     if path.name != "__main__.py"
 )
-
-
-def run_python(code: str) -> str:
-    """What a fresh interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_no_module_of_the_core_imports_streamlit_or_tensorflow() -> None:

@@ -1,31 +1,23 @@
 """The Bias page: every view with results and without, what it launches, uploaded attributes, names of all kinds."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-import streamlit as st
 import written_findings
+from app_page import fine
+from bias_page import APP, choose, measured, two_runs, visit
 from factories import prepared
 from streamlit.testing.v1 import AppTest
 from written_runs import predictions, write_run
 
 from maskdet import jobs
-from maskdet import runs as runs_module
 from maskdet.bias import store
-from maskdet.bias.attention import save_attention
 from maskdet.bias.attributes import save_attributes
-from maskdet.bias.counterfactuals import save_counterfactuals
-from maskdet.bias.cross_dataset import save_cross
-from maskdet.bias.shortcuts import save_shortcuts
-from maskdet.bias.store import ATTENTION, ATTRIBUTES_FILE, COUNTERFACTUALS, NOT_MEASURABLE, SHORTCUTS, own_path
+from maskdet.bias.store import ATTRIBUTES_FILE, SHORTCUTS, own_path
 from maskdet.compare import own_faces
-from maskdet.runs import Run
-from maskdet.workspace import Workspace, read_json, write_table
+from maskdet.workspace import Workspace, read_json
 
-APP = str(Path(__file__).resolve().parents[1] / "app.py")
 VIEWS = [
     "Shortcuts", "Cross-dataset", "Groups", "Skin tone and mask colour", "Counterfactuals", "Attention", "What to do",
     "Model card",
@@ -34,13 +26,9 @@ HOSTILE = "![x](https://a.b)<b>"
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No bundled runs and nothing that ships, and nothing cached from another test."""
-    monkeypatch.setattr(runs_module, "BUNDLED", tmp_path / "bundled")
+def _alone(no_bundled_runs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bundled runs and nothing that ships."""
     monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture
@@ -57,54 +45,6 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], str]]:
     commands: list[tuple[list[str], str]] = []
     monkeypatch.setattr("ui.jobs.launch", lambda workspace, command, queue="": commands.append((command, queue)))
     return commands
-
-
-def two_runs(home: Workspace, *, datasets: tuple[str, str] = ("a", "b")) -> list[Run]:
-    """A better and a worse run, of 100 test faces each."""
-    return [
-        write_run(home, "cnn-1", "cnn", table=predictions(300, [0, 5], datasets=datasets)),
-        write_run(
-            home, "cnn-transfer-1", "cnn-transfer", table=predictions(300, range(0, 50, 2), datasets=datasets),
-            created="2026-02-01T00:00:00Z",
-        ),
-    ]  # fmt: skip
-
-
-def measured(home: Workspace, runs: list[Run]) -> None:
-    """Everything that the lab finds, written for the data "abc" and for some runs."""
-    found = written_findings.data()
-    assert found.shortcuts is not None
-    assert found.not_measurable is not None
-    save_shortcuts(own_path(home, "abc", SHORTCUTS), found.shortcuts)
-    save_cross(own_path(home, "abc", "cross-dataset-svm.json"), found.cross[0])
-    write_table(own_path(home, "abc", NOT_MEASURABLE), found.not_measurable)
-    faces = runs[0].predictions
-    known = written_findings.tones(faces).assign(
-        skin_lightness=[40.0 + n % 40 for n in range(len(faces))], skin_hue=[45.0 + n % 20 for n in range(len(faces))],
-        mask_colour=["white" if label == "with_mask" else "" for label in faces["label"]],
-    )  # fmt: skip
-    save_attributes(own_path(home, "abc", ATTRIBUTES_FILE), known)
-    for run in runs:
-        save_counterfactuals(own_path(home, "abc", COUNTERFACTUALS, run.id), written_findings.counterfactuals(run))
-        save_attention(own_path(home, "abc", ATTENTION, run.id), written_findings.attention(run))
-
-
-def visit(home: Workspace, monkeypatch: pytest.MonkeyPatch, view: str = "") -> AppTest:
-    monkeypatch.setenv("MASKDET_HOME", str(home.home))
-    app = AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/bias.py").run()
-    return choose(app, "bias_view", view) if view else fine(app)
-
-
-def choose(app: AppTest, key: str, value: Any) -> AppTest:
-    kinds = (app.segmented_control, app.selectbox, app.number_input, app.multiselect)
-    widgets = {each.key: each for kind in kinds for each in kind}
-    return fine(widgets[key].set_value(value).run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    assert not app.error, [error.value for error in app.error]
-    return app
 
 
 def texts(app: AppTest) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import written_findings
+from app_page import fine
+from bias_page import choose, measured, two_runs, visit
 from factories import prepared
-from test_page_bias import choose, fine, measured, two_runs, visit
 
 from maskdet.bias import store
 from maskdet.bias.attention import attention_by, save_attention

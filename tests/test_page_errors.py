@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from errors_page import PAGE, PROJECT, captions, fine, keys, members, says, visit, write_run
+from app_page import fine
+from errors_page import PAGE, PROJECT, captions, keys, members, says, visit, write_run
 from streamlit.testing.v1 import AppTest
 
 from maskdet.decisions import save_decisions

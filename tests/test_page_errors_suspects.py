@@ -5,12 +5,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from errors_page import PROJECT, captions, fine, keys, members, press, progress, says, visit, write_run
+from app_page import fine, press
+from conftest import ShellOn
+from errors_page import PROJECT, captions, keys, members, progress, says, visit, write_run
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 import maskdet.decisions
-from maskdet.cli import main
 from maskdet.decisions import load_decisions, save_decisions
 from maskdet.facetable import load_faces
 from maskdet.quality import apply_filters, load_filtered
@@ -179,44 +180,36 @@ def test_names_are_shown_as_they_are(sample: Workspace, tmp_path: Path, monkeypa
     assert all(r"\!\[x\]" in caption for caption in shown)
 
 
-def shell(workspace: Workspace, capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, arguments), "--home", str(workspace.home)])
-    out, err = capfd.readouterr()
-    assert ended.value.code in (0, None), err
-    return out, err
-
-
 def test_the_shell_lists_errors_and_suspects(
-    sample: Workspace, suspected: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    sample: Workspace, suspected: list[str], tmp_path: Path, shell_on: ShellOn
 ) -> None:
     test = members(sample, "test")
     write_run(sample, "cnn-1", test[1:4], created="2026-02-01")
-    out, err = shell(sample, capfd, "errors", "svm-1", "cnn-1", "--csv", tmp_path / "errors.csv")
+    out, err = shell_on(sample, "errors", "svm-1", "cnn-1", "--csv", tmp_path / "errors.csv")
     rows = pd.read_csv(tmp_path / "errors.csv")
     assert rows["run"].value_counts().to_dict() == {"cnn-1": 3, "svm-1": 2}
     assert rows["confidence"].is_monotonic_decreasing
     assert f"3 of {len(test)} common test faces are judged differently." in out
     assert "5 wrong verdicts on test faces" in err
     save_decisions(sample, {suspected[0]: "confirm"})
-    out, err = shell(sample, capfd, "suspects", "--csv", tmp_path / "suspects.csv")  # the cross-validated run
+    out, err = shell_on(sample, "suspects", "--csv", tmp_path / "suspects.csv")  # the cross-validated run
     listed: Any = pd.read_csv(tmp_path / "suspects.csv", keep_default_na=False)
     assert listed["face_id"].tolist() == suspected
     assert listed["decision"].tolist() == ["confirm", *[""] * 5]
     assert "svm-1: cross-validation" in out
     assert "1 of 6 looked at; 2 are test faces" in out
     assert "6 suspects among" in err
-    out, _ = shell(sample, capfd, "decisions")
+    out, _ = shell_on(sample, "decisions")
     assert "By hand: 1 confirmed; `filter` takes them into account." in out
 
 
 def test_the_filters_see_what_the_shell_imports(
-    sample: Workspace, suspected: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    sample: Workspace, suspected: list[str], tmp_path: Path, shell_on: ShellOn
 ) -> None:
     table = tmp_path / "decisions.csv"
     table.write_text(f"face_id,decision\n{suspected[0]},incorrect_mask\n{suspected[1]},confirm\n")
-    shell(sample, capfd, "decisions", "--import", table)
-    shell(sample, capfd, "filter")
+    shell_on(sample, "decisions", "--import", table)
+    shell_on(sample, "filter")
     filtered = load_filtered(sample, load_faces(sample)).table.set_index("face_id")
     assert filtered.loc[suspected[0], ["label", "removed_by"]].tolist() == ["incorrect_mask", "incorrect_mask"]
     assert filtered.loc[suspected[1], "removed_by"] == ""

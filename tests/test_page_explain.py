@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app_page import fine
 from explain_page import (
     PROJECT,
     FakeExplainer,
@@ -17,13 +18,12 @@ from explain_page import (
     captions,
     chips,
     drop,
-    fine,
     png,
     press,
     texts,
     use_quick_heatmaps,
     visit,
-)  # fmt: skip
+)
 from PIL import Image
 
 import ui.explain_models

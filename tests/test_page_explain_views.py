@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from explain_page import captions, chips, drop, fine, press, texts, use_quick_heatmaps, visit
+from app_page import fine
+from explain_page import captions, chips, drop, press, texts, use_quick_heatmaps, visit
 from factories import prepared
 from PIL import Image
 from streamlit.testing.v1 import AppTest

@@ -1,7 +1,6 @@
 """The Quality page: its numbers are the shell's, every view on the sample set, apply and undo, real data."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
-from quality_page import VIEWS, fine, move, numbers, press, show, status, visit
+from app_page import fine, press
+from conftest import ShellOn
+from quality_page import VIEWS, move, numbers, show, status, visit
 from streamlit.testing.v1 import AppTest
 
 from maskdet import duplicates
-from maskdet.cli import main
 from maskdet.facetable import Faces, load_faces
 from maskdet.leaks import leak_table
 from maskdet.quality import FilterOptions, load_filtered, near_faces
@@ -26,8 +26,6 @@ from ui.quality_controls import differences
 from ui.quality_data import pairs_of, setting_of
 from ui.quality_views import _fates_csv, removal_table
 
-Shell = Callable[..., tuple[str, str]]
-
 
 @pytest.fixture
 def real(real_home: Path, tmp_path: Path) -> Workspace:
@@ -36,20 +34,6 @@ def real(real_home: Path, tmp_path: Path) -> Workspace:
     shutil.copytree(real_home, home, ignore=shutil.ignore_patterns("shards"))
     (home / "shards").symlink_to(real_home / "shards")
     return Workspace(home)
-
-
-@pytest.fixture
-def shell(capfd: pytest.CaptureFixture[str]) -> Shell:
-    """Run a command on a workspace; returns stdout and stderr."""
-
-    def run(workspace: Workspace, *arguments: object) -> tuple[str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, arguments), "--home", str(workspace.home)])
-        out, err = capfd.readouterr()
-        assert ended.value.code in (0, None), err
-        return out, err
-
-    return run
 
 
 #: Options of the core, and the same as arguments of the shell.
@@ -103,13 +87,13 @@ def test_removals_and_leaks_are_those_of_the_shell(
     data: str,
     options: dict[str, Any],
     arguments: list[object],
-    shell: Shell,
+    shell_on: ShellOn,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     workspace = request.getfixturevalue(data)
     app = move(visit(workspace, monkeypatch), **options)
-    out, err = shell(workspace, "filter", *arguments)
+    out, err = shell_on(workspace, "filter", *arguments)
     assert same_as_printed(app.dataframe[0].value, out)
     kept, removed = (int(numbers(app)[title].replace(",", "")) for title in ("Kept", "Removed"))
     assert f"{kept} of {kept + removed} faces kept" in err
@@ -122,7 +106,7 @@ def test_removals_and_leaks_are_those_of_the_shell(
     show(app, "Leaks")
     fine(app.slider(key="leak_distance").set_value(8).run())
     leaks = app.dataframe[0].value
-    out, _ = shell(workspace, "leaks", "--distance=8")
+    out, _ = shell_on(workspace, "leaks", "--distance=8")
     ours = leaks[leaks["splitting"] != "Split in force"]
     printed = [line.split() for line in out.splitlines()[1:]]
     columns = ["part", "faces", "leaks", "percent", "same_photo"]
@@ -133,7 +117,7 @@ def test_removals_and_leaks_are_those_of_the_shell(
 
 @pytest.mark.parametrize("data", ["sample", "real"])
 def test_applying_gives_the_shells_fingerprint(
-    data: str, shell: Shell, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    data: str, shell_on: ShellOn, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = request.getfixturevalue(data)
     app = visit(workspace, monkeypatch)
@@ -146,8 +130,8 @@ def test_applying_gives_the_shells_fingerprint(
     assert split.options == SplitOptions(0.7, 0.15, 0.15, 3, 4)
     assert status(app) == f"**In force:** {len(split.table):,} faces, fingerprint `{split.fingerprint}`"
     assert any(split.fingerprint in toast.value for toast in app.toast)
-    shell(workspace, "filter", "--hash-distance=2")
-    out, err = shell(
+    shell_on(workspace, "filter", "--hash-distance=2")
+    out, err = shell_on(
         workspace, "split", "--train=0.7", "--validation=0.15", "--test=0.15", "--seed=3", "--group-distance=4"
     )
     assert split.fingerprint in err
@@ -214,13 +198,30 @@ def test_no_face_left_and_no_validation_face(sample: Workspace, monkeypatch: pyt
     assert "Move the handles" in app.info[-1].value
 
 
-@pytest.mark.parametrize("data", ["sample", "real"])
-def test_every_view_shows_something(data: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def kinds_shown(app: AppTest) -> set[str]:
+    """What a view consists of; that the sample set is synthetic stands above all of them."""
+    kinds = {
+        "table": bool(app.dataframe),
+        "chart": bool(app.get("plotly_chart")),
+        "faces": any((button.key or "").startswith("open_") for button in app.button),
+        "note": any("Synthetic" not in info.value for info in app.info),
+    }
+    return {kind for kind, is_there in kinds.items() if is_there}
+
+
+@pytest.mark.parametrize(("data", "in_force"), [("sample", "table"), ("real", "note")])
+def test_every_view_shows_something(
+    data: str, in_force: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = visit(request.getfixturevalue(data), monkeypatch)
-    for view in VIEWS:
-        show(app, view)
-        galleries = [button for button in app.button if (button.key or "").startswith("open_")]
-        assert galleries or app.dataframe or app.info
+    assert {view: kinds_shown(show(app, view)) for view in VIEWS} == {
+        "Removals": {"table", "chart"},
+        "At the threshold": {"faces"},
+        "Duplicate clusters": {"faces"},
+        "Leaks": {"table", "chart", "faces"},
+        "By hand": {"note"},  # nothing is decided yet
+        "Split in force": {in_force},
+    }
 
 
 def opened(app: AppTest, key: str) -> list[str]:
@@ -258,7 +259,7 @@ def test_pairs_on_both_sides_of_the_hash_distance(sample: Workspace, monkeypatch
     assert titles == ["2 bits", "same hash", "same hash", "same hash", "8 bits", "10 bits", "10 bits"]
     joined = opened(app, "pairs_joined_0")
     assert sorted(caption.split(" · ")[0] for caption in joined) == ["removed", "stays"]
-    assert all(caption.startswith("stays") for caption in opened(app, "pairs_apart_0"))
+    assert [caption.split(" · ")[0] for caption in opened(app, "pairs_apart_0")] == ["stays", "stays"]
     move(app, hash_distance=10)
     assert any("more than 10 bits apart are not searched" in c.value.lower() for c in app.caption)
 
@@ -267,15 +268,15 @@ def test_clusters_begin_with_the_copy_that_stays(sample: Workspace, monkeypatch:
     app = show(visit(sample, monkeypatch), "Duplicate clusters")
     assert any("the one with most pixels" in caption.value for caption in app.caption)
     for number in range(4):
-        captions = opened(app, f"clusters_{number}")
-        assert captions[0].startswith("**stays**")
-        assert all(caption.startswith("removed · ") for caption in captions[1:])
+        first, *others = opened(app, f"clusters_{number}")
+        assert first.startswith("**stays**")
+        assert {caption.split(" · ")[0] for caption in others} == {"removed"}
     fine(app.segmented_control(key="clusters_which").set_value("labels").run())
     assert app.info[-1].value == "There is no such cluster."
     move(app, duplicates=False)
     fine(app.segmented_control(key="clusters_which").set_value("size").run())
     assert any("The filter of duplicates is off" in caption.value for caption in app.caption)
-    assert all(caption.startswith(("**stays**", "stays · ")) for caption in opened(app, "clusters_0"))
+    assert {caption.split(" · ")[0] for caption in opened(app, "clusters_0")} == {"**stays**", "stays"}
 
 
 def test_leaking_faces_stand_beside_their_training_face(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

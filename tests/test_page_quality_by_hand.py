@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from quality_page import fine, numbers, opened_page, press, show, status, visit
+from app_page import fine, press
+from quality_page import numbers, opened_page, show, status, visit
 from streamlit.testing.v1 import AppTest
 
 from maskdet.decisions import load_decisions, save_decisions, to_csv

@@ -1,17 +1,15 @@
 """The Results page: its head, every view, by which faces it judges, files to take along, runs with pieces missing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import streamlit as st
+from app_page import fine
 from factories import prepared
 from streamlit.testing.v1 import AppTest
 from written_runs import predictions, write_run
 
-from maskdet import runs as runs_module
 from maskdet.evaluations import Evaluation, save_evaluation
 from maskdet.metrics import evaluate_predictions
 from maskdet.runs import Run
@@ -23,15 +21,7 @@ APP = str(Path(__file__).resolve().parents[1] / "app.py")
 VIEWS = [
     "Metrics", "Confusion", "Calibration", "Learning", "Running times", "Other sources", "Options", "Errors",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No bundled runs, and nothing cached from another test."""
-    monkeypatch.setattr(runs_module, "BUNDLED", tmp_path / "bundled")
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("no_bundled_runs")
 
 
 @pytest.fixture
@@ -72,11 +62,6 @@ def choose(app: AppTest, key: str, value: Any) -> AppTest:
     widgets = app.multiselect if key == "results_runs" else app.segmented_control
     widgets(key=key).set_value(value).run()
     assert not app.exception, app.exception
-    return app
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.error, [error.value for error in app.error]
     return app
 
 

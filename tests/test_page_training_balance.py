@@ -1,55 +1,24 @@
 """The Training page's form for balancing: what it says, what it previews, and the command that it gives."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
+from training_page import choose, fine, press, visit
 
 from maskdet.balance import balance_groups
 from maskdet.workspace import Workspace
 from ui.training_balance import preview
 from ui.training_jobs import _details
 
-APP = str(Path(__file__).resolve().parents[1] / "app.py")
-
-
-@pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that were launched; nothing is started."""
-    started: list[list[str]] = []
-
-    def launch(workspace: Workspace, command: Sequence[str], queue: str) -> None:
-        started.append(list(command))
-
-    monkeypatch.setattr("ui.training_jobs.launch", launch)
-    return started
-
-
-def visit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setenv("MASKDET_HOME", str(workspace.home.parent))
-    app = fine(AppTest.from_file(APP, default_timeout=120).run().switch_page("pages/training.py").run())
-    return fine(app.radio(key="training_model").set_value("svm").run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    return app
-
 
 def balance_by(app: AppTest, attribute: str) -> AppTest:
     return fine(app.selectbox(key="training_balance").set_value(attribute).run())
 
 
-def press(app: AppTest, key: str) -> AppTest:
-    return fine(app.button(key=key).click().run())
-
-
 def test_balancing_is_previewed_and_goes_into_the_command_and_back(
     sample: Workspace, launched: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = visit(sample, monkeypatch)
+    app = choose(visit(sample, monkeypatch), "svm")
     assert app.selectbox(key="training_balance").value is None
     app = balance_by(app, "brightness")
     assert not app.warning
@@ -71,7 +40,7 @@ def test_balancing_is_previewed_and_goes_into_the_command_and_back(
 
 
 def test_what_is_not_measured_cannot_be_balanced_by(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = balance_by(visit(sample, monkeypatch), "skin_tone")
+    app = balance_by(choose(visit(sample, monkeypatch), "svm"), "skin_tone")
     assert "Apparent skin tone is known of no training face: measure it with" in app.warning[0].value
     assert app.button(key="training_start").disabled
     app = balance_by(app, "brightness")

@@ -1,32 +1,24 @@
 """Trainings on the Training page: trials, the queue, live states, resume, discard, and the charts of an epoch."""
 
-import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 from scipy.stats import binomtest
-from training_page import add_base, choose, fine, press, texts, visit
+from training_page import HISTORY, add_base, add_job, add_unfinished, choose, fine, press, texts, visit
 
 from maskdet.errors import MaskDetError
 from maskdet.jobs import list_jobs, read_job
-from maskdet.workspace import Workspace, write_json
+from maskdet.workspace import Workspace
 from ui.charts import explained_variance, grid_scores, learning_curves, tick_step
 from ui.jobs import last_states
 from ui.training_charts import epoch_text
 
-HISTORY = [
-    {"epoch": 1, "phase": 1, "loss": 0.7, "accuracy": 0.5, "val_loss": 0.6, "val_accuracy": 0.75, "kept": 0},
-    {"epoch": 2, "phase": 2, "loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.9, "kept": 1},
-]
 GRID = [
     {"kernel": "rbf", "C": 1.0, "gamma": 0.003, "f1_macro": 0.9, "f1_macro_std": 0.01, "explained_variance": 0.87},
     {"kernel": "linear", "C": 1.0, "gamma": 0.0, "f1_macro": 0.95, "f1_macro_std": 0.02, "explained_variance": 0.87},
@@ -41,43 +33,6 @@ def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
     for process in processes:
         process.kill()
         process.wait()
-
-
-def add_job(
-    workspace: Workspace, name: str, command: list[str], *events: dict[str, Any], alive: bool = False,
-    sleepers: list[subprocess.Popen[bytes]] | None = None,
-) -> Path:  # fmt: skip
-    """Write a job's folder by hand; a job that is alive has a process that sleeps."""
-    pid, started = 1, 0.0
-    if alive and sleepers is not None:
-        sleepers.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"], start_new_session=True))
-        pid, started = sleepers[-1].pid, psutil.Process(sleepers[-1].pid).create_time()
-    folder = workspace.path("jobs", f"{name}-{command[0]}")
-    folder.mkdir(parents=True)
-    record = {
-        "command": command, "created": "2026-01-01T00:00:00Z", "began": time.time() - 100,
-        "queue": "" if command[0] == "scan" else "training", "pid": pid, "process_started": started,
-    }  # fmt: skip
-    write_json(folder / "job.json", record)
-    lines = [json.dumps({"event": event["event"], "time": time.time(), **event}) for event in events]
-    (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    return folder
-
-
-def add_unfinished(
-    workspace: Workspace, run: str, model: str, history: list[dict[str, Any]], resumable: bool = True
-) -> Path:
-    folder = workspace.path("runs", f".{run}.partial")
-    folder.mkdir(parents=True)
-    plan = {
-        "id": run, "model": model, "options": {"epochs": 3, "frozen_epochs": 1}, "seed": 0, "limit": None,
-        "fingerprint": "0", "faces": {"train": 59, "validation": 20, "test": 14},
-    }  # fmt: skip
-    write_json(folder / "plan.json", plan)
-    write_json(folder / "history.json", history)
-    if resumable:
-        (folder / "checkpoint.npz").touch()
-    return folder
 
 
 def test_a_trial_says_how_long_it_would_take(

@@ -8,7 +8,7 @@ import pytest
 from datasets_page import APP
 from factories import prepared
 from streamlit.testing.v1 import AppTest
-from test_page_training_jobs import HISTORY, add_job, add_unfinished
+from training_page import HISTORY, add_job, add_unfinished
 
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces

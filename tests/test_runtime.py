@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from factories import draw_faces, fit_data, use_small_networks
-from test_layers import run_python
+from fresh_python import run_python
 
 from maskdet.errors import RunError
 from maskdet.models import create_model

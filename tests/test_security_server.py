@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import free_port
 
 from maskdet.catalog import DATA_DIR
 
@@ -41,9 +42,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("server")
     (folder / ".streamlit").symlink_to(ROOT / ".streamlit")
     (folder / "app.py").write_text("import streamlit\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = int(free.getsockname()[1])
+    number = free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     process = subprocess.Popen(
         [*command, "--server.port", str(number)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
