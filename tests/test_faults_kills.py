@@ -5,6 +5,7 @@ What a fault leaves is read before and after the same command is run once more (
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 from factories import write_tiny
 from shell_checks import SMALL
+
+from maskdet.facetable import scan
+from maskdet.workspace import Workspace
 
 PROJECT = Path(__file__).resolve().parents[1]
 #: Commands, and how many moments there are at the least at which they change the disk.
@@ -77,6 +81,21 @@ def test_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> N
 def test_longer_work_killed_at_every_moment(full_home: Path, tmp_path: Path, name: str) -> None:
     command, least, fault = SLOW[name]
     assert_killed_at_any_moment(full_home, tmp_path, fault, command, least)
+
+
+@pytest.mark.sweep
+def test_forgetting_one_of_two_datasets_killed_at_every_moment(full_home: Path, tmp_path: Path) -> None:
+    """It ends before or behind one moment. Forgetting the only one is no fault to look for: its tables have to go."""
+    home = Workspace(tmp_path / "home")
+    shutil.copytree(full_home, home.home)
+    write_tiny(tmp_path / "other/more", {"with_mask": 4, "without_mask": 4}, seed=5)
+    scan(home, tmp_path / "other", jobs=1)
+    report = struck(home.home, tmp_path, "kill", ["forget", "more"])
+    assert len(report) >= 8
+    for entry in report:
+        assert (entry["lost"], entry["damaged_after"], entry["unknown"]) == ([], [], []), entry
+        assert entry["again"] == 0 or "There is no dataset 'more' here" in entry["said_again"], entry
+    assert [entry["again"] for entry in report] == sorted(entry["again"] for entry in report)
 
 
 @pytest.mark.parametrize(
