@@ -209,8 +209,6 @@ def test_one_visitor_sees_nothing_of_another(drawn: Path, monkeypatch: pytest.Mo
 
 
 def test_nothing_of_a_photo_reaches_the_disk(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxruntime  # noqa: F401 - it writes a file of its own, once in a process, when it is loaded
-
     before = {path: path.stat().st_mtime_ns for path in drawn.rglob("*")}
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # it is looked up once in a process
