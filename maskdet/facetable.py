@@ -200,7 +200,7 @@ def load_faces(workspace: Workspace) -> Faces:
             table=table,
             rejects=read_table(workspace.path("rejects.parquet"), _REJECT_COLUMNS),
             roots={key: Path(entry["path"]) for key, entry in datasets.items()},
-            photos={key: int(entry["photos"]) for key, entry in datasets.items()},
+            photos={key: _number_of_photos(entry["photos"]) for key, entry in datasets.items()},
             signatures={key: str(entry.get("signature", "")) for key, entry in datasets.items()},
         )
     except LaterVersionError:
@@ -211,6 +211,13 @@ def load_faces(workspace: Workspace) -> Faces:
         ) from error
     require_table(table)
     return faces
+
+
+def _number_of_photos(stored: Any) -> int:
+    number = int(stored)
+    if not 0 <= number < 2**31:
+        raise ValueError("a number of photos that no folder holds")
+    return number
 
 
 def require_table(table: pd.DataFrame) -> None:

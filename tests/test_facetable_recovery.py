@@ -78,6 +78,15 @@ def test_a_damaged_table_is_named(workspace: Workspace, name: str) -> None:
         load_faces(workspace)
 
 
+@pytest.mark.parametrize("photos", ["-1", "Infinity", "1" + "0" * 30, '"x"'])
+@pytest.mark.usefixtures("scanned")
+def test_a_number_of_photos_that_no_folder_holds_is_a_damaged_table(workspace: Workspace, photos: str) -> None:
+    text = re.sub(r'"photos": \d+', f'"photos": {photos}', workspace.path("datasets.json").read_text())
+    workspace.path("datasets.json").write_text(text)
+    with pytest.raises(WorkspaceError, match="The face table is damaged"):
+        load_faces(workspace)
+
+
 @pytest.mark.parametrize("name", ["faces.parquet", "rejects.parquet", "datasets.json"])
 def test_a_scan_mends_a_damaged_table(workspace: Workspace, datasets: Path, scanned: Faces, name: str) -> None:
     endless = re.sub(r'"photos": \d+', '"photos": Infinity', workspace.path("datasets.json").read_text())
