@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from benchmarks import BENCHMARKS
 from maskdet.catalog import DATA_DIR
 from maskdet.cli import app
 
@@ -110,3 +111,9 @@ def test_figures_of_responsible_use_are_those_of_the_bias_lab_and_the_study() ->
     figures = re.findall(r"\d+(?:[.,]\d+)?", errors)
     assert len(figures) > 25
     assert [figure for figure in figures if figure not in known] == []
+
+
+def test_every_benchmark_has_its_rows() -> None:
+    page = (PROJECT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    measured = {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")}
+    assert set(BENCHMARKS) <= measured
