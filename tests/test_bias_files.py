@@ -1,6 +1,7 @@
 """How results are kept: written and read again, and what is damaged is one sentence."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,28 @@ def test_a_result_that_is_exchanged_while_it_is_read_is_the_new_one(
     monkeypatch.setattr(files, "read_json", read_and_exchange)
     record, table, _ = read_result(path, arrays=True)
     assert (record, table["logit"].tolist()) == ({"seed": 2}, [0.0, 0.0])
+
+
+@pytest.mark.parametrize(("moment", "seed", "logits"), [(None, 2, [0.0, 0.0]), (5, 1, [1.5, -2.0])])
+def test_a_table_that_is_exchanged_after_its_digest_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int | None, seed: int, logits: list[float]
+) -> None:
+    path = tmp_path / "found.json"
+    write_result(path, {"seed": 1}, TABLE, ARRAYS)
+    read = files.read_table
+
+    def exchange_and_read(part: Path) -> pd.DataFrame:
+        monkeypatch.setattr(files, "read_table", read)
+        with monkeypatch.context() as patched:
+            if moment is not None:  # the writer has come as far as the record, which it has not exchanged
+                _cut_at(moment, patched)
+            with suppress(_Cut):
+                write_result(path, {"seed": 2}, TABLE.assign(logit=0.0), ARRAYS)
+        return read(part)
+
+    monkeypatch.setattr(files, "read_table", exchange_and_read)
+    record, table, _ = read_result(path, arrays=True)
+    assert (record, table["logit"].tolist()) == ({"seed": seed}, logits)
 
 
 def test_what_is_damaged_already_is_not_kept(tmp_path: Path) -> None:

@@ -92,9 +92,19 @@ def _read_parts(path: Path, record: Any, *, arrays: bool) -> tuple[dict[str, Any
     digests = _digests(path, record)
     if (".npz" in digests) != arrays:
         raise unreadable(path, "it is no result of this kind")
-    parts = {suffix: _part(path, suffix, digest) for suffix, digest in sorted(digests.items())}
-    record = {name: value for name, value in record.items() if name != _DIGESTS}
-    return record, read_table(parts[".parquet"]), read_arrays(parts[".npz"]) if arrays else {}
+    parts = _parts(path, digests)
+    while True:
+        table = read_table(parts[".parquet"])
+        found = read_arrays(parts[".npz"]) if arrays else {}
+        before, parts = parts, _parts(path, digests)
+        if parts == before:
+            return {name: value for name, value in record.items() if name != _DIGESTS}, table, found
+        # A new table took the old one's name between digest and reading: the old one has its second name now.
+
+
+def _parts(path: Path, digests: Mapping[str, object]) -> dict[str, Path]:
+    """Where the parts of a result lie, by their suffix. Raises as `_part`."""
+    return {suffix: _part(path, suffix, digest) for suffix, digest in sorted(digests.items())}
 
 
 def _digests(path: Path, record: object) -> dict[str, object]:
@@ -117,10 +127,10 @@ def _part(path: Path, suffix: str, digest: object) -> Path:
 def _keep_parts(path: Path) -> None:
     """Give the parts of a whole result a second name."""
     try:
-        found = [_part(path, suffix, digest) for suffix, digest in _digests(path, read_json(path, version=1)).items()]
+        parts = _parts(path, _digests(path, read_json(path, version=1)))
     except WorkspaceError:  # nothing that can be read is replaced
         return
-    for part in found:
+    for part in parts.values():
         if part.suffix != _BEFORE:
             with replacing(_before(part)) as temporary:
                 shutil.copyfile(part, temporary)
