@@ -53,6 +53,8 @@ class Dataset:
         Its handle on Kaggle, ``owner/name``, or "".
     study : StudyCounts or None
         What the study counted in it, where it is one of the study's.
+    related : Path or None
+        The table of its photos that come from one source (see `maskdet.related`); in the file, a path beside it.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Dataset:
     synthetic: bool = False
     kaggle: str = ""
     study: StudyCounts | None = None
+    related: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("name", "source", "licence", "kaggle"):
@@ -95,7 +98,7 @@ def load_catalog(*extra: Path) -> dict[str, Dataset]:
             continue
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
-            catalog |= {key: _dataset(key, entry) for key, entry in tables.items()}
+            catalog |= {key: _dataset(key, entry, path.parent) for key, entry in tables.items()}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
             raise MaskDetError(
                 f"The catalog {path} cannot be read ({reason_of(error)}): mend it in an editor, or delete it."
@@ -108,6 +111,12 @@ def lookup(catalog: Mapping[str, Dataset], dataset_id: str) -> Dataset:
     return catalog.get(dataset_id) or Dataset(id=dataset_id, name=dataset_id)
 
 
-def _dataset(key: str, entry: dict[str, Any]) -> Dataset:
+def _dataset(key: str, entry: dict[str, Any], beside: Path) -> Dataset:
     dataset = Dataset(id=key, **entry)
-    return replace(dataset, study=StudyCounts(**entry["study"])) if "study" in entry else dataset
+    if "study" in entry:
+        dataset = replace(dataset, study=StudyCounts(**entry["study"]))
+    if "related" in entry:
+        if not isinstance(entry["related"], str) or not entry["related"].isprintable() or not entry["related"]:
+            raise MaskDetError(f"Dataset {key}: related must be the path of a table, not {entry['related']!r}.")
+        dataset = replace(dataset, related=beside / entry["related"])
+    return dataset

@@ -1,7 +1,8 @@
 """Leaks: faces that a model is judged on and that look like faces it was trained on.
 
 A test face with a near-duplicate in the training data measures memory, not skill. A split leaks at a Hamming distance
-the validation or test faces whose nearest training face is within it.
+the validation or test faces whose nearest training face is within it. Faces of one photo, and of related photos (see
+`maskdet.related`), leak at any distance, since hashes miss most of them.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from maskdet.catalog import Dataset
 from maskdet.duplicates import NearPairs
 from maskdet.facetable import Faces
 from maskdet.quality import Filtered
+from maskdet.related import source_codes
 from maskdet.split import SPLITS, Split, SplitOptions, split_faces
 
 #: Splits that can be compared, and what they are called.
@@ -22,7 +24,7 @@ SPLIT_TITLES: Final = {
     "publisher": "Publisher's split, as published",
     "publisher_kept": "Publisher's split, after the filters",
     "by_face": "Random split by face, as in the study",
-    "grouped": "Split by photo and duplicate cluster",
+    "grouped": "Split by photo, related photos and duplicate cluster",
 }
 Names = npt.NDArray[np.object_]
 
@@ -53,7 +55,9 @@ def names_of(split: Split, faces: Faces) -> Names:
     return by_face.fillna("").to_numpy(dtype=object)
 
 
-def leak_table(faces: Faces, pairs: NearPairs, splits: Mapping[str, Names]) -> pd.DataFrame:
+def leak_table(
+    faces: Faces, pairs: NearPairs, splits: Mapping[str, Names], catalog: Mapping[str, Dataset]
+) -> pd.DataFrame:
     """How many validation and test faces have a training face nearby, by distance.
 
     Parameters
@@ -67,24 +71,24 @@ def leak_table(faces: Faces, pairs: NearPairs, splits: Mapping[str, Names]) -> p
     -------
     DataFrame
         A row a splitting, part (validation or test) and distance from 0 to ``pairs.max_distance``: splitting, part,
-        distance, faces (of the part), leaks (those with a training face within the distance), percent, and same_photo
-        (those with a training face in the very same photo, whatever the distance).
+        distance, faces (of the part), leaks (those with a training face within the distance), percent, and same_source
+        (those with a training face in the same photo or one that is related to it, whatever the distance).
     """
-    photo = faces.table.groupby(["dataset", "photo"], sort=False).ngroup().to_numpy()
+    source = source_codes(faces.table, catalog)
     rows = []
     for name, split in splits.items():
         in_train = split == SPLITS[0]
-        photo_in_train = np.bincount(photo, weights=in_train) > 0
+        source_in_train = np.bincount(source, weights=in_train) > 0
         for part in SPLITS[1:]:
             member = split == part
             nearest = pairs.nearest(member, in_train)
             total = int(member.sum())
-            same_photo = int(photo_in_train[photo[member]].sum())
+            same_source = int(source_in_train[source[member]].sum())
             within = np.cumsum(np.bincount(nearest[nearest >= 0], minlength=pairs.max_distance + 1))
             for distance, leaks in enumerate(within.tolist()):
                 percent = 100 * leaks / total if total else 0.0
-                rows.append((name, part, distance, total, leaks, round(percent, 2), same_photo))
-    return pd.DataFrame(rows, columns=["splitting", "part", "distance", "faces", "leaks", "percent", "same_photo"])
+                rows.append((name, part, distance, total, leaks, round(percent, 2), same_source))
+    return pd.DataFrame(rows, columns=["splitting", "part", "distance", "faces", "leaks", "percent", "same_source"])
 
 
 def leaking_faces(pairs: NearPairs, split: Names, distance: int) -> pd.DataFrame:

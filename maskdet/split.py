@@ -1,8 +1,8 @@
 """Split faces into training, validation and test data so that no two related faces are ever parted.
 
 The study splits 60/20/20 at random, Dataset 1 alone and the others together (4.2.2). Here, in addition, faces of one
-photo and faces of one duplicate cluster form a *group*, and a group lies in one split as a whole; within that rule,
-every split gets its share of each dataset and label.
+photo, of related photos (see `maskdet.related`) and of one duplicate cluster form a *group*, and a group lies in one
+split as a whole; within that rule, every split gets its share of each dataset and label.
 
 The split in force lies in ``split.parquet`` and ``split.json``; each that was ever saved stays under its fingerprint in
 ``splits/``, so that a model can be trained on an earlier one.
@@ -24,6 +24,7 @@ from maskdet.errors import ODD_VALUES, MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
 from maskdet.labels import CLASSES
 from maskdet.quality import Filtered, load_filtered, options_from
+from maskdet.related import source_codes
 from maskdet.workspace import Workspace, is_record, read_json, read_table, unreadable, write_json, write_table
 
 SplitName = Literal["train", "validation", "test"]
@@ -168,7 +169,8 @@ def split_faces(
     table["pool"] = table["dataset"].map(pools)
     # Fixed order first: the result must not depend on the order in which faces were read.
     table = table.sort_values("face_id", ignore_index=True)
-    table["group"] = _groups(table, options.group_distance) if options.grouped else np.arange(len(table))
+    grouped = _groups(table, options.group_distance, catalog) if options.grouped else np.arange(len(table))
+    table["group"] = grouped
     # Strata are parts of one dataset, so each pool gets its shares; dealt together, a group that reaches into both
     # pools stays whole too, and nothing that transfer learning was pre-trained on comes back as test data.
     stratum = table.groupby(["dataset", "label"]).ngroup().to_numpy().astype(np.int64)
@@ -371,12 +373,11 @@ def _fingerprint(faces: Faces, table: pd.DataFrame) -> str:
     return table_fingerprint(table.assign(phash=phash), ["face_id", "label", "phash", "split"])
 
 
-def _groups(table: pd.DataFrame, distance: int) -> npt.NDArray[np.int64]:
-    """Group of each face: connected by a shared photo, by near hashes, or by the filter's duplicate clusters."""
+def _groups(table: pd.DataFrame, distance: int, catalog: dict[str, Dataset]) -> npt.NDArray[np.int64]:
+    """Group of each face: connected by a shared photo or source, near hashes, or the filter's duplicate clusters."""
     near = clusters(parse_hashes(table["phash"]), distance)
-    photo = table.groupby(["dataset", "photo"]).ngroup().to_numpy()
-    first, second, count = [], [], len(table)  # faces are nodes 0..n-1, then come the photos, and so on
-    for shared in (photo, near, pd.factorize(table["cluster"])[0]):
+    first, second, count = [], [], len(table)  # faces are nodes 0..n-1, then come the sources, and so on
+    for shared in (source_codes(table, catalog), near, pd.factorize(table["cluster"])[0]):
         first.append(np.arange(len(table)))
         second.append(count + shared)
         count += int(shared.max()) + 1

@@ -26,13 +26,13 @@ def test_leaks_by_hand() -> None:
     faces = make_faces(*({"phash": hexadecimal(value)} for value in values))
     split = splits("train", "test", "test", "train", "validation", "test", "train", "test")
     pairs = near_pairs_of(parse_hashes(faces.table["phash"]), 8)
-    table = leak_table(faces, pairs, {"mine": split}).set_index(["part", "distance"])
+    table = leak_table(faces, pairs, {"mine": split}, CATALOG).set_index(["part", "distance"])
     assert table["splitting"].unique().tolist() == ["mine"]
     assert table.loc["test", "leaks"].tolist() == [1, 1, 1, 2, 2, 2, 2, 2, 2]  # flat faces never leak
     assert table.loc["test", "faces"].unique().tolist() == [4]
     assert table.loc[("test", 3), "percent"] == 50
     assert table.loc["validation", "leaks"].tolist() == [0] * 6 + [1] * 3
-    assert table["same_photo"].unique().tolist() == [0]
+    assert table["same_source"].unique().tolist() == [0]
     found = leaking_faces(pairs, split, 8)
     assert found.to_numpy().tolist() == [[1, 0, 0], [2, 0, 3], [4, 3, 6]]
     assert leaking_faces(pairs, split, 3)["face"].tolist() == [1, 2]
@@ -41,14 +41,14 @@ def test_leaks_by_hand() -> None:
 def test_faces_of_one_photo_leak_too() -> None:
     faces = make_faces({"photo": "a.jpg"}, {"photo": "a.jpg"}, {"photo": "b.jpg"})
     pairs = near_pairs_of(parse_hashes(faces.table["phash"]), 4)
-    table = leak_table(faces, pairs, {"mine": splits("train", "test", "test")})
-    assert table.loc[table["part"] == "test", "same_photo"].unique().tolist() == [1]
+    table = leak_table(faces, pairs, {"mine": splits("train", "test", "test")}, CATALOG)
+    assert table.loc[table["part"] == "test", "same_source"].unique().tolist() == [1]
 
 
 def test_no_face_at_all_is_no_leak() -> None:
     faces = make_faces({}, {})
     pairs = near_pairs_of(parse_hashes(faces.table["phash"]), 2)
-    table = leak_table(faces, pairs, {"mine": splits("", "")})
+    table = leak_table(faces, pairs, {"mine": splits("", "")}, CATALOG)
     assert table[["faces", "leaks", "percent"]].to_numpy().sum() == 0
     assert leaking_faces(pairs, splits("", ""), 2).empty
 
@@ -85,13 +85,13 @@ def test_grouping_leaves_no_leak_within_its_distance() -> None:
     filtered = apply_filters(faces, FilterOptions(duplicates=False))
     compared = compare_splits(faces, filtered, CATALOG, SplitOptions(seed=3))
     assert list(compared) == list(SPLIT_TITLES)
-    table = leak_table(faces, near_pairs_of(parse_hashes(faces.table["phash"]), 10), compared)
+    table = leak_table(faces, near_pairs_of(parse_hashes(faces.table["phash"]), 10), compared, CATALOG)
     at_group = table[(table["distance"] == 6) & (table["part"] == "test")].set_index("splitting")
-    assert at_group.loc["grouped", ["leaks", "same_photo"]].tolist() == [0, 0]
+    assert at_group.loc["grouped", ["leaks", "same_source"]].tolist() == [0, 0]
     assert at_group.loc["by_face", "leaks"] > 10
-    assert at_group.loc["by_face", "same_photo"] > 10
+    assert at_group.loc["by_face", "same_source"] > 10
     assert at_group.loc["publisher", "faces"] == 120
-    assert at_group.loc["publisher", "same_photo"] == 120
+    assert at_group.loc["publisher", "same_source"] == 120
     own = split_faces(faces, filtered, CATALOG, SplitOptions(seed=3))
     assert (names_of(own, faces) == compared["grouped"]).all()
 
@@ -99,4 +99,6 @@ def test_grouping_leaves_no_leak_within_its_distance() -> None:
 def test_only_what_there_is_is_compared() -> None:
     faces = make_faces({"mean_red": 1.0}, {"mean_red": 1.0})
     assert compare_splits(faces, apply_filters(faces), CATALOG) == {}
-    assert isinstance(leak_table(faces, near_pairs_of(parse_hashes(faces.table["phash"]), 1), {}), pd.DataFrame)
+    assert isinstance(
+        leak_table(faces, near_pairs_of(parse_hashes(faces.table["phash"]), 1), {}, CATALOG), pd.DataFrame
+    )

@@ -109,7 +109,7 @@ def test_removals_and_leaks_are_those_of_the_shell(
     out, _ = shell_on(workspace, "leaks", "--distance=8")
     ours = leaks[leaks["splitting"] != "Split in force"]
     printed = [line.split() for line in out.splitlines()[1:]]
-    columns = ["part", "faces", "leaks", "percent", "same_photo"]
+    columns = ["part", "faces", "leaks", "percent", "same_source"]
     assert [[row[0], *map(float, row[1:])] for row in ours[columns].to_numpy().tolist()] == [
         [row[1], float(row[3]), float(row[4]), float(row[5]), float(row[6])] for row in printed
     ]
@@ -380,7 +380,7 @@ def test_the_table_in_percent_of_each_row() -> None:
 def test_leaks_are_charted_by_splitting_and_part(sample: Workspace) -> None:
     faces: Faces = load_faces(sample)
     split = np.where(np.arange(len(faces.table)) % 2, "train", "test").astype(object)
-    leaks = leak_table(faces, near_faces(faces, "phash"), {"publisher": split})
+    leaks = leak_table(faces, near_faces(faces, "phash"), {"publisher": split}, {})
     figure = leak_lines(leaks, {"publisher": "Published"}, 6)
     assert [(line.name, line.line.dash) for line in figure.data] == [("Published", "dot"), ("Published", "solid")]
     assert list(figure.data[1].x) == list(range(11))

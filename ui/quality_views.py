@@ -21,7 +21,7 @@ from ui.gallery import pager, show_faces
 from ui.groups import Group, show_groups
 from ui.quality_charts import leak_lines, removed_shares
 from ui.quality_controls import KIND_TITLES
-from ui.quality_data import Setting, filtered_by, pairs_of, splits_of
+from ui.quality_data import Setting, catalog_of_home, filtered_by, pairs_of, splits_of
 from ui.quality_split import current_split
 from ui.tables import titled
 from ui.text import counted, plain
@@ -164,12 +164,13 @@ def show_leaks(setting: Setting, options: SplitOptions | None) -> None:
     if not splits:
         st.info("No face is kept, so there is no split.")
         return
-    leaks = leak_table(setting.faces, pairs, splits)
+    leaks = leak_table(setting.faces, pairs, splits, catalog_of_home())
     at_distance = leaks[leaks["distance"] == distance].drop(columns="distance")
     columns = {
         "percent": st.column_config.NumberColumn("%", format="%.2f"),
-        "same_photo": st.column_config.NumberColumn(
-            "in a training photo", help="Faces of a photo of which another face is in training."
+        "same_source": st.column_config.NumberColumn(
+            "of a training source",
+            help="Faces of a photo of which another face, or a related photo, is in training, whatever the distance.",
         ),
     }
     st.dataframe(

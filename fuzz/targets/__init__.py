@@ -7,7 +7,7 @@ from fuzz.target import Target
 
 #: The modules, with the names of their targets.
 MODULES: Final[dict[str, tuple[str, ...]]] = {
-    "annotations": ("voc", "json", "csv", "folders", "label", "catalog"),
+    "annotations": ("voc", "json", "csv", "folders", "label", "catalog", "related"),
     "photos": ("photo", "photo-iso", "video", "source"),
     "tables": ("decisions-csv", "attributes-csv", "export"),
     "texts": ("markdown", "html"),

@@ -4,6 +4,7 @@ import math
 import shutil
 from pathlib import Path
 
+import pandas as pd
 from conftest import write_csv_boxes, write_json_boxes, write_voc
 
 from fuzz.mutate import ODD_TEXTS, csv_text, json_text, text, toml_text, xml_text
@@ -14,6 +15,7 @@ from maskdet.errors import MaskDetError, PhotoError
 from maskdet.labels import LABELS, parse_label
 from maskdet.photos import PHOTO_SUFFIXES, clip_box
 from maskdet.readers import Reading, read_dataset
+from maskdet.related import read_related, source_codes
 
 _BOXES = {
     "photo.png": [("with_mask", (2, 3, 22, 33)), ("without_mask", (30.5, 5, 60, 45))],
@@ -197,6 +199,23 @@ def check_dataset(dataset: Dataset) -> None:
                 raise BrokenError(f"the study counts {value!r:.80} {count}")
 
 
+def _related(folder: Path) -> Prepared:
+    path = folder / "related.csv"
+
+    def run(data: bytes) -> None:
+        path.write_bytes(data)
+        with refusals():
+            related = read_related(path)
+            check(all(photo and source for photo, source in related.items()), "a photo or source without a name")
+            photos = pd.DataFrame({"dataset": "a", "photo": [*related, "of nobody.jpg"]})
+            codes = source_codes(photos, {"a": Dataset("a", "A", related=path)})
+            check(int(codes.max()) == len(set(codes.tolist())) - 1, "numbers with gaps")
+            check(len(set(codes.tolist())) <= len(set(related.values())) + 1, "a source in two")
+
+    known = (DATA_DIR / "related" / "2.1.csv").read_bytes()[:400]
+    return Prepared(run, [known, b"source,more,photo\r\nx,,a/1.jpg\r\nx,,b/1.jpg\r\ny,,1.jpg\r\n"])
+
+
 _READERS = "maskdet.readers."
 TARGETS = (
     Target("voc", _voc, (f"{_READERS}read_voc", "maskdet.photos.clip_box"), xml_text, _HOSTILE),
@@ -211,4 +230,5 @@ TARGETS = (
     ),
     Target("label", _label, ("maskdet.labels.parse_label",), text, most_bytes=400),
     Target("catalog", _catalog, ("maskdet.catalog.load_catalog",), toml_text),
+    Target("related", _related, ("maskdet.related.read_related",), csv_text),
 )
