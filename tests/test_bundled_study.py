@@ -54,7 +54,7 @@ def test_it_is_small_and_holds_no_photo() -> None:
     shipped = [path for path in DATA_DIR.rglob("*") if path.is_file() and "workspace" not in path.parts]
     assert sum(path.stat().st_size for path in shipped) < 60e6
     assert {path.suffix for path in shipped} == {
-        *(".json", ".parquet", ".h5", ".onnx", ".npz", ".skops", ".toml", ".md")
+        *(".json", ".parquet", ".h5", ".onnx", ".npz", ".skops", ".toml", ".md", ".csv")
     }
 
 
