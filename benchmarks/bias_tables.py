@@ -145,6 +145,7 @@ def document_rows(data: DataFindings, found: list[RunFindings]) -> dict[str, lis
 
 
 def main() -> None:
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("home", type=Path, nargs="?", default=Path("data/workspace"))
     workspace = Workspace(parser.parse_args().home)

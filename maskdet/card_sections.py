@@ -204,8 +204,8 @@ def limits_blocks(run: "Run") -> tuple[Block, ...]:
             "The figures are of these test faces. Other cameras, places, light, masks and people give others; see what "
             "it is worth on datasets that were left out of training.",
             "Labels are the publishers', and some are wrong: `python -m maskdet suspects` lists those to be looked at.",
-            "Related faces are kept in one split as far as perceptual hashes find them; copies that they miss make the "
-            "figures too good. `python -m maskdet leaks` shows what was found.",
+            "Related faces are kept in one split as far as perceptual hashes find them or a table of related photos "
+            "names them; copies that both miss make the figures too good: see `python -m maskdet leaks`.",
             "Groups are made by measures of pixels and files. Apparent skin tone is what a photo shows in its light, "
             "not a person's; sex, age and origin are not measured, so no gap by them can be found or ruled out.",
             "A face that lies in no group, since it could not be measured, is in none of the figures by group.",

@@ -16,7 +16,7 @@ from maskdet.catalog import Dataset
 from maskdet.duplicates import NearPairs
 from maskdet.facetable import Faces
 from maskdet.quality import Filtered
-from maskdet.related import source_codes
+from maskdet.related import related_groups
 from maskdet.split import SPLITS, Split, SplitOptions, split_faces
 
 #: Splits that can be compared, and what they are called.
@@ -71,24 +71,24 @@ def leak_table(
     -------
     DataFrame
         A row a splitting, part (validation or test) and distance from 0 to ``pairs.max_distance``: splitting, part,
-        distance, faces (of the part), leaks (those with a training face within the distance), percent, and same_source
+        distance, faces (of the part), leaks (those with a training face within the distance), percent, and related
         (those with a training face in the same photo or one that is related to it, whatever the distance).
     """
-    source = source_codes(faces.table, catalog)
+    relatives = related_groups(faces.table, catalog)
     rows = []
     for name, split in splits.items():
         in_train = split == SPLITS[0]
-        source_in_train = np.bincount(source, weights=in_train) > 0
+        relative_in_train = np.bincount(relatives, weights=in_train) > 0
         for part in SPLITS[1:]:
             member = split == part
             nearest = pairs.nearest(member, in_train)
             total = int(member.sum())
-            same_source = int(source_in_train[source[member]].sum())
+            related = int(relative_in_train[relatives[member]].sum())
             within = np.cumsum(np.bincount(nearest[nearest >= 0], minlength=pairs.max_distance + 1))
             for distance, leaks in enumerate(within.tolist()):
                 percent = 100 * leaks / total if total else 0.0
-                rows.append((name, part, distance, total, leaks, round(percent, 2), same_source))
-    return pd.DataFrame(rows, columns=["splitting", "part", "distance", "faces", "leaks", "percent", "same_source"])
+                rows.append((name, part, distance, total, leaks, round(percent, 2), related))
+    return pd.DataFrame(rows, columns=["splitting", "part", "distance", "faces", "leaks", "percent", "related"])
 
 
 def leaking_faces(pairs: NearPairs, split: Names, distance: int) -> pd.DataFrame:

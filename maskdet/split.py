@@ -24,7 +24,7 @@ from maskdet.errors import ODD_VALUES, MaskDetError, WorkspaceError
 from maskdet.facetable import Faces, table_fingerprint
 from maskdet.labels import CLASSES
 from maskdet.quality import Filtered, load_filtered, options_from
-from maskdet.related import source_codes
+from maskdet.related import related_groups
 from maskdet.workspace import Workspace, is_record, read_json, read_table, unreadable, write_json, write_table
 
 SplitName = Literal["train", "validation", "test"]
@@ -374,10 +374,10 @@ def _fingerprint(faces: Faces, table: pd.DataFrame) -> str:
 
 
 def _groups(table: pd.DataFrame, distance: int, catalog: dict[str, Dataset]) -> npt.NDArray[np.int64]:
-    """Group of each face: connected by a shared photo or source, near hashes, or the filter's duplicate clusters."""
+    """Group of each face: connected by one photo, related photos, near hashes, or the filter's duplicate clusters."""
     near = clusters(parse_hashes(table["phash"]), distance)
-    first, second, count = [], [], len(table)  # faces are nodes 0..n-1, then come the sources, and so on
-    for shared in (source_codes(table, catalog), near, pd.factorize(table["cluster"])[0]):
+    first, second, count = [], [], len(table)  # faces are nodes 0..n-1, then come the photos, and so on
+    for shared in (related_groups(table, catalog), near, pd.factorize(table["cluster"])[0]):
         first.append(np.arange(len(table)))
         second.append(count + shared)
         count += int(shared.max()) + 1

@@ -32,7 +32,7 @@ def test_leaks_by_hand() -> None:
     assert table.loc["test", "faces"].unique().tolist() == [4]
     assert table.loc[("test", 3), "percent"] == 50
     assert table.loc["validation", "leaks"].tolist() == [0] * 6 + [1] * 3
-    assert table["same_source"].unique().tolist() == [0]
+    assert table["related"].unique().tolist() == [0]
     found = leaking_faces(pairs, split, 8)
     assert found.to_numpy().tolist() == [[1, 0, 0], [2, 0, 3], [4, 3, 6]]
     assert leaking_faces(pairs, split, 3)["face"].tolist() == [1, 2]
@@ -42,7 +42,7 @@ def test_faces_of_one_photo_leak_too() -> None:
     faces = make_faces({"photo": "a.jpg"}, {"photo": "a.jpg"}, {"photo": "b.jpg"})
     pairs = near_pairs_of(parse_hashes(faces.table["phash"]), 4)
     table = leak_table(faces, pairs, {"mine": splits("train", "test", "test")}, CATALOG)
-    assert table.loc[table["part"] == "test", "same_source"].unique().tolist() == [1]
+    assert table.loc[table["part"] == "test", "related"].unique().tolist() == [1]
 
 
 def test_no_face_at_all_is_no_leak() -> None:
@@ -87,11 +87,11 @@ def test_grouping_leaves_no_leak_within_its_distance() -> None:
     assert list(compared) == list(SPLIT_TITLES)
     table = leak_table(faces, near_pairs_of(parse_hashes(faces.table["phash"]), 10), compared, CATALOG)
     at_group = table[(table["distance"] == 6) & (table["part"] == "test")].set_index("splitting")
-    assert at_group.loc["grouped", ["leaks", "same_source"]].tolist() == [0, 0]
+    assert at_group.loc["grouped", ["leaks", "related"]].tolist() == [0, 0]
     assert at_group.loc["by_face", "leaks"] > 10
-    assert at_group.loc["by_face", "same_source"] > 10
+    assert at_group.loc["by_face", "related"] > 10
     assert at_group.loc["publisher", "faces"] == 120
-    assert at_group.loc["publisher", "same_source"] == 120
+    assert at_group.loc["publisher", "related"] == 120
     own = split_faces(faces, filtered, CATALOG, SplitOptions(seed=3))
     assert (names_of(own, faces) == compared["grouped"]).all()
 

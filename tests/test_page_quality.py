@@ -109,7 +109,7 @@ def test_removals_and_leaks_are_those_of_the_shell(
     out, _ = shell_on(workspace, "leaks", "--distance=8")
     ours = leaks[leaks["splitting"] != "Split in force"]
     printed = [line.split() for line in out.splitlines()[1:]]
-    columns = ["part", "faces", "leaks", "percent", "same_source"]
+    columns = ["part", "faces", "leaks", "percent", "related"]
     assert [[row[0], *map(float, row[1:])] for row in ours[columns].to_numpy().tolist()] == [
         [row[1], float(row[3]), float(row[4]), float(row[5]), float(row[6])] for row in printed
     ]

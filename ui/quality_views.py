@@ -168,8 +168,8 @@ def show_leaks(setting: Setting, options: SplitOptions | None) -> None:
     at_distance = leaks[leaks["distance"] == distance].drop(columns="distance")
     columns = {
         "percent": st.column_config.NumberColumn("%", format="%.2f"),
-        "same_source": st.column_config.NumberColumn(
-            "of a training source",
+        "related": st.column_config.NumberColumn(
+            "related to training",
             help="Faces of a photo of which another face, or a related photo, is in training, whatever the distance.",
         ),
     }

@@ -15,7 +15,7 @@ from maskdet.errors import MaskDetError, PhotoError
 from maskdet.labels import LABELS, parse_label
 from maskdet.photos import PHOTO_SUFFIXES, clip_box
 from maskdet.readers import Reading, read_dataset
-from maskdet.related import read_related, source_codes
+from maskdet.related import read_related, related_groups
 
 _BOXES = {
     "photo.png": [("with_mask", (2, 3, 22, 33)), ("without_mask", (30.5, 5, 60, 45))],
@@ -206,14 +206,14 @@ def _related(folder: Path) -> Prepared:
         path.write_bytes(data)
         with refusals():
             related = read_related(path)
-            check(all(photo and source for photo, source in related.items()), "a photo or source without a name")
+            check(all(photo and group for photo, group in related.items()), "a photo or group without a name")
             photos = pd.DataFrame({"dataset": "a", "photo": [*related, "of nobody.jpg"]})
-            codes = source_codes(photos, {"a": Dataset("a", "A", related=path)})
+            codes = related_groups(photos, {"a": Dataset("a", "A", related=path)})
             check(int(codes.max()) == len(set(codes.tolist())) - 1, "numbers with gaps")
-            check(len(set(codes.tolist())) <= len(set(related.values())) + 1, "a source in two")
+            check(len(set(codes.tolist())) <= len(set(related.values())) + 1, "a group in two")
 
     known = (DATA_DIR / "related" / "2.1.csv").read_bytes()[:400]
-    return Prepared(run, [known, b"source,more,photo\r\nx,,a/1.jpg\r\nx,,b/1.jpg\r\ny,,1.jpg\r\n"])
+    return Prepared(run, [known, b"group,more,photo\r\nx,,a/1.jpg\r\nx,,b/1.jpg\r\ny,,1.jpg\r\n"])
 
 
 _READERS = "maskdet.readers."
