@@ -49,7 +49,7 @@ def shortcut_rows(data: DataFindings) -> Rows:
         photo, normalised = probes[scope, "photo"], probes[scope, "normalised"]
         name = f"{'all but 1' if scope == 'pooled' else scope} (n = {photo.faces:,})"
         if photo.auc is None or normalised.auc is None:
-            yield row(name, "too few to say", *[""] * 6)
+            yield row(name, "too few to say", *["–"] * 6)
             continue
         alone = [f"{photo.families[family]['auc']:.2f}" for family in _FAMILIES]
         ours, left = (f"{one.auc:.3f} ({one.low:.3f}–{one.high:.3f})" for one in (photo, normalised))
