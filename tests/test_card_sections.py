@@ -43,7 +43,7 @@ def test_sources_left_out_of_training(inception: Run) -> None:
     assert set(found) == {("1", 113), ("1", 568), ("2.1", 11568), ("2.2", 980), ("3.1", 40), ("3.2", 3932)}
     assert found["3.2", 3932]["figure"].text == "0.879 (0.856–0.903)"
     assert "trained without it" in found["3.2", 3932]["how"]
-    assert "frozen yes, not no" in found["3.2", 3932]["reason"]  # in what that model differs
+    assert "frozen features" in found["3.2", 3932]["reason"]  # in what that model differs
     assert "watched" in found["1", 113]["how"]
 
 
