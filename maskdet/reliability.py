@@ -25,6 +25,8 @@ from maskdet.workspace import read_arrays, read_json, replacing, unreadable, wri
 RELIABILITY_FILE: Final = "reliability.json"
 INDEX_FILE: Final = "reliability.npz"
 _INDEX_PARTS: Final = ("mean", "components", "index", "face_ids")
+#: What must be known of the temperature of a model whose logit is fitted (`maskdet.models.base.Model.logit_is_fitted`).
+FITTED_TWICE: Final = "fitted to the validation faces to which its logit is scaled already, so that 1.00 says little"
 #: A mean of fewer faces would still look like one of them.
 FEWEST_IN_GROUP: Final = 10
 _MOST_BYTES: Final = 200_000_000  # a million training faces take as much
