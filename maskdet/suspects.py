@@ -15,7 +15,7 @@ import pandas as pd
 from maskdet.crossval import OUT_OF_SAMPLE_FILE, OUT_OF_SAMPLE_RECORD
 from maskdet.decisions import Decision
 from maskdet.differences import changes_of
-from maskdet.errors import MaskDetError, RunError
+from maskdet.errors import ODD_VALUES, MaskDetError, RunError
 from maskdet.labels import CLASSES
 from maskdet.reliability import calibrated_probability
 from maskdet.run_records import read_predictions
@@ -128,10 +128,13 @@ def _cross_validated_source(run: Run) -> str:
     if not path.is_file():
         return "cross-validated models of options that were not noted; not this run's weights"
     noted = read_json(path, version=1)
-    if not is_record(noted, {"model": str, "options": dict}) or not isinstance(noted.get("fingerprint", ""), str):
+    if not is_record(noted, {"model": str, "options": dict}):
         raise unreadable(path, "it does not say of which models the predictions are")
     other = [f"model {noted['model']}, not {run.model_name}"] if noted["model"] != run.model_name else []
-    changes = "; ".join([*other, *changes_of(run, noted)])
+    try:
+        changes = "; ".join([*other, *changes_of(run, noted)])
+    except ODD_VALUES as error:
+        raise unreadable(path, error) from error
     return f"cross-validated models {f'with {changes}' if changes else 'of the same options'}; not this run's weights"
 
 

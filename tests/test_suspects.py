@@ -198,9 +198,10 @@ def test_whose_predictions_these_are(tmp_path: Path) -> None:
     assert out_of_sample(run)[1] == "cross-validated models with model cnn, not svm; not this run's weights"
     write_out_of_sample(run.folder, faces, noted | {"options": run.record["options"]})
     assert out_of_sample(run)[1] == "cross-validated models of the same options; not this run's weights"
-    write_json(run.folder / "out_of_sample.json", {"model": "svm"}, version=1)
-    with pytest.raises(MaskDetError, match=r"out_of_sample\.json"):
-        out_of_sample(run)
+    for odd in ({"model": "svm"}, {"model": "svm", "options": {"weights": 3}}, []):
+        write_json(run.folder / "out_of_sample.json", odd)
+        with pytest.raises(MaskDetError, match=r"out_of_sample\.json"):
+            out_of_sample(run)
 
 
 def test_a_runs_own_probabilities_are_calibrated(tmp_path: Path) -> None:

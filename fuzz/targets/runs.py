@@ -60,6 +60,8 @@ def _run(folder: Path) -> Prepared:
     ]
     write_json(run.folder / "left_out.json", [{"model": "svm", "options": {}, "fingerprint": "abc", "rows": rows}])
     write_table(run.folder / "out_of_sample.parquet", predictions().drop(columns="split"))
+    noted = {"model": "svm", "options": {"weights": "a.h5", "folds": 9}, "fingerprint": "abc", "seed": 0}
+    write_json(run.folder / "out_of_sample.json", noted, version=1)
 
     def use() -> None:
         with mock.patch("maskdet.runs.BUNDLED", folder / "no"):
@@ -77,6 +79,7 @@ def _run(folder: Path) -> Prepared:
         "predictions.parquet",
         "left_out.json",
         "out_of_sample.parquet",
+        "out_of_sample.json",
     )
     return damaged_folder(home.home, tuple(f"runs/svm-1/{name}" for name in names), use)
 
@@ -96,8 +99,9 @@ def _check_run(run: Run) -> None:
         for row in left_out_rows(run):
             check_text(str(row["reason"]))
     with refusals():
-        table, _ = out_of_sample(run)
+        table, source = out_of_sample(run)
         check(len(table.columns) == 5, "other columns")
+        check_text(source)
 
 
 def _reliability(folder: Path) -> Prepared:
