@@ -35,7 +35,7 @@ from maskdet.bias.files import read_result
 from maskdet.bias.uploaded import UploadedAttributes, keep_uploaded, kept_uploaded
 from maskdet.compare import default_runs, left_out_rows, marks, own_faces, short_labels
 from maskdet.facetable import load_faces
-from maskdet.reliability import fit_reliability, load_reliability, save_reliability
+from maskdet.reliability import calibrated_probability, fit_reliability, load_reliability, save_reliability
 from maskdet.runs import Run, list_runs, runs_table
 from maskdet.suspects import out_of_sample
 from maskdet.workspace import Workspace, write_json, write_table
@@ -112,6 +112,8 @@ def _reliability(folder: Path) -> Prepared:
     save_reliability(folder, fit_reliability(train, ids, validation, labels * 4.0 - 2, labels))
 
     def use() -> None:
+        with refusals():
+            check(bool(np.isfinite(calibrated_probability(folder, [-2.0, 3.0])).all()), "a probability that is none")
         found = load_reliability(folder)
         if found is None:
             return
@@ -263,13 +265,19 @@ TARGETS = (
             "maskdet.runs.list_runs",
             "maskdet.runs.Run.metrics",
             "maskdet.runs.Run.predictions",
+            "maskdet.run_records.read_predictions",
             "maskdet.compare.left_out_rows",
             "maskdet.suspects.out_of_sample",
         ),
         _FILES,
         most_bytes=1 << 15,
     ),
-    Target("reliability", _reliability, ("maskdet.reliability.load_reliability",), _FILES),
+    Target(
+        "reliability",
+        _reliability,
+        ("maskdet.reliability.load_reliability", "maskdet.reliability.calibrated_probability"),
+        _FILES,
+    ),
     Target(
         "findings",
         _findings,
