@@ -238,25 +238,26 @@ def set_sizes(split_table: pd.DataFrame, options: AugmentOptions) -> pd.DataFram
     Returns
     -------
     DataFrame
-        Columns pool, dataset, original, augmented, total, with a row "Total" at the end of each pool: training faces,
-        augmented copies of them that an epoch shows, and images an epoch in all. On the fly, a variant takes the place
-        of its face, so the total is the number of variants; else it is the sum of the two.
+        Columns pool, dataset, faces, original, augmented, total, with a row "Total" at the end of each pool: training
+        faces; what an epoch shows of them as they are, and as augmented copies; and their sum, images an epoch in all.
+        On the fly, a variant takes the place of its face, so that none is shown as it is.
     """
     rows: list[dict[str, str | int]] = []
     trained = split_table.assign(train=split_table["train"].where(split_table["label"].isin(CLASSES), 0))
     for pool, counts in trained.groupby("pool"):
         faces = counts.groupby("dataset")["train"].sum()
         pool_rows = [_size_row(str(pool), str(dataset), int(count), options) for dataset, count in faces.items()]
-        sums = pd.DataFrame(pool_rows)[["original", "augmented", "total"]].sum()
+        sums = pd.DataFrame(pool_rows)[["faces", "original", "augmented", "total"]].sum()
         rows += [*pool_rows, {"pool": str(pool), "dataset": "Total"} | {name: int(sums[name]) for name in sums.index}]
-    return pd.DataFrame(rows, columns=["pool", "dataset", "original", "augmented", "total"])
+    return pd.DataFrame(rows, columns=["pool", "dataset", "faces", "original", "augmented", "total"])
 
 
 def _size_row(pool: str, dataset: str, faces: int, options: AugmentOptions) -> dict[str, str | int]:
     copies = copies_of(dataset, options)
-    augmented = faces * sum(copy != "original" for copy in copies)
+    original = faces * copies.count("original")
     total = faces * len(copies)
-    return {"pool": pool, "dataset": dataset, "original": faces, "augmented": augmented, "total": total}
+    return {"pool": pool, "dataset": dataset, "faces": faces, "original": original, "augmented": total - original,
+            "total": total}  # fmt: skip
 
 
 def _require_method(method: str) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from maskdet.attribution.analysis import GRADCAM_FILE
 from maskdet.calibrate import calibrate, shippable
-from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE
+from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE, OUT_OF_SAMPLE_RECORD
 from maskdet.differences import without_folders
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
@@ -123,6 +123,9 @@ def _ship(workspace: Workspace, run: Run, target: Path, progress: Progress, rema
     if (run.folder / LEFT_OUT_FILE).is_file():
         found = read_json(run.folder / LEFT_OUT_FILE)
         write_json(partial / LEFT_OUT_FILE, [each | {"options": without_folders(each["options"])} for each in found])
+    if (run.folder / OUT_OF_SAMPLE_RECORD).is_file():
+        noted = read_json(run.folder / OUT_OF_SAMPLE_RECORD, version=1, needs=("options",))
+        write_json(partial / OUT_OF_SAMPLE_RECORD, noted | {"options": without_folders(noted["options"])}, version=1)
     write_table(partial / "predictions.parquet", predictions)
     write_json(partial / "metrics.json", dict(run.metrics) | metrics)
     bundle = {

@@ -19,6 +19,7 @@ from maskdet.bias.run_sections import (
     group_blocks,
     worst_flip,
 )
+from maskdet.bootstrap import FEWEST_GROUPS
 from maskdet.card_sections import (
     data_blocks,
     grad_cam_blocks,
@@ -33,6 +34,7 @@ from maskdet.card_sections import (
 from maskdet.catalog import load_catalog
 from maskdet.compare import marks
 from maskdet.document import Document, Figure, KeyFigure, Section, in_words, to_html, to_markdown
+from maskdet.intervals import share_interval
 from maskdet.labels import CLASSES
 from maskdet.workspace import Workspace
 
@@ -145,10 +147,12 @@ def _error(metrics: dict[str, Any], index: int, title: str) -> KeyFigure:
     low, high = metrics["intervals"].get(f"recall {label}") or (None, None)
     recall = metrics["labels"][label]["recall"]
     low, high = (None, None) if low is None or high is None else (1 - high, 1 - low)
-    share = Figure(None if recall is None else 1 - recall, low, high, "percent")
     wrong, faces = metrics["confusion"][index][1 - index], metrics["labels"][label]["faces"]
-    why = "; no interval, since none was wrong" if faces and not wrong else ""
-    return KeyFigure(title, share, f"{wrong:,} of {faces:,} test faces {label_title(label)}{why}")
+    groups = faces * metrics["groups"] / max(1, metrics["faces"])
+    if low is None and not wrong and groups >= FEWEST_GROUPS:  # figures of an earlier version have none then
+        low, high = share_interval(0, groups)
+    share = Figure(None if recall is None else 1 - recall, low, high, "percent")
+    return KeyFigure(title, share, f"{wrong:,} of {faces:,} test faces {label_title(label)}")
 
 
 def _weakest(metrics: dict[str, Any]) -> list[KeyFigure]:

@@ -13,9 +13,12 @@ from maskdet.compare import LEFT_OUT, RETRAINED, WATCHED, JudgedRun, other_sourc
 from maskdet.curves import actual_of
 from maskdet.differences import flattened, spoken, without_folders
 from maskdet.document import Block, Cell, Facts, Figure, NotMeasured, Points, Table, Text, without_empty
+from maskdet.intervals import has_spread, none_or_all
 from maskdet.labels import CLASSES
-from maskdet.metrics import BY_LABEL, FIGURE_TITLES
+from maskdet.metrics import BY_LABEL, ECE_NOTE, FIGURE_TITLES
+from maskdet.models import MODELS
 from maskdet.published import STUDY, STUDY_NOTE
+from maskdet.reliability import FITTED_TWICE
 from maskdet.wording import capital, duration
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ def model_blocks(run: "Run") -> tuple[Block, ...]:
         ("Created", str(record["created"])),
         ("Version", f"MaskDet {environment.get('maskdet', 'not recorded')}, run format {record['format']}"),
         ("Takes", "a picture of one face, cropped and resized to 150×150 px, RGB"),
-        ("Gives", "a logit; above 0 it says without mask. Divided by a temperature, a probability"),
+        ("Gives", "a logit; above 0 it says without mask. Divided by a temperature, a calibrated probability"),
         (
             "Weights",
             f"{size / 1e6:.1f} MB, {record.get('bundle', {}).get('precision', 'as trained')}" if size else "none",
@@ -139,7 +142,7 @@ def metrics_blocks(run: "Run") -> tuple[Block, ...]:
             f"is the positive class. {INTERVALS}"
         ),
         *((Points(said),) if said else ()),
-        Table(("Metric", "Value"), overall, f"Both labels, {n}", _study_note(run)),
+        Table(("Metric", "Value"), overall, f"Both labels, {n}", f"{_study_note(run)} {ECE_NOTE}".strip()),
         _by_label(metrics),
         _by_dataset(metrics),
         *_left_out(run),
@@ -162,7 +165,7 @@ def reliability_blocks(run: "Run") -> tuple[Block, ...]:
         ("Wrong, of the sure ones", int((~unsure).sum()), _share(faces, wrong, ~unsure)),
     )
     facts = (
-        ("Temperature", f"{reliability.temperature:.2f}"),
+        ("Temperature", f"{reliability.temperature:.2f}{_about_temperature(run)}"),
         ("Not sure", f"probability of no mask between {reliability.low:.2f} and {reliability.high:.2f}"),
     )
     return (
@@ -175,6 +178,11 @@ def reliability_blocks(run: "Run") -> tuple[Block, ...]:
         Table(("Test faces", "n", "Share"), rows, note=INTERVALS, bars=True),
         *_unlike(reliability.record),
     )
+
+
+def _about_temperature(run: "Run") -> str:
+    kind = MODELS.get(run.model_name)
+    return f", {FITTED_TWICE}" if kind is not None and kind.logit_is_fitted else ""
 
 
 def grad_cam_blocks(run: "Run") -> tuple[Block, ...]:
@@ -325,7 +333,7 @@ def _calibration(metrics: Mapping[str, Any]) -> tuple[Block, ...]:
         for row in bins
     )  # fmt: skip
     columns = ("Probability of no mask", "n", "Mean", "Really without mask")
-    note = "Before the temperature. Intervals by Wilson (1927), which takes faces for independent."
+    note = "Before calibration. Intervals by Wilson (1927), which takes faces for independent."
     return (Table(columns, rows, "Calibration", note, bars=True),)
 
 
@@ -335,7 +343,7 @@ def _study_note(run: "Run") -> str:
 
 
 def _share(faces: pd.DataFrame, hit: np.ndarray[Any, Any], among: np.ndarray[Any, Any]) -> Figure:
-    """A share with its interval; none where faces are in too few groups, or resampling shows no spread."""
+    """A share with its interval, an exact one where none or all are hit; none where faces are in too few groups."""
 
     def measure(weights: Values) -> dict[str, Values]:
         whole = weights @ among
@@ -343,9 +351,10 @@ def _share(faces: pd.DataFrame, hit: np.ndarray[Any, Any], among: np.ndarray[Any
 
     groups = faces["group"].to_numpy()
     values, intervals = measured(groups, measure)
-    low, high = intervals["share"] or (None, None)
-    trusted = len(np.unique(groups)) >= FEWEST_GROUPS and low is not None and high is not None and low < high
-    return Figure(values["share"], low if trusted else None, high if trusted else None, "percent")
+    interval = none_or_all(hit[among], groups[among]) or intervals["share"]
+    trusted = len(np.unique(groups[among])) >= FEWEST_GROUPS and interval is not None and has_spread(*interval)
+    low, high = interval if trusted and interval is not None else (None, None)
+    return Figure(values["share"], low, high, "percent")
 
 
 def _unlike(record: Mapping[str, Any]) -> tuple[Block, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.catalog import load_catalog, lookup
-from maskdet.differences import flattened, spoken, without_folders
+from maskdet.differences import changes_of
 from maskdet.errors import ODD_VALUES, WorkspaceError
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL, evaluate_predictions
@@ -103,10 +103,11 @@ def trial_mark(run: Run) -> str:
 
 
 def best_run(runs: Sequence[Run], fingerprint: str) -> Run | None:
-    """The run of the highest macro F1 on the test faces of one data, or None.
+    """The run of the highest macro F1 on the validation faces of one data, or None.
 
     Only whole runs of that data are compared: those without `marks`, and from whose training no dataset was left out,
-    so that all were judged by the same faces.
+    so that all were judged by the same faces. Test faces choose none; where nothing is known of validation faces, it is
+    the newest.
     """
     judged = [
         run
@@ -114,7 +115,7 @@ def best_run(runs: Sequence[Run], fingerprint: str) -> Run | None:
         if run.fingerprint == fingerprint and run.metrics.get("macro_f1") is not None and not marks(run)
         and not run.record["data"].get("left_out")
     ]  # fmt: skip
-    return max(judged, key=lambda run: float(run.metrics["macro_f1"]), default=None)
+    return max(judged, key=lambda run: run.precedence, default=None)
 
 
 def default_runs(runs: Sequence[Run]) -> list[Run]:
@@ -278,14 +279,7 @@ def left_out_rows(run: Run) -> list[dict[str, Any]]:
 
 def _changed(run: Run, entry: Mapping[str, Any]) -> str:
     """In what the trainings behind left-out figures differ from the run, as a sentence, or ""."""
-    own, other = (flattened(without_folders(one)) for one in (run.record["options"], entry.get("options", {})))
-    changes = [
-        f"{name} {spoken(value)}, not {spoken(own[name])}"
-        for name, value in other.items()
-        if name in own and spoken(value) != spoken(own[name])
-    ]
-    if entry.get("fingerprint", run.fingerprint) != run.fingerprint:
-        changes.append(f"data {entry['fingerprint']}, not {run.fingerprint}")
+    changes = changes_of(run, entry)
     return f"Trained anew with {'; '.join(changes)}." if changes else ""
 
 

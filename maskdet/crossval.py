@@ -4,6 +4,8 @@ Leaving a whole dataset out shows what a pooled score hides: how a model does on
 by group give every face a prediction of a model that did not see it, which is what confident learning asks for.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +18,12 @@ from maskdet.models import FitData, Model, create_model
 from maskdet.progress import Progress, part_of, silent
 from maskdet.split import pool_table
 from maskdet.training_data import Plan, TrainingData, labelled_images, predictions_table, training_data
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, remove, write_json, write_table
 
 LEFT_OUT_FILE: Final = "left_out.json"
 OUT_OF_SAMPLE_FILE: Final = "out_of_sample.parquet"
+#: Of which models those predictions are: they need not have the options of the run in whose folder they lie.
+OUT_OF_SAMPLE_RECORD: Final = "out_of_sample.json"
 #: One is judged, one validates, and one is left to train on.
 _FEWEST_FOLDS: Final = 3
 
@@ -121,6 +125,52 @@ def cross_validate(
         found.append(predictions.assign(fold=number))
     progress(1000 * folds, 1000 * folds, "all folds are predicted")
     return pd.concat(found, ignore_index=True).sort_values("face_id", ignore_index=True)
+
+
+def out_of_sample_record(
+    model: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    seed: int,
+    fingerprint: str,
+    folds: int = 5,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """What is noted of `cross_validate` of the same arguments beside its predictions.
+
+    Returns
+    -------
+    dict
+        ``model``, ``options`` (all of them, as they are carried out on this machine), ``seed``, ``fingerprint`` (of
+        the split), ``folds``, ``limit``.
+    """
+    resolved = resolved_model(Plan(model, dict(options or {}), seed=seed, limit=limit, watched=())).options.as_dict()
+    return {
+        "model": model, "options": resolved, "seed": seed, "fingerprint": fingerprint, "folds": folds, "limit": limit,
+    }  # fmt: skip
+
+
+def write_out_of_sample(folder: Path, predictions: pd.DataFrame, record: Mapping[str, Any]) -> None:
+    """Put predictions of `cross_validate` into a run's folder, and of which models they are.
+
+    Earlier ones go first, and the table comes last: a process that is killed in between leaves no predictions beside
+    the record of others, and whoever looks for the table does it again.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    record : mapping
+        See `out_of_sample_record`.
+
+    Raises
+    ------
+    WorkspaceError
+        If the folder cannot be written.
+    """
+    remove(folder / OUT_OF_SAMPLE_FILE)
+    write_json(folder / OUT_OF_SAMPLE_RECORD, dict(record), version=1)
+    write_table(folder / OUT_OF_SAMPLE_FILE, predictions)
 
 
 def _require_enough(table: pd.DataFrame, folds: int) -> None:

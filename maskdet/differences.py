@@ -11,6 +11,8 @@ from maskdet.runs import Run
 _PARTS: Final = ("model", "data", "filter", "split", "machine")
 _PACKAGE: Final = "package "
 _ABSENT: Final = object()
+#: What another training did, where its option alone would not say it.
+_IN_WORDS: Final = {("frozen", True): "frozen features"}
 
 
 def options_table(runs: Mapping[str, Run], *, differing: bool = True) -> pd.DataFrame:
@@ -40,6 +42,25 @@ def options_table(runs: Mapping[str, Run], *, differing: bool = True) -> pd.Data
         if not differing or (len(set(values)) > 1 and not option.startswith(_PACKAGE)):
             rows.append([part, option, *values])
     return pd.DataFrame(rows, columns=["part", "option", *flat])
+
+
+def changes_of(run: Run, entry: Mapping[str, Any]) -> list[str]:
+    """In what other trainings of a run's model differ from the run, each such as "epochs 5, not 3".
+
+    Parameters
+    ----------
+    entry : mapping
+        What is noted of them: ``options`` and ``fingerprint``, where they are known.
+    """
+    own, other = (flattened(without_folders(one)) for one in (run.record["options"], entry.get("options", {})))
+    changes = [
+        _IN_WORDS.get((name, value is True), f"{name} {spoken(value)}, not {spoken(own[name])}")
+        for name, value in other.items()
+        if name in own and spoken(value) != spoken(own[name])
+    ]
+    if entry.get("fingerprint", run.fingerprint) != run.fingerprint:
+        changes.append(f"data {entry['fingerprint']}, not {run.fingerprint}")
+    return changes
 
 
 def flattened(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

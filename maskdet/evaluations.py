@@ -13,8 +13,9 @@ from typing import Any, Final
 import pandas as pd
 
 from maskdet.labels import CLASSES
+from maskdet.run_records import read_predictions
 from maskdet.runs import Run
-from maskdet.workspace import Workspace, is_record, read_json, read_table, unreadable, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, unreadable, write_json, write_table
 
 _RECORD: Final[dict[str, Any]] = {
     "run": str, "fingerprint": str, "same_data": bool, "left_out": int, "seconds": (int, float), "metrics": dict
@@ -142,12 +143,12 @@ def load_evaluation(workspace: Workspace, run: Run, fingerprint: str) -> Evaluat
     Raises
     ------
     WorkspaceError
-        If the files are damaged or of another run.
+        If the files are damaged or of another run, or what was predicted of a face is no number.
     """
     table, record = _paths(workspace, run, fingerprint)
     if not record.is_file():
         return None
-    stored, predictions = read_json(record, version=1), read_table(table, _COLUMNS)
+    stored, predictions = read_json(record, version=1), read_predictions(table, _COLUMNS)
     if (
         not is_record(stored, _RECORD)
         or (stored["run"], stored["fingerprint"]) != (run.id, fingerprint)

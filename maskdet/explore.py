@@ -121,13 +121,23 @@ def treatment_sentence(table: pd.DataFrame, incorrect_mask: IncorrectMask) -> st
     count = int((table["label"] == INCORRECT_MASK).sum())
     if count == 0:
         return "No face here is labelled as wearing its mask incorrectly."
+    alone = _photos_of_none_else(table)
+    photos = "1 photo with no other face is" if alone == 1 else f"{alone:,} photos with no other face are"
     one = count == 1
     subject = "1 face whose mask is worn incorrectly" if one else f"{count:,} faces whose mask is worn incorrectly"
     return {
-        "drop": f"{subject} {'is' if one else 'are'} left out, since the study knows two labels only.",
+        "drop": f"{subject} {'is' if one else 'are'} left out, since the study knows two labels only"
+        + (f"; {photos} still counted." if alone else "."),
         "without_mask": f"{subject} {'counts' if one else 'count'} as without mask.",
         "class": f"{subject} {'is' if one else 'are'} counted apart; the study knows no such label.",
     }[incorrect_mask]
+
+
+def _photos_of_none_else(table: pd.DataFrame) -> int:
+    """How many photos hold only faces whose mask is worn incorrectly."""
+    incorrect = table["label"] == INCORRECT_MASK
+    of_them, others = (table.loc[which, ["dataset", "photo"]].drop_duplicates() for which in (incorrect, ~incorrect))
+    return len(of_them) - len(of_them.merge(others))
 
 
 def parse_treatment(name: str) -> IncorrectMask:

@@ -22,6 +22,17 @@ def _table(*needs: str) -> Reader:
     return lambda path: read_table(path, needs)
 
 
+def _predictions(*needs: str) -> Reader:
+    """Reads a table of predictions with some columns, whose logits are numbers."""
+
+    def read(path: Path) -> None:
+        from maskdet.run_records import read_predictions
+
+        read_predictions(path, needs)
+
+    return read
+
+
 def _arrays(*needs: str) -> Reader:
     """Reads arrays with some names."""
     return lambda path: read_arrays(path, needs)
@@ -223,12 +234,13 @@ READERS: Final[dict[str, Reader]] = {
     "runs/*/run.json": _run,
     "runs/*/history.json": _of_run(_history),
     "runs/*/metrics.json": _of_run(_metrics),
-    "runs/*/predictions.parquet": _of_run(_table(*_JUDGED)),
+    "runs/*/predictions.parquet": _of_run(_predictions(*_JUDGED)),
     "runs/*/reliability.json": _reliability,
     "runs/*/reliability.npz": _arrays("mean", "components", "index", "face_ids"),
     "runs/*/balance.parquet": _of_run(_table("face_id", "label", "group", "weight")),
     "runs/*/left_out.json": _left_out,
-    "runs/*/out_of_sample.parquet": _table("face_id", "dataset", "label", "p_without_mask"),
+    "runs/*/out_of_sample.parquet": _predictions("face_id", "dataset", "label", "p_without_mask"),
+    "runs/*/out_of_sample.json": _record("model", "options"),
     "runs/*/gradcam.json": _gradcam,
     "runs/*/weights/model.weights.h5": _of_run(_weights),
     "runs/*/weights/graph.onnx": _of_run(_graph),
@@ -236,7 +248,7 @@ READERS: Final[dict[str, Reader]] = {
     "runs/*/plan.json": _record("id", "model"),
     "runs/*/checkpoint.npz": _checkpoint,
     "runs/*/.lock": _anything,
-    "evaluations/*.parquet": _table(*_JUDGED),
+    "evaluations/*.parquet": _predictions(*_JUDGED),
     "evaluations/*.json": _record("run", "fingerprint", "metrics", "same_data", "left_out", "seconds"),
     "measurements/*/*.parquet": _table("shard", "shard_row"),
     "appearance/*.parquet": _table("face_id"),

@@ -74,6 +74,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("balance.parquet", "how much a run's training faces counted", _TRAIN),
             ("left_out.json", "figures of datasets left out of training", "delete it, or do the study again"),
             ("out_of_sample.parquet", "cross-validated predictions", "delete it, or do the study again"),
+            ("out_of_sample.json", "options of cross-validated predictions", "delete it; it is not told then"),
             ("gradcam.json", "Grad-CAM analysis of a run", "`python -m maskdet gradcam RUN` makes it again"),
             ("weights/model.weights.h5", "weights of a network", _TRAIN),
             ("weights/graph.onnx", "graph of a network", _GRAPH),

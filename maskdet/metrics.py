@@ -17,6 +17,7 @@ from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, RESAMPLES, Measure, Values, 
 from maskdet.curves import BINS, Counts, actual_of, bin_of, probability_of, reliability
 from maskdet.duplicates import join
 from maskdet.errors import MaskDetError
+from maskdet.intervals import exact_intervals, has_spread, share_interval
 from maskdet.labels import CLASSES
 
 #: Figures of both labels together, in the order in which they are shown, with their names for people.
@@ -26,9 +27,15 @@ FIGURE_TITLES: Final = {
     "macro_recall": "macro recall",
     "accuracy": "accuracy",
     "roc_auc": "ROC-AUC",
-    "ece": "expected calibration error",
-    "brier": "Brier score",
+    "ece": "expected calibration error before calibration",
+    "brier": "Brier score before calibration",
 }
+#: What a reader must know of the calibration error.
+ECE_NOTE: Final = (
+    "The expected calibration error (ECE) is of the probability of no mask, in 15 bins; that of Guo et al. (2017) is "
+    "of the verdict's confidence. Before calibration: of the logit as it is, not yet divided by the temperature. "
+    "Resampling adds a little to it, so that its interval lies high, and may lie above it."
+)
 #: Figures of each label.
 BY_LABEL: Final = ("precision", "recall", "f1")
 #: Where more than this share of the resamples lack a label, those left say little.
@@ -120,9 +127,11 @@ def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
     dict
         ``faces``, ``groups``, ``confusion``; ``labels`` (for each: faces, precision, recall, f1); ``macro_f1``,
         ``macro_precision``, ``macro_recall`` (means over both labels), ``accuracy``, ``roc_auc``, ``ece`` (expected
-        calibration error), ``brier`` (mean squared error of the probability); ``level`` and ``intervals``, percentiles
-        of the cluster bootstrap for each of these, those of a label as ``"f1 with_mask"``; ``calibration``, the bins of
-        `reliability`; ``datasets``, the same for macro F1 and accuracy of each dataset. A figure that is not defined
+        calibration error), ``brier`` (mean squared error of the probability), both of the probability of no mask
+        before any temperature (Guo et al. 2017 take the verdict's confidence); ``level`` and ``intervals``, percentiles
+        of the cluster bootstrap for each of these, those of a label as ``"f1 with_mask"``, and of a share that is 0 or
+        1 the exact interval (see `maskdet.intervals.exact_intervals`); ``calibration``, the bins of `reliability`;
+        ``datasets``, the same for macro F1 and accuracy of each dataset. A figure that is not defined
         is None and ``reasons`` says why; an interval that says nothing is left out and ``cautions`` says why.
     """
     actual, logit = actual_of(predictions), predictions["logit"].to_numpy(np.float64)
@@ -130,7 +139,7 @@ def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
     groups = predictions["group"].to_numpy()
     values, intervals = measured(groups, _all_figures(actual, logit, probability_of(predictions)))
     defined = {name: interval for name, interval in intervals.items() if values[name] is not None}
-    trusted, cautions = _trusted(groups, actual, confusion, defined)
+    trusted, cautions = _trusted(groups, actual, logit > 0, defined)
     return {
         "faces": len(predictions),
         "groups": len(np.unique(groups)),
@@ -171,7 +180,7 @@ def at_threshold(predictions: pd.DataFrame, threshold: float = 0.5) -> dict[str,
     predicted = predictions["logit"].to_numpy(np.float64) > np.log(threshold / (1 - threshold))
     groups, confusion = predictions["group"].to_numpy(), confusion_matrix(actual, predicted)
     values, intervals = measured(groups, _threshold_figures(actual, predicted))
-    trusted, _ = _trusted(groups, actual, confusion, intervals)
+    trusted, _ = _trusted(groups, actual, predicted, intervals)
     return {
         "faces": len(predictions),
         "confusion": confusion.tolist(),
@@ -192,6 +201,12 @@ def macro_f1_difference(
     ----------
     first, second : DataFrame
         Columns ``face_id``, ``label``, ``logit`` and ``group``.
+
+    Returns
+    -------
+    Difference
+        Without an interval, and with the reason, where groups are too few, or no resample differs from another, as
+        where both models judge every common face alike.
     """
     columns = ["face_id", "label", "logit", "group"]
     both = first[columns].merge(second[columns], on=["face_id", "label"], suffixes=("_1", "_2"))
@@ -209,8 +224,10 @@ def macro_f1_difference(
 
     values = {name: float(value[0]) for name, value in measure(np.ones((1, len(both)))).items()}
     interval = percentiles(bootstrap(groups, measure, seed=seed, resamples=resamples)["difference"])
-    low, high = interval if interval and count >= FEWEST_GROUPS else (None, None)
     reason = "" if count >= FEWEST_GROUPS else f"Only {count} groups of related faces: too few for an interval."
+    if not reason and interval and not has_spread(*interval):
+        reason = "Resampling shows no spread of the difference: no interval."
+    low, high = interval if interval and not reason else (None, None)
     return Difference(len(both), count, values["first"], values["second"], values["difference"], low, high, reason)
 
 
@@ -281,12 +298,12 @@ def weighted_auc(actual: Counts, logit: Values) -> Callable[[Values], Values]:
 
 def _dataset(rows: pd.DataFrame) -> dict[str, Any]:
     """Macro F1 and accuracy on one dataset's faces; intervals only where enough groups and resamples tell them."""
-    actual, groups = actual_of(rows), rows["group"].to_numpy()
-    values, intervals = measured(groups, _threshold_figures(actual, rows["logit"].to_numpy() > 0))
-    confusion = confusion_matrix(actual, rows["logit"] > 0)
+    actual, groups, predicted = actual_of(rows), rows["group"].to_numpy(), rows["logit"].to_numpy() > 0
+    values, intervals = measured(groups, _threshold_figures(actual, predicted))
+    confusion = confusion_matrix(actual, predicted)
     count = len(np.unique(groups))
     names = [name for name in ("accuracy", "macro_f1") if values[name] is not None]
-    trusted, cautions = _trusted(groups, actual, confusion, {name: intervals[name] for name in names})
+    trusted, cautions = _trusted(groups, actual, predicted, {name: intervals[name] for name in names})
     return {
         "faces": len(rows),
         "groups": count,
@@ -307,12 +324,15 @@ def _reasons(confusion: Counts, values: dict[str, float | None]) -> dict[str, st
 
 
 def _trusted(
-    groups: npt.NDArray[Any], actual: Counts, confusion: Counts, intervals: dict[str, list[float] | None]
+    groups: npt.NDArray[Any],
+    actual: Counts,
+    predicted: npt.NDArray[np.bool_],
+    intervals: dict[str, list[float] | None],
 ) -> tuple[dict[str, list[float]], list[str]]:
     """The intervals that say something, and why the others do not, as sentences.
 
     From few groups, or few of a label, they come out too narrow, and with no width at all where no resample has
-    another value than the faces themselves.
+    another value than the faces themselves. Then shares of faces that are judged right have exact ones instead.
     """
     faces, count = len(groups), len(np.unique(groups))
     of_label = [len(np.unique(groups[actual == label])) for label in (0, 1)]
@@ -325,11 +345,14 @@ def _trusted(
         name = CLASSES[int(np.argmin(of_label))].replace("_", " ")
         return {}, [f"Faces {name} are in {min(of_label)} groups only: too few for an interval."]
     known = {name: interval for name, interval in intervals.items() if interval is not None}
-    trusted = {name: interval for name, interval in known.items() if interval[1] > interval[0]}
-    if confusion.trace() == faces:  # the rule of three (Hanley & Lippman-Hand 1983) needs no error
+    trusted = {name: interval for name, interval in known.items() if has_spread(*interval)}
+    exact = exact_intervals(groups, actual, predicted)
+    trusted |= {name: exact[name] for name in exact.keys() & (known.keys() - trusted.keys())}
+    if (predicted == (actual == 1)).all():
+        most = 100 * share_interval(0, faces, faces / count)[1]
         return trusted, [
-            f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; up to "
-            f"{300 / count:.1f} % may still be."
+            f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; up to {most:.1f} % "
+            "may still be."
         ]
     flat = [FIGURE_TITLES.get(name, name.replace("_", " ")) for name in known.keys() - trusted.keys()]
     return trusted, [f"Resampling shows no spread of {', '.join(sorted(flat))}: no interval."] if flat else []
@@ -357,6 +380,7 @@ def joined_groups(both: pd.DataFrame) -> Counts:
 
 __all__ = [
     "BY_LABEL",
+    "ECE_NOTE",
     "FIGURE_TITLES",
     "LEVEL",
     "Difference",

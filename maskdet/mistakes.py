@@ -1,7 +1,7 @@
 """The faces that runs get wrong, and those on which they disagree (study 6.2).
 
 Pure functions of runs' predictions: a logit above 0 means without mask, and the labels are those a run was trained and
-judged with.
+judged with. Probabilities are calibrated where a run's reliability was fitted, as in `maskdet.predict`.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest
 
-from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, Values, bootstrap, percentiles
+from maskdet.bootstrap import FEWEST_GROUPS, Values, bootstrap, percentiles
+from maskdet.intervals import none_or_all
 from maskdet.labels import CLASSES
-from maskdet.models.base import probability
+from maskdet.reliability import calibrated_probability
 from maskdet.runs import Run
 from maskdet.split import SplitName
 
@@ -28,11 +28,18 @@ def judged_faces(run: Run, split: SplitName = "test") -> pd.DataFrame:
     -------
     DataFrame
         A row a face: face_id, dataset, label, group, p_without_mask, confidence (0.5 to 1, the probability that the
-        model gives its verdict), wrong (whether that is not the label).
+        model gives its verdict), both calibrated where the run's reliability was fitted; wrong (whether the verdict is
+        not the label).
+
+    Raises
+    ------
+    MaskDetError
+        If the run's predictions or its reliability are damaged.
     """
     table = run.predictions[run.predictions["split"] == split].reset_index(drop=True)
     return table.assign(
-        confidence=probability(table["logit"].abs()),
+        p_without_mask=calibrated_probability(run.folder, table["logit"]),
+        confidence=calibrated_probability(run.folder, table["logit"].abs()),
         wrong=(table["logit"] > 0) != (table["label"] == CLASSES[1]),
     )[_JUDGED]
 
@@ -44,7 +51,8 @@ def wrong_faces(runs: Sequence[Run], split: SplitName = "test") -> pd.DataFrame:
     -------
     DataFrame
         A row a run and face: run, model, face_id, dataset, label, p_without_mask, confidence (0.5 to 1, the probability
-        that the model gives the wrong label). Equally confident verdicts come by face id, then in the order of runs.
+        that the model gives the wrong label), both calibrated as in `judged_faces`. Equally confident verdicts come by
+        face id, then in the order of runs.
     """
     parts = []
     for run in runs:
@@ -95,8 +103,9 @@ def disagreements(
     Returns
     -------
     common : DataFrame
-        A row a face that was compared: face_id, dataset, label, group, a column of p_without_mask for each run by its
-        id, right (how many runs give the label), spread (the largest of the probabilities less the smallest), differ.
+        A row a face that was compared: face_id, dataset, label, group, a column of p_without_mask (calibrated as in
+        `judged_faces`) for each run by its id, right (how many runs give the label), spread (the largest of the
+        probabilities less the smallest), differ.
     differing : DataFrame
         The rows of ``common`` that differ, without group and differ, the widest spread first.
     """
@@ -117,8 +126,8 @@ def disagreements(
 def share_interval(flags: npt.NDArray[np.bool_], groups: npt.NDArray[Any]) -> tuple[float, float]:
     """Interval of the share of faces with a flag: percentiles of the cluster bootstrap, as for all metrics.
 
-    Where no face has it, or every face, resampling shows no spread; there it is the exact binomial interval (Clopper &
-    Pearson 1934) of as many draws as there are groups.
+    Where no face has it, or every face, resampling shows no spread; there it is the exact binomial interval of as many
+    draws as there are groups (see `maskdet.intervals.none_or_all`).
 
     Parameters
     ----------
@@ -132,11 +141,9 @@ def share_interval(flags: npt.NDArray[np.bool_], groups: npt.NDArray[Any]) -> tu
         0 to 1, at `maskdet.bootstrap.LEVEL`; NaN without a face, and where a share rests on fewer than
         `maskdet.bootstrap.FEWEST_GROUPS`.
     """
-    count = len(np.unique(groups))
-    if count and (flags.all() or not flags.any()):
-        exact = binomtest(count if flags.all() else 0, count).proportion_ci(LEVEL, method="exact")
-        return float(exact.low), float(exact.high)
-    if count < FEWEST_GROUPS:
+    if (exact := none_or_all(flags, groups)) is not None:
+        return exact
+    if len(np.unique(groups)) < FEWEST_GROUPS:
         return float("nan"), float("nan")
 
     def share(times: Values) -> dict[str, Values]:
@@ -164,7 +171,9 @@ def _common_faces(runs: Sequence[Run]) -> pd.DataFrame:
     newest = max(runs, key=lambda run: str(run.record["created"]))
     test = {run.id: run.predictions[run.predictions["split"] == "test"].set_index("face_id") for run in runs}
     common = test[newest.id][["dataset", "label", "group"]]
-    for name, table in test.items():
-        mine = table[["p_without_mask", "logit"]].set_axis([name, f"logit {name}"], axis=1)
+    for run in runs:
+        name, table = run.id, test[run.id]
+        p = calibrated_probability(run.folder, table["logit"])
+        mine = pd.DataFrame({name: p, f"logit {name}": table["logit"]}, index=table.index)
         common = common.join(mine, how="inner")
     return common.sort_index().rename_axis("face_id").reset_index()

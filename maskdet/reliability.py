@@ -25,6 +25,8 @@ from maskdet.workspace import read_arrays, read_json, replacing, unreadable, wri
 RELIABILITY_FILE: Final = "reliability.json"
 INDEX_FILE: Final = "reliability.npz"
 _INDEX_PARTS: Final = ("mean", "components", "index", "face_ids")
+#: What must be known of the temperature of a model whose logit is fitted (`maskdet.models.base.Model.logit_is_fitted`).
+FITTED_TWICE: Final = "fitted to the validation faces to which its logit is scaled already, so that 1.00 says little"
 #: A mean of fewer faces would still look like one of them.
 FEWEST_IN_GROUP: Final = 10
 _MOST_BYTES: Final = 200_000_000  # a million training faces take as much
@@ -224,6 +226,9 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
 
     Faces that are all judged right would be the likelier the lower it is. So it is taken to be near 1 beforehand: twice
     or half of that is one standard deviation (our choice), which a few hundred faces outweigh.
+
+    Of a model whose logit is scaled to the same validation faces (`maskdet.models.base.Model.logit_is_fitted`) it comes
+    out as 1 nearly for certain, which tells nothing of its calibration.
     """
     from scipy.optimize import minimize_scalar
 
@@ -280,6 +285,36 @@ def load_reliability(folder: Path) -> Reliability | None:
         return Reliability(**numbers, space=space, index=index, face_ids=face_ids, record=dict(stored["record"]))
     except Exception as error:  # whatever NumPy raises of values of any kind
         raise RunError(str(unreadable(path, error))) from error
+
+
+def calibrated_probability(folder: Path, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The probability of no mask that people are shown: calibrated where a run's reliability was fitted.
+
+    As `Reliability.probability`, without reading what only distances need.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    logits : array, shape (n,)
+
+    Returns
+    -------
+    array, shape (n,)
+        0 to 1.
+
+    Raises
+    ------
+    WorkspaceError
+        If the reliability is damaged, or a later version of MaskDet wrote it.
+    """
+    values, path = np.asarray(logits, dtype=np.float64), folder / RELIABILITY_FILE
+    if not path.is_file():
+        return probability(values)
+    temperature = read_json(path, version=1, needs=("temperature",))["temperature"]
+    if not isinstance(temperature, int | float) or not 0 < temperature < np.inf:
+        raise unreadable(path, "its temperature is out of its range")
+    return probability(values / temperature)
 
 
 def _split_ids(text: str) -> list[str]:

@@ -12,12 +12,13 @@ from maskdet.bootstrap import LEVEL
 from maskdet.compare import JudgedRun, marks, table_3
 from maskdet.export import to_csv
 from maskdet.markdown import plain
-from maskdet.metrics import FIGURE_TITLES
+from maskdet.metrics import ECE_NOTE, FIGURE_TITLES
 from maskdet.published import STUDY_NOTE
 from maskdet.wording import capital, number
 
 LABELS: Final = {"with_mask": "With mask", "without_mask": "Without mask", "macro": "Both, macro"}
-_OTHER: Final = ("accuracy", "roc_auc", "ece", "brier")
+#: Figures of both labels together beside macro F1, and their titles above a column.
+OTHER_TITLES: Final = {name: capital(FIGURE_TITLES[name]) for name in ("accuracy", "roc_auc", "ece", "brier")}
 _LATEX: Final = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "–": "--",
@@ -57,7 +58,7 @@ def of_both_labels(judged: Sequence[JudgedRun]) -> pd.DataFrame:
     for one in judged:
         metrics = one.metrics
         figures = {
-            capital(FIGURE_TITLES[name]): with_interval(metrics.get(name), *_ends(metrics, name)) for name in _OTHER
+            title: with_interval(metrics.get(name), *_ends(metrics, name)) for name, title in OTHER_TITLES.items()
         }
         rows.append({"Model": one.label, "n": f"{metrics['faces']:,}", "Groups": f"{metrics['groups']:,}", **figures})
     return pd.DataFrame(rows)
@@ -66,8 +67,9 @@ def of_both_labels(judged: Sequence[JudgedRun]) -> pd.DataFrame:
 def notes(judged: Sequence[JudgedRun]) -> list[str]:
     """What a reader must know of these figures, as sentences."""
     said = [
-        f"In brackets are intervals at {100 * LEVEL:.0f} %, by bootstrap of whole groups of related faces; n is the "
-        "number of test faces, of which none was used to choose anything.",
+        f"In brackets are intervals at {100 * LEVEL:.0f} %, by bootstrap of whole groups of related faces; of a share "
+        "that is 0 or 1, exact ones. n is the number of test faces, of which none was used to choose anything.",
+        ECE_NOTE,
         STUDY_NOTE + " Its column gives precision / recall / F1 of a label, and macro F1.",
     ]
     for one in judged:
@@ -94,7 +96,9 @@ def as_latex(judged: Sequence[JudgedRun]) -> str:
     r"""Both tables as LaTeX, with ``\usepackage{booktabs}``; the notes are in the first one's caption."""
     first = _latex_table(by_label(judged), "Precision, recall and F1. " + " ".join(notes(judged)), "tab:by-label")
     second = _latex_table(
-        of_both_labels(judged), "Accuracy, area under the ROC curve and calibration of the same runs.", "tab:overall"
+        of_both_labels(judged),
+        f"Accuracy, area under the ROC curve, calibration of the same runs. {ECE_NOTE}",
+        "tab:overall",
     )
     return f"% Needs \\usepackage{{booktabs}}.\n{first}\n{second}"
 

@@ -1,10 +1,15 @@
-"""What a run's run.json and metrics.json hold, which of them can be shown, and how older ones are read."""
+"""What a run's files hold, which of them can be shown, and how older ones are read."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, TypeGuard, get_args
 
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
 from maskdet.catalog import Pool
-from maskdet.workspace import is_record, unreadable
+from maskdet.workspace import is_record, read_table, unreadable
 
 #: Version of the folder's layout and of the options; a run of a later one is refused with a sentence.
 FORMAT: Final = 3
@@ -14,6 +19,32 @@ _RECORD: Final[dict[str, Any]] = {
 }  # fmt: skip
 _METRICS: Final[dict[str, Any]] = {"faces": (int, type(None)), "macro_f1": (int, float, type(None)), "intervals": dict}
 _NO_METRICS: Final[dict[str, Any]] = {"faces": None, "macro_f1": None, "intervals": {}}
+
+
+#: What a model says of a face, in tables of predictions: numbers, each of them.
+_SAID: Final = ("logit", "p_without_mask")
+
+
+def read_predictions(path: Path, needs: Collection[str] = ()) -> pd.DataFrame:
+    """A table of predictions, of a run or of another split or fold.
+
+    A logit that is no number would be no more than 0, so the face would count as judged with mask.
+
+    Raises
+    ------
+    WorkspaceError
+        If it cannot be read, lacks a column, or what a model says of a face is no number.
+    """
+    table = read_table(path, needs)
+    for name in _SAID:
+        if name not in table:
+            continue
+        if not is_numeric_dtype(table[name]):
+            raise unreadable(path, f"{name} holds no numbers")
+        odd = int((~np.isfinite(table[name].to_numpy(np.float64, na_value=np.nan))).sum())
+        if odd:
+            raise unreadable(path, f"{name} is no number for {odd} of {len(table)} faces")
+    return table
 
 
 def require_metrics(path: Path, found: object) -> None:

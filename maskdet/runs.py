@@ -10,7 +10,8 @@ weights/               what `Model.save` wrote
 reliability.json, .npz when not to believe a verdict (see `maskdet.reliability`); runs before version 0.2 have none
 balance.parquet        how much each training face counted, where they were balanced (see `maskdet.balance`)
 left_out.json          optional: macro F1 on each dataset that was left out of training (see `maskdet.crossval`)
-out_of_sample.parquet  optional: cross-validated predictions of all faces (see `maskdet.crossval`)
+out_of_sample.parquet  optional: cross-validated predictions of all faces, of models of the options in
+                       out_of_sample.json (see `maskdet.crossval`)
 
 While it is trained it is ``.ID.partial``, with plan.json, which says what to train, and a checkpoint from which a
 training that was cut goes on.
@@ -32,10 +33,11 @@ from filelock import FileLock, Timeout
 
 from maskdet.catalog import DATA_DIR, Pool
 from maskdet.errors import RunError, WorkspaceError
+from maskdet.labels import CLASSES
 from maskdet.models import MODELS, Model, create_model
 from maskdet.models.checkpoint import CHECKPOINT_FILE, HISTORY_FILE, read_history
 from maskdet.reliability import Reliability, load_reliability
-from maskdet.run_records import FORMAT, is_whole, require_metrics, upgraded
+from maskdet.run_records import FORMAT, is_whole, read_predictions, require_metrics, upgraded
 from maskdet.seals import require_whole, sealed_files
 from maskdet.workspace import (
     LOCK_FILE,
@@ -45,7 +47,6 @@ from maskdet.workspace import (
     is_held,
     is_record,
     read_json,
-    read_table,
     remove,
     require_version,
     unreadable,
@@ -123,8 +124,27 @@ class Run:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """Its predictions for every face of its training, validation and test split."""
-        return read_table(self._whole("predictions.parquet"), PREDICTED)
+        """Its predictions for every face of its training, validation and test split. Raises as `read_predictions`."""
+        return read_predictions(self._whole("predictions.parquet"), PREDICTED)
+
+    @cached_property
+    def validation_macro_f1(self) -> float | None:
+        """Macro F1 on its validation faces; None where one of a label lacks, or its predictions are damaged."""
+        from maskdet.metrics import confusion_matrix, scores
+
+        try:
+            held = self.predictions[self.predictions["split"] == "validation"]
+        except (RunError, WorkspaceError):
+            return None
+        held = held[held["label"].isin(CLASSES)]
+        if "logit" not in held or held["label"].nunique() < len(CLASSES):
+            return None
+        return float(scores(confusion_matrix(held["label"] == CLASSES[1], held["logit"] > 0))["macro_f1"])
+
+    @property
+    def precedence(self) -> tuple[float, str]:
+        """By which the best of several runs is the largest: macro F1 on validation faces, if known, and how new."""
+        return -1.0 if self.validation_macro_f1 is None else self.validation_macro_f1, str(self.record["created"])
 
     @cached_property
     def reliability(self) -> Reliability | None:
@@ -181,7 +201,8 @@ def open_run(folder: Path) -> Run:
 def find_run(workspace: Workspace, name: str | None = None) -> Run:
     """A run by its id, or by a model's name: that model's best bundled run, or else its newest.
 
-    Without a name, the best bundled run of any model, or else the newest run. Those of the pre-training pool, which
+    Without a name, the best bundled run of any model, or else the newest run. Validation faces tell which is the best
+    (see `Run.precedence`): one that test faces chose would look better than it is. Runs of the pre-training pool, which
     are judged on simulated masks, are found by their id alone.
 
     Raises
@@ -194,9 +215,8 @@ def find_run(workspace: Workspace, name: str | None = None) -> Run:
         if run.id == name:
             return run
     candidates = [run for run in runs if name in (None, run.model_name) and run.pool == "main"]
-    bundled = [run for run in candidates if run.is_bundled]
-    if bundled:
-        return max(bundled, key=lambda run: float(run.metrics.get("macro_f1") or 0))
+    if bundled := [run for run in candidates if run.is_bundled]:
+        return max(bundled, key=lambda run: run.precedence)
     if candidates:
         return max(candidates, key=lambda run: str(run.record["created"]))
     if name in MODELS:
@@ -211,21 +231,12 @@ def runs_table(runs: list[Run]) -> pd.DataFrame:
     for run in runs:
         low, high = run.metrics.get("intervals", {}).get("macro_f1") or (None, None)
         rows.append(
-            {
-                "run": run.id,
-                "model": run.model_name,
-                "pool": run.pool,
-                "created": run.record["created"],
+            {"run": run.id, "model": run.model_name, "pool": run.pool, "created": run.record["created"],
                 "place": "bundled" if run.is_bundled else "workspace",
-                "train_faces": run.record["data"]["faces"].get("train"),
-                "test_faces": run.metrics.get("faces"),
-                "macro_f1": run.metrics.get("macro_f1"),
-                "low": low,
-                "high": high,
-                "fit_seconds": run.record["seconds"].get("fit"),
-                "data": run.fingerprint,
-            }
-        )
+                "train_faces": run.record["data"]["faces"].get("train"), "test_faces": run.metrics.get("faces"),
+                "macro_f1": run.metrics.get("macro_f1"), "low": low, "high": high,
+                "fit_seconds": run.record["seconds"].get("fit"), "data": run.fingerprint}
+        )  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -6,21 +6,24 @@ heart, and would then agree with it. Cleanlab decides which faces are suspects; 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from maskdet.crossval import OUT_OF_SAMPLE_FILE
+from maskdet.crossval import OUT_OF_SAMPLE_FILE, OUT_OF_SAMPLE_RECORD
 from maskdet.decisions import Decision
-from maskdet.errors import MaskDetError, RunError
+from maskdet.differences import changes_of
+from maskdet.errors import ODD_VALUES, MaskDetError, RunError
 from maskdet.labels import CLASSES
+from maskdet.reliability import calibrated_probability
+from maskdet.run_records import read_predictions
 from maskdet.runs import Run
-from maskdet.workspace import read_table
+from maskdet.workspace import is_record, read_json, unreadable
 
-#: Where probabilities come from that a run gives faces it was not trained on.
-Source = Literal["cross-validation", "validation and test faces"]
+#: Where a run's own probabilities come from, of faces that it was not trained on.
+OWN_SOURCE: Final = "validation and test faces"
 #: Least faces of each label: with fewer, nothing can be said of how often a label is wrong (our choice).
 LEAST_FACES: Final = 10
 _COLUMNS: Final = ["face_id", "dataset", "label", "split", "p_without_mask"]
@@ -35,16 +38,16 @@ class Suspects:
     table : DataFrame
         A row a suspect, the most suspicious first: face_id, dataset, label (as the runs were trained with it),
         suggested (the label the runs agree on), self_confidence (0 to 1, the probability of the given label, which is
-        cleanlab's label quality score), p_without_mask (mean of the runs), split (of the newest run; "" if it had
-        none).
+        cleanlab's label quality score), p_without_mask (mean of the runs, see `out_of_sample`), split (of the newest
+        run; "" if it had none).
     sources : dict
-        For each run's id, where its probabilities come from.
+        For each run's id, where its probabilities come from: `OWN_SOURCE`, or which other models were cross-validated.
     counts : DataFrame
         How many faces were examined: a row a dataset, label and split, and faces.
     """
 
     table: pd.DataFrame
-    sources: dict[str, Source]
+    sources: dict[str, str]
     counts: pd.DataFrame
 
     @property
@@ -52,9 +55,14 @@ class Suspects:
         """How many faces were examined."""
         return int(self.counts["faces"].sum())
 
+    @property
+    def predicted_by(self) -> str:
+        """Whose probabilities these are, on one line, for a column of a file."""
+        return "; ".join(f"{name}: {source}" for name, source in self.sources.items())
+
 
 def is_cross_validated(run: Run) -> bool:
-    """True for a run that has predictions of every face by a model that was not trained on it."""
+    """True for a run with predictions of every face by a model that was not trained on it: another than the run's."""
     return (run.folder / OUT_OF_SAMPLE_FILE).is_file()
 
 
@@ -62,7 +70,7 @@ def best_run(runs: Sequence[Run], at_hand: Collection[str] = ()) -> Run:
     """The run to look for label errors with, if nobody names one.
 
     One that knows a face at hand (by id), if faces are given; then one with cross-validated predictions; then the one
-    with the highest macro F1.
+    with the highest macro F1 on validation faces (see `maskdet.runs.Run.precedence`).
 
     Raises
     ------
@@ -77,37 +85,57 @@ def best_run(runs: Sequence[Run], at_hand: Collection[str] = ()) -> Run:
         key=lambda run: (
             not known.isdisjoint(run.predictions["face_id"]),
             is_cross_validated(run),
-            float(run.metrics["macro_f1"] or 0),
+            run.precedence,
         ),
     )
 
 
-def out_of_sample(run: Run) -> tuple[pd.DataFrame, Source]:
-    """What a run says of faces it was not trained on.
+def out_of_sample(run: Run) -> tuple[pd.DataFrame, str]:
+    """What is said of faces by a model that was not trained on them.
 
-    That is its cross-validated predictions where it has them, which cover all faces of the split; else those of its
-    validation and test faces. The validation faces chose no weights, but perhaps the epoch or the scale of the logit.
+    That is cross-validated predictions where a run has them, which cover all faces of the split: of models that were
+    trained anew for each fold, perhaps with other options, and not of the run's weights. Else it is what the run says
+    of its validation and test faces, calibrated where its reliability was fitted. The validation faces chose no
+    weights, but perhaps the epoch, the scale of the logit or the temperature.
 
     Returns
     -------
     table : DataFrame
         A row a face: face_id, dataset, label, split (of the run), p_without_mask.
     source : str
+        Where they come from, for people.
 
     Raises
     ------
     RunError, WorkspaceError
-        If its predictions are damaged.
+        If its predictions are damaged, or what is noted of them.
     """
     if is_cross_validated(run):
-        table = _told_apart(run, read_table(run.folder / OUT_OF_SAMPLE_FILE))
+        table = _told_apart(run, read_predictions(run.folder / OUT_OF_SAMPLE_FILE))
         if "split" not in table:
             split = _told_apart(run, run.predictions, {"split"}).set_index("face_id")["split"]
             table = table.assign(split=table["face_id"].map(split).fillna(""))
-        return table[_COLUMNS], "cross-validation"
-    table = _told_apart(run, run.predictions, {"split"})
+        return table[_COLUMNS], _cross_validated_source(run)
+    table = _told_apart(run, run.predictions, {"split", "logit"})
     table = table[table["split"] != "train"].reset_index(drop=True)
-    return table[_COLUMNS], "validation and test faces"
+    table["p_without_mask"] = calibrated_probability(run.folder, table["logit"])
+    return table[_COLUMNS], OWN_SOURCE
+
+
+def _cross_validated_source(run: Run) -> str:
+    """Which models the cross-validated predictions in a run's folder are of."""
+    path = run.folder / OUT_OF_SAMPLE_RECORD
+    if not path.is_file():
+        return "cross-validated models of options that were not noted; not this run's weights"
+    noted = read_json(path, version=1)
+    if not is_record(noted, {"model": str, "options": dict}):
+        raise unreadable(path, "it does not say of which models the predictions are")
+    other = [f"model {noted['model']}, not {run.model_name}"] if noted["model"] != run.model_name else []
+    try:
+        changes = "; ".join([*other, *changes_of(run, noted)])
+    except ODD_VALUES as error:
+        raise unreadable(path, error) from error
+    return f"cross-validated models {f'with {changes}' if changes else 'of the same options'}; not this run's weights"
 
 
 def _told_apart(run: Run, table: pd.DataFrame, further: Collection[str] = ()) -> pd.DataFrame:
@@ -156,9 +184,9 @@ def is_open(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> "pd.Serie
     return ~table["face_id"].isin(list(decisions))
 
 
-def _examined(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[str, Source]]:
+def _examined(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[str, str]]:
     newest = max(runs, key=lambda run: str(run.record["created"]))
-    sources: dict[str, Source] = {}
+    sources: dict[str, str] = {}
     tables = {}
     for run in runs:
         table, sources[run.id] = out_of_sample(run)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from maskdet.events import EventWriter
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress
+from maskdet.wording import number, telling_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def print_table(table: "pd.DataFrame", digits: int = 0) -> None:
         if value is None or value != value:
             return ""
         if isinstance(value, float):
-            return f"{value:.{digits}f}"
+            return f"{value:.{telling_digits(value, digits)}f}"
         return str(value)
 
     rows = [[str(name) for name in table.columns], *([cell(v) for v in row] for row in table.itertuples(index=False))]
@@ -93,9 +94,12 @@ def print_label_split(faces: "Faces") -> None:
 
 
 def print_percent(percent: dict[str, float]) -> None:
-    """Print the last line of the study's Table 2, from `maskdet.facetable.label_percent`."""
-    shares = ", ".join(f"{share:.1f} % {label}" for label, share in percent.items())
-    say(f"of all faces: {shares}")
+    """Print the last line of the study's Table 2, from `maskdet.facetable.label_percent`.
+
+    Faces whose mask is worn incorrectly have no share where they are left out, or there are none.
+    """
+    shown = {label: share for label, share in percent.items() if share or label in CLASSES}
+    say(f"of all faces counted: {', '.join(f'{share:.1f} % {label}' for label, share in shown.items())}")
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
@@ -108,7 +112,8 @@ def print_metrics(metrics: dict[str, Any]) -> None:
         if value is None:
             return "not defined"
         interval = metrics["intervals"].get(name)
-        return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+        low, high = (number(end, 4) for end in interval) if interval else ("", "")
+        return number(value, 4) + (f" ({low} to {high})" if interval else "")
 
     rows = []
     for label, values in metrics["labels"].items():
@@ -118,7 +123,10 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     for name, title in FIGURE_TITLES.items():
         if name in metrics:
             say(f"{title} {figure(name, metrics[name])}")
-    say(f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap")
+    say(
+        f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap, exact "
+        "ones of shares that are 0 or 1"
+    )
     for sentence in dict.fromkeys([*metrics.get("reasons", {}).values(), *metrics.get("cautions", [])]):
         say(sentence)
     if "incorrect_mask" in metrics:
@@ -141,7 +149,7 @@ def _dataset_row(dataset: str, values: dict[str, Any]) -> dict[str, Any]:
     return {
         "dataset": dataset,
         **{name: values[name] for name in ("faces", "accuracy", "macro_f1")},
-        "macro_f1 95 %": f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else values.get("reason", ""),
+        "macro_f1 95 %": " to ".join(number(end, 4) for end in interval) if interval else values.get("reason", ""),
     }
 
 

@@ -203,7 +203,19 @@ def labelled_images(workspace: Workspace, faces: Faces, part: pd.DataFrame) -> L
 
 
 def predictions_table(part: pd.DataFrame, logits: Any) -> pd.DataFrame:
-    """Rows of a split with their logits and probabilities."""
+    """Rows of a split with their logits and probabilities.
+
+    Raises
+    ------
+    MaskDetError
+        If a logit is no number.
+    """
+    odd = int((~np.isfinite(np.asarray(logits))).sum())
+    if odd:
+        raise MaskDetError(
+            f"The model gives {odd} of {len(part)} faces no number: its training diverged (try a lower learning rate), "
+            "or its weights are damaged."
+        )
     table = part[["face_id", "dataset", "label", "group", "split"]].copy()
     table["logit"] = logits
     table["p_without_mask"] = probability(logits)

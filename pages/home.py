@@ -84,7 +84,8 @@ def show_loaded() -> None:
             best, f"Best macro F1: {SHORT_NAMES.get(top.model_name, top.model_name)}", f"{top.metrics['macro_f1']:.3f}",
             _rests_on(top),
             "Macro F1 is the mean of both labels' F1, the balance of precision and recall: 1 is without any error. "
-            f"Here it is on the test faces {of}. In brackets: its 95 % interval.",
+            f"Here it is on the test faces {of}, of the run that is best on validation faces. In brackets: its 95 % "
+            "interval.",
         )  # fmt: skip
 
 

@@ -64,6 +64,10 @@ def fill(workspace: Workspace, photos: Path) -> Workspace:
                 write_table(run.folder / name, read_table(shipped / name))
             else:
                 shutil.copyfile(shipped / name, run.folder / name)
+        if "out_of_sample.parquet" in files:
+            write_json(
+                run.folder / "out_of_sample.json", {"model": model, "options": options | {"epochs": 9}}, version=1
+            )
         train = table[table["split"] == "train"]
         balanced = balance_faces(workspace, split.fingerprint, train, "brightness", "independent")
         save_balanced(run.folder, balanced)

@@ -59,10 +59,9 @@ def counts(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
 def test_the_set_size_of_the_study() -> None:
     """Figure 11: of the 12,000 training faces of Dataset 1 come 60,000 copies, 72,000 in all."""
     table = counts(("pre-training", "1", "with_mask", 6000), ("pre-training", "1", "without_mask", 6000))
-    assert set_sizes(table, STUDY).to_dict("records") == [
-        {"pool": "pre-training", "dataset": "1", "original": 12_000, "augmented": 60_000, "total": 72_000},
-        {"pool": "pre-training", "dataset": "Total", "original": 12_000, "augmented": 60_000, "total": 72_000},
-    ]
+    of_the_study = {"faces": 12_000, "original": 12_000, "augmented": 60_000, "total": 72_000}
+    rows = [{"pool": "pre-training", "dataset": name, **of_the_study} for name in ("1", "Total")]
+    assert set_sizes(table, STUDY).to_dict("records") == rows
 
 
 def test_set_sizes_of_each_plan() -> None:
@@ -75,14 +74,15 @@ def test_set_sizes_of_each_plan() -> None:
         return list(set_sizes(table, AugmentOptions(**options)).itertuples(index=False, name=None))
 
     assert sizes(plan="study", methods=("flip", "crop")) == [
-        ("main", "2.1", 120, 0, 120), ("main", "2.2", 7, 14, 21), ("main", "3.1", 0, 0, 0),
-        ("main", "Total", 127, 14, 141), ("pre-training", "1", 4, 8, 12), ("pre-training", "Total", 4, 8, 12),
+        ("main", "2.1", 120, 120, 0, 120), ("main", "2.2", 7, 7, 14, 21), ("main", "3.1", 0, 0, 0, 0),
+        ("main", "Total", 127, 127, 14, 141), ("pre-training", "1", 4, 4, 8, 12),
+        ("pre-training", "Total", 4, 4, 8, 12),
     ]  # fmt: skip
     assert sizes(plan="on-the-fly") == [
-        ("main", "2.1", 120, 120, 120), ("main", "2.2", 7, 7, 7), ("main", "3.1", 0, 0, 0),
-        ("main", "Total", 127, 127, 127), ("pre-training", "1", 4, 4, 4), ("pre-training", "Total", 4, 4, 4),
+        ("main", "2.1", 120, 0, 120, 120), ("main", "2.2", 7, 0, 7, 7), ("main", "3.1", 0, 0, 0, 0),
+        ("main", "Total", 127, 0, 127, 127), ("pre-training", "1", 4, 0, 4, 4), ("pre-training", "Total", 4, 0, 4, 4),
     ]  # fmt: skip
-    assert sizes(plan="none")[3] == ("main", "Total", 127, 0, 127)
+    assert sizes(plan="none")[3] == ("main", "Total", 127, 127, 0, 127)
 
 
 @pytest.mark.parametrize("plan", ["none", "on-the-fly", "study"])
@@ -92,6 +92,7 @@ def test_set_sizes_count_what_an_epoch_shows(plan: Any) -> None:
     total = set_sizes(counts(("main", "2.1", "with_mask", 5), ("main", "2.2", "with_mask", 3)), options).iloc[-1]
     assert total["total"] == len(copies)
     assert total["augmented"] == sum(copy != "original" for _, copy in copies)
+    assert (total["faces"], total["original"] + total["augmented"]) == (8, total["total"])
 
 
 def test_set_sizes_leave_out_a_label_that_no_model_is_trained_on() -> None:
@@ -99,16 +100,16 @@ def test_set_sizes_leave_out_a_label_that_no_model_is_trained_on() -> None:
         ("main", "3.2", "with_mask", 3), ("main", "3.2", "incorrect_mask", 9), ("main", "x", "incorrect_mask", 2)
     )
     assert set_sizes(table, STUDY).to_dict("records") == [
-        {"pool": "main", "dataset": "3.2", "original": 3, "augmented": 15, "total": 18},
-        {"pool": "main", "dataset": "x", "original": 0, "augmented": 0, "total": 0},
-        {"pool": "main", "dataset": "Total", "original": 3, "augmented": 15, "total": 18},
+        {"pool": "main", "dataset": "3.2", "faces": 3, "original": 3, "augmented": 15, "total": 18},
+        {"pool": "main", "dataset": "x", "faces": 0, "original": 0, "augmented": 0, "total": 0},
+        {"pool": "main", "dataset": "Total", "faces": 3, "original": 3, "augmented": 15, "total": 18},
     ]
 
 
 def test_set_sizes_without_faces() -> None:
     sizes = set_sizes(counts(), STUDY)
     assert sizes.empty
-    assert list(sizes) == ["pool", "dataset", "original", "augmented", "total"]
+    assert list(sizes) == ["pool", "dataset", "faces", "original", "augmented", "total"]
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

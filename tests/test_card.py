@@ -50,6 +50,18 @@ def test_figures_of_a_known_run_stand_with_n_and_interval(workspace: Workspace) 
     assert "None of 196 faces in 196 groups is misjudged" in text  # why 2.2 has no interval
 
 
+def test_none_wrong_has_an_exact_interval(workspace: Workspace) -> None:
+    """Of 20 faces with a mask none is judged wrong; 1 - 0.025 ** (1 / 20) is 16.8 %. Earlier figures have it too."""
+    run = write_run(workspace, "svm-2", "svm", table=predictions(120, wrong=[1]))
+    assert run.metrics["confusion"][0] == [20, 0]
+    for known in (run.metrics["intervals"], {}):
+        run.metrics["intervals"] = known
+        text, _ = both(card_of(workspace, run))
+        assert "0.0 % (0.0–16.8)" in text
+        assert "0 of 20 test faces with mask" in text
+        assert "no interval, since none was wrong" not in text
+
+
 @pytest.mark.parametrize("run_id", [path.parent.name for path in sorted(BUNDLED.glob("*/run.json"))])
 def test_every_bundled_run_gives_a_card(run_id: str, workspace: Workspace) -> None:
     run = open_run(BUNDLED / run_id)

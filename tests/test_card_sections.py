@@ -38,12 +38,19 @@ def test_how_often_it_is_not_sure_as_docs_reliability_has_it(inception: Run) -> 
     assert "34 of 3,305 validation faces (1.0 %)" in said
 
 
+def test_a_temperature_that_is_fitted_twice_says_so(inception: Run) -> None:
+    (svm,) = BUNDLED.glob("svm-2*")
+    said = text(*reliability_blocks(open_run(svm)))
+    assert "1.00, fitted to the validation faces to which its logit is scaled already" in said
+    assert "fitted to the validation faces to which" not in text(*reliability_blocks(inception))
+
+
 def test_sources_left_out_of_training(inception: Run) -> None:
     found = {(row["dataset"], row["faces"]): row for row in left_out_figures(inception)}
     assert set(found) == {("1", 113), ("1", 568), ("2.1", 11568), ("2.2", 980), ("3.1", 40), ("3.2", 3932)}
     assert found["3.2", 3932]["figure"].text == "0.879 (0.856–0.903)"
     assert "trained without it" in found["3.2", 3932]["how"]
-    assert "frozen yes, not no" in found["3.2", 3932]["reason"]  # in what that model differs
+    assert "frozen features" in found["3.2", 3932]["reason"]  # in what that model differs
     assert "watched" in found["1", 113]["how"]
 
 

@@ -100,12 +100,12 @@ def test_augment_sizes_prints_the_table_of_the_core(shell: Shell, tmp_path: Path
         assert status == 0
         return [line.split() for line in out.splitlines()]
 
-    header = ["pool", "dataset", "original", "augmented", "total"]
-    assert rows() == [header, ["main", "mine", "12", "12", "12"], ["main", "Total", "12", "12", "12"]]
-    assert rows("--augmentation", "study")[1] == ["main", "mine", "12", "60", "72"]
+    header = ["pool", "dataset", "faces", "original", "augmented", "total"]
+    assert rows() == [header, ["main", "mine", "12", "0", "12", "12"], ["main", "Total", "12", "0", "12", "12"]]
+    assert rows("--augmentation", "study")[1] == ["main", "mine", "12", "12", "60", "72"]
     two = ["--augmentation", "study", "--method", "noise", "--method", "flip"]
-    assert rows(*two)[1] == ["main", "mine", "12", "24", "36"]
-    assert rows(*two, "--not-augmented", "mine")[1] == ["main", "mine", "12", "0", "12"]
+    assert rows(*two)[1] == ["main", "mine", "12", "12", "24", "36"]
+    assert rows(*two, "--not-augmented", "mine")[1] == ["main", "mine", "12", "12", "0", "12"]
     _, _, err = shell("augment-sizes", *two)
     assert "36 images an epoch with the plan study" in err
 

@@ -15,6 +15,7 @@ from maskdet.compare import (
     TRAINED_ON,
     WATCHED,
     JudgedRun,
+    best_run,
     common_faces,
     default_runs,
     left_out_rows,
@@ -120,6 +121,22 @@ def test_own_faces_are_the_test_faces_of_two_labels(tmp_path: Path) -> None:
     write_table(run.folder / "predictions.parquet", table.drop(columns="logit"))
     with pytest.raises(WorkspaceError, match="damaged"):
         own_faces(Run(run.folder, run.record))
+
+
+def test_the_best_run_is_so_on_validation_faces(tmp_path: Path) -> None:
+    """The first is the best on test faces, which choose nothing; the last two judge all validation faces right."""
+    spoilt = predictions()
+    spoilt.loc[spoilt.index[spoilt["split"] == "validation"][:3], "logit"] *= -1
+    runs = [
+        write_run(tmp_path, "cnn-test", table=spoilt, created="2026-01-03T00:00:00Z"),
+        write_run(tmp_path, "cnn-newer", table=predictions(wrong=[0, 1]), created="2026-01-02T00:00:00Z"),
+        write_run(tmp_path, "cnn-older", table=predictions(wrong=[0]), created="2026-01-01T00:00:00Z"),
+    ]
+    assert runs[0].metrics["macro_f1"] == 1
+    best = best_run(runs, "abc")
+    assert best is not None
+    assert best.id == "cnn-newer"
+    assert best_run(runs, "other") is None
 
 
 def test_common_faces_have_one_label_in_all() -> None:

@@ -1,21 +1,30 @@
 """Models trained without a dataset or a fold: what they saw, and what is said of the faces they did not see."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from factories import use_small_networks
 
 import maskdet.crossval
-from maskdet.crossval import cross_validate, leave_one_dataset_out
+from maskdet.crossval import (
+    OUT_OF_SAMPLE_FILE,
+    cross_validate,
+    leave_one_dataset_out,
+    out_of_sample_record,
+    write_out_of_sample,
+)
 from maskdet.errors import MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.models import FitData
 from maskdet.models.svm import Svm
 from maskdet.split import load_split
 from maskdet.training_data import Plan, TrainingData, predictions_table, training_data
-from maskdet.workspace import Workspace
+from maskdet.workspace import Workspace, read_json, read_table
 
 SMALL = {"components": 4, "C": [1.0], "kernel": ["linear"], "folds": 2, "jobs": 1}
 
@@ -175,3 +184,26 @@ def test_too_few_faces_for_the_folds_is_a_sentence(sources: Workspace, fits: lis
     with pytest.raises(MaskDetError, match=sentence):
         cross_validate(sources, "svm", SMALL, folds=31)
     assert fits == []
+
+
+# --- which models predicted ------------------------------------------------------------------------------------------
+
+
+def test_predictions_lie_beside_what_is_noted_of_their_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = out_of_sample_record("svm", SMALL, seed=3, fingerprint="abc", limit=90)
+    assert {name: noted[name] for name in ("model", "seed", "fingerprint", "folds", "limit")} == {
+        "model": "svm", "seed": 3, "fingerprint": "abc", "folds": 5, "limit": 90
+    }  # fmt: skip
+    assert {"gamma", *SMALL} <= noted["options"].keys()  # those that were not named too
+    faces = pd.DataFrame({"face_id": ["a"], "logit": [1.0]})
+    write_out_of_sample(tmp_path, faces, noted)
+    assert read_table(tmp_path / OUT_OF_SAMPLE_FILE).equals(faces)
+    assert read_json(tmp_path / "out_of_sample.json", version=1) == json.loads(json.dumps(noted))
+
+    def killed(*_arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(maskdet.crossval, "write_table", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_out_of_sample(tmp_path, faces, noted | {"seed": 4})
+    assert not (tmp_path / OUT_OF_SAMPLE_FILE).exists()  # never predictions beside the record of others

@@ -85,6 +85,17 @@ def test_each_treatment_of_incorrect_masks(treatment: IncorrectMask, faces: int,
     assert parse_treatment(treatment) == treatment
 
 
+def test_photos_of_none_but_faces_left_out_are_counted_still() -> None:
+    """Of the incorrect faces two have a photo together and one its own; the last has one beside a face with a mask."""
+    photos = ["1.jpg", "1.jpg", "2.jpg", "3.jpg"]
+    rows = [{"label": "incorrect_mask", "photo": photo} for photo in photos] + [{"photo": "3.jpg"}]
+    other = {"photo": "1.jpg", "dataset": "b"}  # of another dataset
+    assert treatment_sentence(table_of(*rows, other), "drop") == (
+        "4 faces whose mask is worn incorrectly are left out, since the study knows two labels only; 2 photos with no "
+        "other face are still counted."
+    )
+
+
 def test_sentences_of_no_and_of_many_incorrect_masks() -> None:
     assert treatment_sentence(table_of({}), "drop") == "No face here is labelled as wearing its mask incorrectly."
     many = table_of(*[{"label": "incorrect_mask"}] * 1200)

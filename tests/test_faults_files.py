@@ -135,7 +135,7 @@ WRITERS = {"replacing", "write_json", "write_table", "write_result", "write_text
            "savez_compressed", "dump", "save_weights", "touch", "symlink_to", "FileLock"}  # fmt: skip
 #: Modules that write into a workspace or elsewhere; one that begins to must name its files in maskdet.kinds.
 WHO_WRITES = {
-    "calibrate",
+    "calibrate", "crossval",
     "facetable", "measure", "quality", "split", "decisions", "runs", "seals", "train", "balance", "study",
     "reliability",
     "evaluations", "jobs", "events", "workspace", "integrity", "starter", "samples", "bundle", "models.svm",

@@ -202,14 +202,32 @@ def test_intervals_are_the_same_each_time_whatever_groups_are_called() -> None:
     assert evaluate_predictions(table(ACTUAL, PREDICTED, 1000 + 5 * (np.arange(80) // 3))) == first
 
 
-def test_a_perfect_model_has_no_interval_but_the_rule_of_three() -> None:
+def test_the_shares_of_a_perfect_model_have_exact_intervals() -> None:
     measured = evaluate_predictions(table(ACTUAL, ACTUAL, np.arange(80)))
     assert measured["macro_f1"] == 1
-    assert set(measured["intervals"]) == {"ece", "brier"}  # of the others, each would have no width
+    shares = {"accuracy": 80, "recall with_mask": 50, "recall without_mask": 30}
+    shares |= {"precision with_mask": 50, "precision without_mask": 30}
+    assert set(measured["intervals"]) == set(shares)  # of the others, each would have no width
+    for name, faces in shares.items():  # P(all of n are right) = p ** n
+        assert measured["intervals"][name] == pytest.approx([0.025 ** (1 / faces), 1.0])
     assert measured["cautions"] == [
-        # The rule of three: 3 / 80.
-        "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; up to 3.8 % may still be."
+        # 1 - 0.025 ** (1 / 80), where the rule of three, 3 / 80, is one-sided.
+        "None of 80 faces in 80 groups is misjudged, so resampling shows no spread; up to 4.5 % may still be."
     ]
+    assert measured["datasets"]["a"]["intervals"] == {"accuracy": measured["intervals"]["accuracy"], "macro_f1": None}
+
+
+def test_a_model_that_is_always_wrong_has_an_interval_too_and_pairs_count_once() -> None:
+    measured = evaluate_predictions(table(ACTUAL, 1 - ACTUAL, np.arange(80) // 2))
+    assert measured["accuracy"] == 0
+    assert measured["intervals"]["accuracy"] == pytest.approx([0.0, 1 - 0.025 ** (1 / 40)])
+
+
+def test_an_interval_that_rounding_alone_makes_is_none() -> None:
+    """50 faces of one probability: each resample has the same error but for the order in which it is summed up."""
+    measured = evaluate_predictions(judged([0] * 50, [-3.0] * 50))
+    assert measured["ece"] == pytest.approx(1 / (1 + np.exp(3)))
+    assert not {"ece", "brier"} & measured["intervals"].keys()
 
 
 def judged(actual: list[int], logit: list[float]) -> pd.DataFrame:
@@ -323,7 +341,9 @@ def test_two_identical_models_do_not_differ() -> None:
     difference = macro_f1_difference(faces, faces)
     assert (difference.faces, difference.groups) == (80, 80)
     assert difference.first == difference.second == pytest.approx((80 / 96 + 48 / 64) / 2)
-    assert difference.difference == difference.low == difference.high == 0
+    assert difference.difference == 0
+    assert difference.low is difference.high is None
+    assert difference.reason == "Resampling shows no spread of the difference: no interval."
     assert not difference.differs
 
 
@@ -359,11 +379,14 @@ def test_a_difference_is_of_common_faces_with_one_label_and_whole_groups() -> No
 
 
 def test_figures_without_a_spread_are_named() -> None:
-    """No face with a mask is misjudged: its recall is 1 in every resample, and so is the other label's precision."""
-    measured = evaluate_predictions(judged([0] * 30 + [1] * 30, [-1.0] * 35 + [1.0] * 25))
-    assert measured["cautions"] == [
-        "Resampling shows no spread of precision without mask, recall with mask: no interval."
-    ]
-    assert "recall with_mask" not in measured["intervals"]
-    assert "precision with_mask" in measured["intervals"]
+    """No face with a mask is misjudged: its recall is 1 in every resample, and so is the other label's precision.
+
+    Both are shares with exact intervals. That every face without a mask has the higher logit is no share of faces.
+    """
+    measured = evaluate_predictions(judged([0] * 30 + [1] * 30, [-1.0] * 30 + [-0.5] * 5 + [1.0] * 25))
+    assert measured["cautions"] == ["Resampling shows no spread of ROC-AUC: no interval."]
+    assert measured["intervals"]["recall with_mask"] == pytest.approx([0.025 ** (1 / 30), 1.0])
+    assert measured["intervals"]["precision without_mask"] == pytest.approx([0.025 ** (1 / 25), 1.0])
+    few = evaluate_predictions(judged([0] * 30 + [1] * 30, [-1.0] * 51 + [1.0] * 9))  # 9 said to be without mask
+    assert few["cautions"] == ["Resampling shows no spread of precision without mask: no interval."]
     assert at_threshold(judged([0, 1], [-1.0, -1.0]))["interval"] is None

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from maskdet.errors import MaskDetError
 from maskdet.mistakes import disagreements, error_rates, judged_faces, share_interval, wrong_faces
 from maskdet.models.base import probability
 from maskdet.runs import Run, open_run
@@ -54,6 +55,21 @@ def test_verdicts(one: Run) -> None:
     assert table["wrong"].tolist() == [False, True, True, False]
     assert table["confidence"].tolist() == pytest.approx([0.75, 0.75, 0.9, 1 / (1 + math.exp(-1))])
     assert judged_faces(one, "train")["face_id"].tolist() == ["am3"]
+
+
+def test_probabilities_are_calibrated_as_those_of_a_photo(one: Run, other: Run) -> None:
+    """At a temperature of 2, a logit of ln 9 becomes ln 3: 0.75 instead of 0.9. Verdicts stay."""
+    before = judged_faces(one)
+    write_json(one.folder / "reliability.json", {"temperature": 2.0}, version=1)
+    table = judged_faces(one).set_index("face_id")
+    assert table["wrong"].tolist() == before["wrong"].tolist()
+    assert table.loc["aw1", ["p_without_mask", "confidence"]].tolist() == pytest.approx([0.25, 0.75])
+    assert wrong_faces([one]).set_index("face_id").loc["aw1", "p_without_mask"] == pytest.approx(0.25)
+    common, _ = disagreements([one, other])
+    assert common.set_index("face_id").loc["aw1", ["cnn-1", "svm-1"]].tolist() == pytest.approx([0.25, 0.9])
+    write_json(one.folder / "reliability.json", {"temperature": 0}, version=1)
+    with pytest.raises(MaskDetError, match="temperature is out of its range"):
+        judged_faces(one)
 
 
 def test_wrong_faces_come_with_the_most_confident_first(one: Run, other: Run) -> None:

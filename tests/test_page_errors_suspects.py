@@ -35,7 +35,8 @@ def test_suspects_are_worked_through(
     assert len(suspected) == 6
     app = visit(sample, tmp_path, monkeypatch, "Suspected label errors")
     assert says(app, "**6 suspects** among ")
-    assert says(app, "Probabilities are out of sample: svm-1 (cross-validation). Choose")
+    whose = "svm-1 (cross-validated models of options that were not noted; not this run's weights)"
+    assert says(app, f"Probabilities are out of sample: {whose}. Choose")
     assert not says(app, "Training faces are left out")
     assert progress(app) == "**0 of 6** looked at"
     assert sum("**test face**" in caption for caption in captions(app, "suspects")) == 2
@@ -196,7 +197,9 @@ def test_the_shell_lists_errors_and_suspects(
     listed: Any = pd.read_csv(tmp_path / "suspects.csv", keep_default_na=False)
     assert listed["face_id"].tolist() == suspected
     assert listed["decision"].tolist() == ["confirm", *[""] * 5]
-    assert "svm-1: cross-validation" in out
+    said = "svm-1: cross-validated models of options that were not noted; not this run's weights"
+    assert out.startswith(f"{said}\n")
+    assert listed["predicted_by"].unique().tolist() == [said]
     assert "1 of 6 looked at; 2 are test faces" in out
     assert "6 suspects among" in err
     out, _ = shell_on(sample, "decisions")

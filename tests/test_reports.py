@@ -29,6 +29,8 @@ def judged(tmp_path: Path) -> list[JudgedRun]:
         ((0.9876, 0.98, 0.995), "0.988 (0.980–0.995)"),
         ((0.5, None, None), "0.500"),
         ((None, None, None), "—"),
+        ((0.99985, 0.9994, 0.99998), "0.9999 (0.999–0.99998)"),  # an area under the curve that is not perfect
+        ((1.0, 0.98, 1.0), "1.000 (0.980–1.000)"),
         ((float("nan"), 0.1, 0.2), "—"),
         ((0.01, -0.0004, 0.02), "0.010 (0.000 to 0.020)"),
         ((-0.01, -0.02, 0.0), "−0.010 (−0.020 to 0.000)"),
@@ -43,6 +45,15 @@ def test_table_3_as_text(judged: list[JudgedRun]) -> None:
     assert table["n"].tolist() == ["10", "10", "20"] * 2
     assert table["F1"][2].startswith("0.850 (")
     assert table["Study"].tolist()[:3] == ["0.99 / 0.98 / 0.98", "0.97 / 0.98 / 0.98", "0.981"]
+
+
+def test_what_the_calibration_error_is_of_stands_beside_it(judged: list[JudgedRun]) -> None:
+    """Its interval lies high, and may lie above it: that was told on the page alone."""
+    for text in (as_markdown(judged), as_latex(judged)):
+        assert "Expected calibration error before calibration" in text
+        assert "Brier score before calibration" in text
+        assert "of the probability of no mask, in 15 bins; that of Guo et al" in text
+        assert "its interval lies high, and may lie above it" in text
 
 
 def test_csv_holds_all_digits_and_no_formula(judged: list[JudgedRun]) -> None:

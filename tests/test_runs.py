@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from written_runs import validated
 
 from maskdet import runs
 from maskdet.augment import AugmentOptions
@@ -103,9 +104,10 @@ def test_newest_wins(workspace: Workspace, own: Path) -> None:
 def test_bundled_wins_over_newer(workspace: Workspace, own: Path, bundled: Path) -> None:
     write_run(own, "svm-own", created="2025-01-01T00:00:00Z", macro_f1=0.99)
     write_run(own, "cnn-own", model="cnn")
-    write_run(bundled, "svm-good", macro_f1=0.8)
-    write_run(bundled, "svm-best", macro_f1=0.9)
-    write_run(bundled, "svm-fair", macro_f1=0.7, created="2024-06-01T00:00:00Z")
+    validated(write_run(bundled, "svm-good", macro_f1=0.95), 2)
+    validated(write_run(bundled, "svm-best", macro_f1=0.9), 1)  # on validation faces; test faces choose nothing
+    validated(write_run(bundled, "svm-fair", macro_f1=0.99, created="2024-06-01T00:00:00Z"), 3)
+    write_run(bundled, "svm-none", macro_f1=1.0, created="2024-07-01T00:00:00Z")  # nothing is known of it
     assert find_run(workspace, "svm").id == "svm-best"
     assert find_run(workspace).id == "svm-best"
     assert find_run(workspace, "svm").is_bundled

@@ -81,3 +81,11 @@ def write_run(
     write_json(folder / "metrics.json", evaluate_predictions(table[table["split"] == "test"]))
     write_table(folder / "predictions.parquet", table)
     return open_run(folder)
+
+
+def validated(folder: Path, wrong: int) -> None:
+    """Write predictions of ten validation faces of each label into a run, of which some with mask are misjudged."""
+    table = pd.DataFrame({"label": ["with_mask", "without_mask"] * 10, "logit": [-1.0, 1.0] * 10})
+    table.loc[table.index[::2][:wrong], "logit"] = 1.0
+    ids = [f"a/{number}" for number in range(20)]
+    write_table(folder / "predictions.parquet", table.assign(face_id=ids, dataset="a", split="validation"))

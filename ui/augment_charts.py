@@ -14,7 +14,7 @@ _COLOURS: Final = {"as they are": "#999999", "augmented": "#009E73"}
 def set_size_bars(sizes: pd.DataFrame) -> go.Figure:
     """Images an epoch by dataset, a colour each for faces as they are and copies, from `maskdet.augment.set_sizes`."""
     rows = sizes[sizes["dataset"] != "Total"]
-    counts = {"as they are": rows["total"] - rows["augmented"], "augmented": rows["augmented"]}
+    counts = {"as they are": rows["original"], "augmented": rows["augmented"]}
     datasets = rows["dataset"].map(chart_names(rows["dataset"]))
     figure = go.Figure()
     for name, images in counts.items():

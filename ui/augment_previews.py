@@ -21,7 +21,10 @@ from ui.text import code, plain
 
 _SHOWN: Final = 6
 _POOL_TITLES: Final = {"main": "Training set", "pre-training": "Pre-training set"}
-_SIZE_COLUMNS: Final = {"augmented": "augmented an epoch", "total": "total an epoch"}
+_SIZE_COLUMNS: Final = {
+    "faces": "training faces", "original": "as they are, an epoch", "augmented": "augmented an epoch",
+    "total": "total an epoch",
+}  # fmt: skip
 _STUDY_SIZES: Final = {
     "main": "Compare with the study's Figure 12.",
     "pre-training": "The study's Figure 11: 12,000 original and 60,000 augmented faces, 72,000 in all.",

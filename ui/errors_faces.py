@@ -100,7 +100,9 @@ def show_gallery_of(
 def column_titles(names: Mapping[str, str]) -> dict[str, object]:
     """How a table of errors shows its columns; ``names`` are the runs'."""
     digits = {
-        "p_without_mask": st.column_config.NumberColumn("Probability of no mask", format="%.4f"),
+        "p_without_mask": st.column_config.NumberColumn(
+            "Probability of no mask", format="%.4f", help="Calibrated where the run's reliability was fitted.",
+        ),
         "confidence": st.column_config.NumberColumn(
             format="%.4f", help="The probability that the model gives the wrong label. Models are not equally sure of "
             "themselves, so compare within one model.",

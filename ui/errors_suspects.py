@@ -7,15 +7,17 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from maskdet.crossval import OUT_OF_SAMPLE_FILE, OUT_OF_SAMPLE_RECORD
 from maskdet.decisions import Decision, Decisions, confirmation, label_decision, load_decisions, with_decisions
 from maskdet.errors import MaskDetError
 from maskdet.facetable import has_faces
 from maskdet.mistakes import matching
+from maskdet.reliability import RELIABILITY_FILE
 from maskdet.runs import Run
 from maskdet.split import SPLITS
-from maskdet.suspects import Suspects, best_run, find_suspects, is_cross_validated, is_open
+from maskdet.suspects import OWN_SOURCE, Suspects, best_run, find_suspects, is_open
 from maskdet.workspace import Workspace
-from ui.cached import csv_bytes, faces_of, runs_of
+from ui.cached import csv_bytes, faces_of, runs_of, stamp
 from ui.charts import LABEL_TITLES
 from ui.decisions import history, on_change, on_undo
 from ui.errors_faces import choose_faces, choose_runs, column_titles, here, show_gallery_of
@@ -26,6 +28,8 @@ from ui.tables import titled
 from ui.text import counted, percent, plain, sentence
 
 _SPLIT_TITLES: Final = {"train": "Training", "validation": "Validation", "test": "Test"}
+#: What may come into a run's folder later, and says other things of its faces.
+_LATER: Final = (OUT_OF_SAMPLE_FILE, OUT_OF_SAMPLE_RECORD, RELIABILITY_FILE)
 _CARD: Final = 168
 _OPEN: Final = "To look at"
 _DONE: Final = "Looked at"
@@ -67,7 +71,7 @@ def show_suspects(workspace: Workspace) -> None:
         _show_open(workspace, table[waits], filters)
     else:
         _show_done(workspace, table[~waits], decisions, filters)
-    _show_table(table, decisions)
+    _show_table(table, decisions, found.predicted_by)
 
 
 def _best(workspace: Workspace, runs: list[Run]) -> Run:
@@ -75,12 +79,12 @@ def _best(workspace: Workspace, runs: list[Run]) -> Run:
 
 
 def _suspects_of(runs: list[Run]) -> Suspects:
-    return _found(tuple((str(run.folder), is_cross_validated(run)) for run in runs), runs)
+    return _found(tuple((str(run.folder), *(stamp(run.folder / name) for name in _LATER)) for run in runs), runs)
 
 
 @st.cache_data(show_spinner="Looking for labels that are probably wrong", max_entries=8)
-def _found(key: tuple[tuple[str, bool], ...], _runs: list[Run]) -> Suspects:
-    """A run never changes, except that its cross-validated predictions may be added."""
+def _found(key: tuple[tuple[str | int, ...], ...], _runs: list[Run]) -> Suspects:
+    """A run never changes, except that `_LATER` may be added."""
     return find_suspects(_runs)
 
 
@@ -92,9 +96,9 @@ def _show_counts(found: Suspects, suspects: int, faces: int) -> None:
         "otherwise than their label, as many as labels seem to be wrong. A list to look at: some of these are the "
         "model's own errors. So the share is no estimate of wrong labels, and has no interval.",
     )
-    parts = [f"{plain(name)} ({source})" for name, source in found.sources.items()]
+    parts = [f"{plain(name)} ({plain(source)})" for name, source in found.sources.items()]
     mean = "the mean of " if len(parts) > 1 else ""
-    left_out = "validation and test faces" in found.sources.values()
+    left_out = OWN_SOURCE in found.sources.values()
     st.caption(
         f"Probabilities are out of sample: {mean}{', '.join(parts)}. "
         + ("Training faces are left out, since a model may know their labels by heart. " if left_out else "")
@@ -178,7 +182,7 @@ def _show_done(workspace: Workspace, table: pd.DataFrame, decisions: Decisions, 
     show_gallery_of(workspace, table, captions, "suspects_done", filters, width=_CARD, below=take_back)
 
 
-def _show_table(table: pd.DataFrame, decisions: Decisions) -> None:
+def _show_table(table: pd.DataFrame, decisions: Decisions, predicted_by: str) -> None:
     whole = with_decisions(table, decisions)
     with st.expander(f"All {counted(len(table), 'suspect')} as a table"):
         titles = {name: whole[name].map(LABEL_TITLES) for name in ("label", "suggested")}
@@ -186,7 +190,7 @@ def _show_table(table: pd.DataFrame, decisions: Decisions) -> None:
             whole.assign(**titles), hide_index=True, height=260, column_config=titled(whole, column_titles({}))
         )
     st.download_button(
-        "Suspects (CSV)", csv_bytes(whole), "suspected-label-errors.csv", "text/csv",
+        "Suspects (CSV)", csv_bytes(whole.assign(predicted_by=predicted_by)), "suspected-label-errors.csv", "text/csv",
         icon=":material/download:", on_click="ignore", key="suspects_csv",
     )  # fmt: skip
 

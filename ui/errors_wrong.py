@@ -11,9 +11,10 @@ from maskdet.bootstrap import FEWEST_GROUPS, LEVEL
 from maskdet.compare import short_labels
 from maskdet.decisions import Decision, load_decisions, with_decisions
 from maskdet.mistakes import disagreements, error_rates, matching, share_interval, wrong_faces
+from maskdet.reliability import RELIABILITY_FILE
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
-from ui.cached import csv_bytes
+from ui.cached import csv_bytes, stamp
 from ui.charts import LABEL_TITLES
 from ui.decisions import DECISION_TITLES
 from ui.errors_faces import choose_faces, choose_runs, column_titles, show_gallery_of
@@ -39,7 +40,8 @@ def show_wrong(workspace: Workspace, runs: list[Run]) -> None:
     decisions = load_decisions(workspace)
     names = short_labels(chosen)
     st.caption(
-        "The most confident errors first. From a probability of 0.5 on, the verdict is without mask. "
+        "The most confident errors first. From a probability of 0.5 on, the verdict is without mask; it is calibrated "
+        "where the run's reliability was fitted, as that of a photo. "
         + ("A face that two runs get wrong is here twice. " if len(chosen) > 1 else "")
         + "Click a face to see it large, and to decide on it."
     )
@@ -56,7 +58,8 @@ def show_disagreements(workspace: Workspace, runs: list[Run]) -> None:
         st.info("Two runs can disagree: choose another one, or train one more model.", icon=":material/compare:")
         st.page_link("pages/training.py", label="Train a model", icon=":material/model_training:")
         return
-    total, found, (low, high) = _disagreements(tuple(str(run.folder) for run in chosen), datasets, labels, chosen)
+    calibrated = tuple((str(run.folder), stamp(run.folder / RELIABILITY_FILE)) for run in chosen)
+    total, found, (low, high) = _disagreements(calibrated, datasets, labels, chosen)
     if not total:
         st.info(
             "No face is a test face of all these runs. Choose runs of one split, or take a filter back.",
@@ -111,7 +114,7 @@ def _rates(folder: str, datasets: list[str] | None, labels: list[str] | None, _r
 
 @st.cache_data(show_spinner="Comparing the runs", max_entries=16)
 def _disagreements(
-    folders: tuple[str, ...], datasets: list[str] | None, labels: list[str] | None, _runs: list[Run]
+    calibrated: tuple[tuple[str, int], ...], datasets: list[str] | None, labels: list[str] | None, _runs: list[Run]
 ) -> tuple[int, pd.DataFrame, tuple[float, float]]:
     """How many faces were compared, those that differ, and the interval of their share."""
     common, found = disagreements(_runs, datasets, labels)

@@ -10,9 +10,9 @@ import streamlit as st
 from maskdet.compare import HOW, POOLED, JudgedRun, other_sources, running_times
 from maskdet.differences import options_table
 from maskdet.errors import MaskDetError
-from maskdet.metrics import Difference
+from maskdet.metrics import ECE_NOTE, Difference
 from maskdet.published import STUDY_NOTE
-from maskdet.reports import as_csv, as_latex, as_markdown, by_label, of_both_labels, with_interval
+from maskdet.reports import OTHER_TITLES, as_csv, as_latex, as_markdown, by_label, of_both_labels, with_interval
 from ui.charts import NO_BAR, confusion_heatmap
 from ui.results_charts import reliability_chart, roc_chart, running_time, sources_chart, times_chart
 from ui.results_data import Comparison, difference_of, reliability_of, roc_of, threshold_of
@@ -34,9 +34,9 @@ def show_metrics(comparison: Comparison) -> None:
     )  # fmt: skip
     st.dataframe(of_both_labels(judged), hide_index=True, height="content")
     st.caption(
-        "In brackets: 95 % intervals by bootstrap of whole groups of related faces. Macro: the mean over both labels. "
-        "ROC-AUC: how often a face without mask gets the higher logit of a pair. Expected calibration error and Brier "
-        "score: 0 is best. " + STUDY_NOTE
+        "In brackets: 95 % intervals by bootstrap of whole groups of related faces, exact ones of shares that are 0 or "
+        "1. Macro: the mean over both labels. ROC-AUC: how often a face without mask gets the higher logit of a pair. "
+        f"Expected calibration error and Brier score: 0 is best. {ECE_NOTE} {STUDY_NOTE}"
     )
     for one in judged:
         _show_cautions(one)
@@ -59,7 +59,7 @@ def show_confusion(comparison: Comparison) -> None:
     """Confusion matrices of all runs on one scale of colour, at a threshold that can be moved."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = st.slider(
-            "Without mask above a probability of", 0.01, 0.99, 0.5, 0.01, key="results_threshold",
+            "Without mask above a probability (before calibration) of", 0.01, 0.99, 0.5, 0.01, key="results_threshold",
             persist_state="session", width=420,
         )  # fmt: skip
         colour_by = st.segmented_control(
@@ -96,19 +96,19 @@ def show_calibration(comparison: Comparison) -> None:
             with st.container(width=_PANEL_WIDTH, gap="xxsmall"):
                 metrics = one.metrics
                 error = with_interval(metrics["ece"], *(metrics["intervals"].get("ece") or (None, None)))
-                st.markdown(f"**{plain(one.label)}**  \nECE {error}  \nn = {metrics['faces']:,}")
+                st.markdown(f"**{plain(one.label)}**  \nECE {error} before calibration  \nn = {metrics['faces']:,}")
                 st.plotly_chart(
                     reliability_chart(reliability_of(one.predictions), style[one.label]), config=NO_BAR,
                     key=f"reliability_{one.run.id}", alt=f"Reliability curve of {one.label}",
                 )  # fmt: skip
-    columns = ["Model", "n", "Expected calibration error", "Brier score", "ROC-AUC"]
+    columns = ["Model", "n", *(OTHER_TITLES[name] for name in ("ece", "brier", "roc_auc"))]
     st.dataframe(of_both_labels(comparison.judged)[columns], hide_index=True, height="content")
     st.caption(
-        "On the dashed line a model says just what it should. Bins of the probability are of equal width, 15 as in "
-        "Guo et al. (2017): bins of equal size would nearly all lie at 0 and 1. A larger point holds more faces; a bar "
-        "is Wilson's 95 % interval, wide in the middle, where few faces are. The expected calibration error (ECE) is "
-        "the mean distance from the line, weighted by faces; resampling adds a little to it, so that its interval lies "
-        "high."
+        "Probabilities are those before calibration, unlike that of a photo's verdict. On the dashed line a model says "
+        "just what it should. Bins of the probability are of equal width, 15 as in Guo et al. (2017): bins of equal "
+        "size would nearly all lie at 0 and 1. A larger point holds more faces; a bar is Wilson's 95 % interval, wide "
+        "in the middle, where few faces are. The expected calibration error is the mean distance from the line, "
+        f"weighted by faces. {ECE_NOTE}"
     )
     for one in comparison.judged:
         if one.predictions is None:
@@ -289,9 +289,7 @@ def _matrix(one: JudgedRun, threshold: float) -> dict[str, Any] | None:
 def _verdict(difference: Difference) -> str:
     if difference.reason:
         return difference.reason
-    if difference.differs:
-        return "differ"
-    return "the same" if difference.low == difference.high == 0 else "may be chance"
+    return "differ" if difference.differs else "may be chance"
 
 
 def _show_cautions(one: JudgedRun) -> None:

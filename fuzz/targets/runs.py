@@ -35,7 +35,7 @@ from maskdet.bias.files import read_result
 from maskdet.bias.uploaded import UploadedAttributes, keep_uploaded, kept_uploaded
 from maskdet.compare import default_runs, left_out_rows, marks, own_faces, short_labels
 from maskdet.facetable import load_faces
-from maskdet.reliability import fit_reliability, load_reliability, save_reliability
+from maskdet.reliability import calibrated_probability, fit_reliability, load_reliability, save_reliability
 from maskdet.runs import Run, list_runs, runs_table
 from maskdet.suspects import out_of_sample
 from maskdet.workspace import Workspace, write_json, write_table
@@ -60,6 +60,8 @@ def _run(folder: Path) -> Prepared:
     ]
     write_json(run.folder / "left_out.json", [{"model": "svm", "options": {}, "fingerprint": "abc", "rows": rows}])
     write_table(run.folder / "out_of_sample.parquet", predictions().drop(columns="split"))
+    noted = {"model": "svm", "options": {"weights": "a.h5", "folds": 9}, "fingerprint": "abc", "seed": 0}
+    write_json(run.folder / "out_of_sample.json", noted, version=1)
 
     def use() -> None:
         with mock.patch("maskdet.runs.BUNDLED", folder / "no"):
@@ -77,6 +79,7 @@ def _run(folder: Path) -> Prepared:
         "predictions.parquet",
         "left_out.json",
         "out_of_sample.parquet",
+        "out_of_sample.json",
     )
     return damaged_folder(home.home, tuple(f"runs/svm-1/{name}" for name in names), use)
 
@@ -96,8 +99,9 @@ def _check_run(run: Run) -> None:
         for row in left_out_rows(run):
             check_text(str(row["reason"]))
     with refusals():
-        table, _ = out_of_sample(run)
+        table, source = out_of_sample(run)
         check(len(table.columns) == 5, "other columns")
+        check_text(source)
 
 
 def _reliability(folder: Path) -> Prepared:
@@ -108,6 +112,8 @@ def _reliability(folder: Path) -> Prepared:
     save_reliability(folder, fit_reliability(train, ids, validation, labels * 4.0 - 2, labels))
 
     def use() -> None:
+        with refusals():
+            check(bool(np.isfinite(calibrated_probability(folder, [-2.0, 3.0])).all()), "a probability that is none")
         found = load_reliability(folder)
         if found is None:
             return
@@ -259,13 +265,19 @@ TARGETS = (
             "maskdet.runs.list_runs",
             "maskdet.runs.Run.metrics",
             "maskdet.runs.Run.predictions",
+            "maskdet.run_records.read_predictions",
             "maskdet.compare.left_out_rows",
             "maskdet.suspects.out_of_sample",
         ),
         _FILES,
         most_bytes=1 << 15,
     ),
-    Target("reliability", _reliability, ("maskdet.reliability.load_reliability",), _FILES),
+    Target(
+        "reliability",
+        _reliability,
+        ("maskdet.reliability.load_reliability", "maskdet.reliability.calibrated_probability"),
+        _FILES,
+    ),
     Target(
         "findings",
         _findings,

@@ -68,13 +68,14 @@ def datasets(
     from maskdet.catalog import load_catalog
     from maskdet.explore import against_study, dataset_table, parse_treatment, treatment_sentence
     from maskdet.facetable import label_percent, load_faces
+    from maskdet.labels import INCORRECT_MASK
 
     treatment = parse_treatment(incorrect_mask)
     workspace = workspace_of(context, home)
     faces = load_faces(workspace)
     catalog = load_catalog(workspace.path("datasets.toml"))
     table = dataset_table(faces, catalog, treatment)
-    print_table(table)
+    print_table(table if treatment == "class" else table.drop(columns=INCORRECT_MASK))
     print_percent(label_percent(table))
     say(treatment_sentence(faces.table, treatment))
     for dataset in faces.missing:
@@ -265,7 +266,8 @@ def augment_sizes(
     sizes = set_sizes(split_table(load_split(workspace, load_faces(workspace))), options)
     print_table(sizes)
     total = int(sizes.loc[sizes["dataset"] == "Total", "total"].sum())
-    done(workspace, f"{total} images an epoch with the plan {options.plan}")
+    instead = ", each a new variant in the place of its face" if options.plan == "on-the-fly" else ""
+    done(workspace, f"{total} images an epoch with the plan {options.plan}{instead}")
 
 
 @app.command(epilog="Example: python -m maskdet leaks --distance 8")

@@ -1,5 +1,6 @@
 """The commands that show where models err, and which labels are probably wrong."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,7 +69,7 @@ def suspects(
     decisions = load_decisions(workspace)
     for name, source in found.sources.items():
         say(f"{name}: {source}")
-    _show(with_decisions(found.table, decisions), csv)
+    _show(with_decisions(found.table, decisions), csv, {"predicted_by": found.predicted_by})
     looked = len(found.table) - int(is_open(found.table, decisions).sum())
     tests = int((found.table["split"] == "test").sum())
     say(
@@ -78,15 +79,15 @@ def suspects(
     done(workspace, f"{len(found.table)} suspects among {found.faces} faces examined")
 
 
-def _show(table: "pd.DataFrame", csv: Path | None) -> None:
-    """Print the first rows, and write all as CSV where they are wanted."""
+def _show(table: "pd.DataFrame", csv: Path | None, further: Mapping[str, str] | None = None) -> None:
+    """Print the first rows, and write all as CSV where they are wanted, with further columns of one value each."""
     from maskdet.export import to_csv
 
     if len(table):
         print_table(table.head(_SHOWN), digits=4)
     if csv is not None:
         with replacing(csv) as temporary:
-            temporary.write_bytes(to_csv(table).encode())
+            temporary.write_bytes(to_csv(table.assign(**(further or {}))).encode())
         note(f"{len(table)} rows written to {csv}")
     elif len(table) > _SHOWN:
         note(f"the first {_SHOWN} of {len(table)}; --csv writes all")

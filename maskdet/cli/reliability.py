@@ -19,6 +19,8 @@ def calibrate(
     Trainings do this when they end; runs of earlier versions have it done here.
     """
     from maskdet.calibrate import calibrate_and_save
+    from maskdet.models import MODELS
+    from maskdet.reliability import FITTED_TWICE
     from maskdet.runs import find_run
 
     workspace = workspace_of(context, home)
@@ -28,6 +30,8 @@ def calibrate(
     seen = found.record["validation"]
     say(f"temperature {found.temperature:.3f}; not sure between {found.low:.3f} and {found.high:.3f}; "
           f"limit of the distance {found.distance_threshold:.4f}")  # fmt: skip
+    if MODELS[chosen.model_name].logit_is_fitted:
+        say(f"the temperature is {FITTED_TWICE}")
     say(f"of {found.record['faces']['validation']:,} validation faces: {seen['not_sure']} not sure, "
           f"{seen['not_like_training_data']} not like the training data; wrong {seen['wrong']}, "
           f"of those with a verdict {seen['wrong_of_given']}")  # fmt: skip

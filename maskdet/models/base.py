@@ -116,6 +116,8 @@ class Model(ABC):
     needs_tensorflow: ClassVar[bool] = False
     #: True where a face can be drawn again from its features: those of many faces beside each other are an album.
     features_show_faces: ClassVar[bool] = False
+    #: True where the logit is scaled to the validation faces: a temperature fitted to the same faces is about 1 then.
+    logit_is_fitted: ClassVar[bool] = False
     #: True for a model that begins with the weights of a run on the pre-training pool (see `use_base`).
     needs_base: ClassVar[bool] = False
     options: Any

@@ -108,6 +108,8 @@ class Svm(Model):
     title: ClassVar[str] = "PCA + SVM"
     #: Principal components are linear in the pixels.
     features_show_faces: ClassVar[bool] = True
+    #: By `_fit_scale`.
+    logit_is_fitted: ClassVar[bool] = True
 
     def __init__(self, options: SvmOptions | None = None) -> None:
         self.options: SvmOptions = options or SvmOptions()
@@ -352,7 +354,9 @@ def _flatten(images: FaceImages, positions: npt.NDArray[np.int64] | None = None)
 def _fit_scale(decisions: Logits, labels: npt.NDArray[np.int64]) -> float:
     """Factor that makes a logit of a decision value, by maximum likelihood on validation faces.
 
-    This is Platt's calibration (Platt, 1999) without its shift: the sign, and so every verdict, stays the SVM's own.
+    This is Platt's calibration (Platt, 1999) without its shift: the sign, and so every verdict, stays the SVM's own. A
+    temperature that is fitted to the same faces afterwards (`maskdet.reliability.fit_temperature`) is 1 nearly for
+    certain: that it is says nothing of how well calibrated the model is.
     """
     from scipy.optimize import minimize_scalar
 
