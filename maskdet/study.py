@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from maskdet.catalog import Pool, load_catalog
-from maskdet.crossval import LEFT_OUT_FILE, OUT_OF_SAMPLE_FILE, cross_validate, leave_one_dataset_out
+from maskdet.crossval import (
+    LEFT_OUT_FILE,
+    OUT_OF_SAMPLE_FILE,
+    cross_validate,
+    leave_one_dataset_out,
+    out_of_sample_record,
+    write_out_of_sample,
+)
 from maskdet.environment import environment
 from maskdet.errors import MaskDetError, WorkspaceError
 from maskdet.facetable import load_faces, scan
@@ -21,7 +28,7 @@ from maskdet.quality import apply_filters, save_filtered
 from maskdet.runs import Run, discard_unfinished, open_run, unfinished_runs
 from maskdet.split import load_split, pool_table, save_split, split_faces
 from maskdet.train import resume, train
-from maskdet.workspace import Workspace, is_record, read_json, write_json, write_table
+from maskdet.workspace import Workspace, is_record, read_json, write_json
 
 STATE_FILE: Final = "study.json"
 #: A dataset serves to watch the transfer only with so many training faces.
@@ -213,7 +220,11 @@ class _Trainings:
             self.workspace, model, dict(options), seed=self.options.seed, limit=self.options.limit,
             progress=self.progress,
         )  # fmt: skip
-        write_table(path, predictions)
+        record = out_of_sample_record(
+            model, dict(options), seed=self.options.seed, limit=self.options.limit,
+            fingerprint=self.state["fingerprint"],
+        )  # fmt: skip
+        write_out_of_sample(run.folder, predictions, record)
         self._note_seconds(f"{step}: cross-validation", begin)
 
     def _note_seconds(self, name: str, begin: float) -> None:
