@@ -10,7 +10,8 @@ import streamlit as st
 from maskdet.bootstrap import FEWEST_GROUPS, LEVEL
 from maskdet.compare import short_labels
 from maskdet.decisions import Decision, load_decisions, with_decisions
-from maskdet.mistakes import disagreements, error_rates, matching, share_interval, wrong_faces
+from maskdet.intervals import share_interval
+from maskdet.mistakes import disagreements, error_rates, matching, wrong_faces
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
 from ui.cached import csv_bytes

@@ -22,8 +22,9 @@ from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
 from maskdet.errors import ODD_VALUES, MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
+from maskdet.intervals import share_interval
 from maskdet.labels import CLASSES
-from maskdet.mistakes import judged_faces, share_interval
+from maskdet.mistakes import judged_faces
 from maskdet.progress import Progress, silent
 from maskdet.runs import Run
 from maskdet.split import SplitName
