@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, Values
 
+#: Of fewer faces no figure of a group or an outcome is said, or it is said to be of too few (our choice).
+FEWEST_FACES: Final = 30
 #: Fewer clusters with (or without) what is counted don't tell how related faces go together (our choice).
 FEW_EVENTS: Final = 10
 _NAN: Final = float("nan")

@@ -23,7 +23,7 @@ from ui.text import percent, plain
 
 _WIDE: Final = 190
 _ROWS: Final = 6  # of a table that needs no scrolling
-_BY_GROUPS: Final = f"{100 * LEVEL:g} % intervals by bootstrap over groups of related faces."
+_BY_GROUPS: Final = f"{100 * LEVEL:g} % intervals that take related faces together."
 
 
 def show_wrong(workspace: Workspace, runs: list[Run]) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from maskdet.bootstrap import FEWEST_GROUPS, Values, bootstrap, percentiles
-from maskdet.intervals import has_width, paired_interval, share_interval
+from maskdet.intervals import FEWEST_FACES, has_width, paired_interval, share_interval
 
 #: Name of the group that is all faces.
 ALL: Final = "all"
@@ -17,7 +17,7 @@ ALL: Final = "all"
 Kind = Literal["figures", "shares", "changes"]
 _NO_SPREAD: Final = "no interval: no two faces differ"
 #: Groups of fewer faces are too few to say anything (as `maskdet.bias.groups.GroupOptions`).
-FEWEST: Final = 30
+FEWEST: Final = FEWEST_FACES
 
 
 @dataclass(frozen=True)
