@@ -297,7 +297,10 @@ def _judged(
             clusters = found.faces.loc[inside, "group"].to_numpy()
             flipped, moved = outcomes(inside, suited)
             shares, changes = means(flipped, clusters, fewest, kind), means(moved, clusters, fewest)
-            reasons = [one or other for one, other in zip(shares.reason, changes.reason, strict=True)]
+            reasons = [
+                one or other.replace("no interval", "no interval of the change")
+                for one, other in zip(shares.reason, changes.reason, strict=True)
+            ]
             rows += [
                 (name, label, group_name, *figures)
                 for name, *figures in zip(
