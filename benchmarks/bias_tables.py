@@ -16,6 +16,7 @@ from maskdet.bias.attention import attention_by
 from maskdet.bias.attributes import group_of
 from maskdet.bias.counterfactuals import compare_flips, contrast, flips
 from maskdet.bias.findings import DataFindings, RunFindings, data_findings, run_findings
+from maskdet.bias.gap_sentences import chance, figure
 from maskdet.bias.transformations import TRANSFORMATIONS
 from maskdet.runs import BUNDLED, Run, open_run
 from maskdet.workspace import Workspace
@@ -25,6 +26,9 @@ _FAMILIES: Final = ("size", "shape", "encoding", "colour")
 _SCOPES: Final = ("pooled", "2.1", "2.2", "3.2", "1", "3.1")
 _TONES: Final = {"very light": "light", "light": "light", "brown": "dark", "dark": "dark"}
 _PATCHES: Final = ("light-patch-lower-face", "dark-patch-lower-face")
+_ENDS: Final = ("", "_low", "_high")
+#: The column that counts the faces of a rate; of other metrics, all faces.
+_COUNTED: Final = {"false_mask_rate": "without_mask", "false_no_mask_rate": "with_mask"}
 _LABELS: Final = {"with_mask": "masked", "without_mask": "unmasked"}
 Rows = Iterator[str]
 
@@ -72,6 +76,25 @@ def _crossed(cell: Mapping[Any, Any] | None) -> str:
     return f"{cell['macro_f1']:.3f}{interval}, {int(cell['faces']):,}"
 
 
+def gap_rows(found: Iterable[RunFindings]) -> Rows:
+    """Every gap that was found, a row each, and how many tests there were of a run."""
+    for one in found:
+        name, tests, gaps = one.run.model_name, 0, 0
+        for attribute, report in one.groups.items():
+            groups = report.groups.set_index("group")
+            tests += len(report.gaps)
+            for gap in report.gaps[report.gaps["verdict"] == "gap"].to_dict("records"):
+                gaps += 1
+                metric, apart = gap["metric"], groups.loc[gap["apart"]]
+                faces = int(apart[_COUNTED.get(metric, "n")])
+                own = figure(metric, *(apart[f"{metric}{end}"] for end in _ENDS), faces)
+                rest = figure(metric, *(gap[f"rest{end}"] for end in _ENDS), int(gap["rest_faces"]))
+                p = chance(gap["p_adjusted"], at_most=gap["p_at_most"])
+                of_group = chance(gap["apart_p_adjusted"], at_most=gap["apart_at_most"])
+                yield row(name, attribute, metric, f"{gap['apart']}: {own}; others: {rest}", p, of_group)
+        yield row(name, "", f"{gaps} gaps of {tests} tests", "", "", "")
+
+
 def flip_rows(found: Iterable[RunFindings]) -> Rows:
     """Share of verdicts that each change flips, a row a change and label, a column a run."""
     tables = [flips(one.counterfactuals) for one in found if one.counterfactuals is not None]
@@ -117,7 +140,7 @@ def _heat(cell: "pd.Series[Any] | None") -> str:
     if cell is None:
         return "none"
     interval = "too few" if math.isnan(cell["low"]) else f"{cell['low']:.2f}–{cell['high']:.2f}"
-    return f"{cell['share']:.2f} ({interval}), n = {int(cell['n'] - cell['no_evidence']):,}"
+    return f"{cell['share']:.2f} ({interval}), n = {int(cell['n']):,}"
 
 
 def patch_sentences(found: list[RunFindings]) -> Rows:
@@ -138,6 +161,7 @@ def document_rows(data: DataFindings, found: list[RunFindings]) -> dict[str, lis
     return {
         "Which datasets give their label away": list(shortcut_rows(data)),
         **{f"Cross-dataset: {model}": list(cross_rows(data, model)) for model in ("inceptionv3", "svm")},
+        "Whom each model fails": list(gap_rows(found)),
         "What turns a verdict": list(flip_rows(found)),
         "By apparent tone": list(tone_rows(found)),
         "Where the models look": list(attention_rows(found)),

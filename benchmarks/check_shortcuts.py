@@ -13,8 +13,8 @@ import pandas as pd
 
 from maskdet.bias.measurements import FAMILIES
 from maskdet.bias.shortcuts import Probe, ProbeOptions, probe_shortcuts
+from maskdet.intervals import share_interval
 from maskdet.labels import CLASSES
-from maskdet.mistakes import share_interval
 
 #: What the label is tied to, and the families of measurements that may rightly be named for it.
 PLANTED = {"size": {"size"}, "brightness": {"light", "colour"}, "nothing": set()}

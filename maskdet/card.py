@@ -34,7 +34,7 @@ from maskdet.card_sections import (
 from maskdet.catalog import load_catalog
 from maskdet.compare import marks
 from maskdet.document import Document, Figure, KeyFigure, Section, in_words, to_html, to_markdown
-from maskdet.intervals import share_interval
+from maskdet.intervals import exact_interval
 from maskdet.labels import CLASSES
 from maskdet.workspace import Workspace
 
@@ -150,7 +150,7 @@ def _error(metrics: dict[str, Any], index: int, title: str) -> KeyFigure:
     wrong, faces = metrics["confusion"][index][1 - index], metrics["labels"][label]["faces"]
     groups = faces * metrics["groups"] / max(1, metrics["faces"])
     if low is None and not wrong and groups >= FEWEST_GROUPS:  # figures of an earlier version have none then
-        low, high = share_interval(0, groups)
+        low, high = exact_interval(0, groups)
     share = Figure(None if recall is None else 1 - recall, low, high, "percent")
     return KeyFigure(title, share, f"{wrong:,} of {faces:,} test faces {label_title(label)}")
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from maskdet.bias.cells import INTERVALS, figure, label_title
-from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
+from maskdet.bias.cells import INTERVALS, SHARES, figure, figure_or_few, label_title, reasons_of
 from maskdet.catalog import Dataset, lookup
 from maskdet.compare import LEFT_OUT, RETRAINED, WATCHED, JudgedRun, other_sources, own_faces
 from maskdet.curves import actual_of
 from maskdet.differences import flattened, spoken, without_folders
 from maskdet.document import Block, Cell, Facts, Figure, NotMeasured, Points, Table, Text, without_empty
-from maskdet.intervals import has_spread, none_or_all
+from maskdet.intervals import share_interval
 from maskdet.labels import CLASSES
 from maskdet.metrics import BY_LABEL, ECE_NOTE, FIGURE_TITLES
 from maskdet.models import MODELS
@@ -175,7 +174,7 @@ def reliability_blocks(run: "Run") -> tuple[Block, ...]:
             "validation faces."
         ),
         Facts(facts),
-        Table(("Test faces", "n", "Share"), rows, note=INTERVALS, bars=True),
+        Table(("Test faces", "n", "Share"), rows, note=SHARES, bars=True),
         *_unlike(reliability.record),
     )
 
@@ -192,17 +191,21 @@ def grad_cam_blocks(run: "Run") -> tuple[Block, ...]:
     analysis = load_analysis(run)
     if analysis is None:
         return ()
+    table = analysis.table()
     rows = tuple(
-        (label_title(row["label"]), row["outcome"], row["faces"], figure(row, "lower_half_share", "percent"),
-         figure(row, "no_evidence", "percent"))
-        for row in analysis.table().to_dict("records")
+        (label_title(row["label"]), row["outcome"], row["evident"], figure_or_few(row, "lower_half_share", "percent"),
+         row["faces"] - row["evident"])
+        for row in table.to_dict("records")
     )  # fmt: skip
+    note = " ".join([INTERVALS, *reasons_of(table)])
     text = (
         f"Where Grad-CAM (layer {analysis.layer}) finds evidence for “{label_title(analysis.options.label)}”: the "
-        "share of the heat on the lower half of the face, where even heat gives 50 %."
+        "share of the heat on the lower half of the face, where even heat gives 50 %. n counts the faces with any "
+        "heat, which the means are of. Wrong faces beyond the random sample were looked at too, so that right and "
+        "wrong ones don't add up to all."
     )
     columns = ("Label", "Verdict", "n", "Heat on the lower half", "Maps without any")
-    return Text(text), Table(columns, rows, "The study's Grad-CAM analysis", INTERVALS, bars=True)
+    return Text(text), Table(columns, rows, "The study's Grad-CAM analysis", note, bars=True)
 
 
 def limits_blocks(run: "Run") -> tuple[Block, ...]:
@@ -343,18 +346,11 @@ def _study_note(run: "Run") -> str:
 
 
 def _share(faces: pd.DataFrame, hit: np.ndarray[Any, Any], among: np.ndarray[Any, Any]) -> Figure:
-    """A share with its interval, an exact one where none or all are hit; none where faces are in too few groups."""
-
-    def measure(weights: Values) -> dict[str, Values]:
-        whole = weights @ among
-        return {"share": np.divide(weights @ (hit & among), whole, out=np.full(len(whole), np.nan), where=whole > 0)}
-
-    groups = faces["group"].to_numpy()
-    values, intervals = measured(groups, measure)
-    interval = none_or_all(hit[among], groups[among]) or intervals["share"]
-    trusted = len(np.unique(groups[among])) >= FEWEST_GROUPS and interval is not None and has_spread(*interval)
-    low, high = interval if trusted and interval is not None else (None, None)
-    return Figure(values["share"], low, high, "percent")
+    """The share of some of the faces that is hit, with its interval; none where they are in too few groups."""
+    if not among.any():
+        return Figure(None, unit="percent")
+    low, high = share_interval(hit[among], faces["group"].to_numpy()[among])
+    return Figure(float(hit[among].mean()), low, high, "percent")
 
 
 def _unlike(record: Mapping[str, Any]) -> tuple[Block, ...]:

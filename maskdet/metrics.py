@@ -17,7 +17,7 @@ from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, RESAMPLES, Measure, Values, 
 from maskdet.curves import BINS, Counts, actual_of, bin_of, probability_of, reliability
 from maskdet.duplicates import join
 from maskdet.errors import MaskDetError
-from maskdet.intervals import exact_intervals, has_spread, share_interval
+from maskdet.intervals import exact_interval, has_width, share_intervals
 from maskdet.labels import CLASSES
 
 #: Figures of both labels together, in the order in which they are shown, with their names for people.
@@ -129,8 +129,8 @@ def evaluate_predictions(predictions: pd.DataFrame) -> dict[str, Any]:
         ``macro_precision``, ``macro_recall`` (means over both labels), ``accuracy``, ``roc_auc``, ``ece`` (expected
         calibration error), ``brier`` (mean squared error of the probability), both of the probability of no mask
         before any temperature (Guo et al. 2017 take the verdict's confidence); ``level`` and ``intervals``, percentiles
-        of the cluster bootstrap for each of these, those of a label as ``"f1 with_mask"``, and of a share that is 0 or
-        1 the exact interval (see `maskdet.intervals.exact_intervals`); ``calibration``, the bins of `reliability`;
+        of the cluster bootstrap for each of these, those of a label as ``"f1 with_mask"``, and of accuracy, precisions
+        and recalls the exact one (see `maskdet.intervals.share_intervals`); ``calibration``, the bins of `reliability`;
         ``datasets``, the same for macro F1 and accuracy of each dataset. A figure that is not defined
         is None and ``reasons`` says why; an interval that says nothing is left out and ``cautions`` says why.
     """
@@ -225,7 +225,7 @@ def macro_f1_difference(
     values = {name: float(value[0]) for name, value in measure(np.ones((1, len(both)))).items()}
     interval = percentiles(bootstrap(groups, measure, seed=seed, resamples=resamples)["difference"])
     reason = "" if count >= FEWEST_GROUPS else f"Only {count} groups of related faces: too few for an interval."
-    if not reason and interval and not has_spread(*interval):
+    if not reason and interval and not has_width(*interval):
         reason = "Resampling shows no spread of the difference: no interval."
     low, high = interval if interval and not reason else (None, None)
     return Difference(len(both), count, values["first"], values["second"], values["difference"], low, high, reason)
@@ -332,7 +332,7 @@ def _trusted(
     """The intervals that say something, and why the others do not, as sentences.
 
     From few groups, or few of a label, they come out too narrow, and with no width at all where no resample has
-    another value than the faces themselves. Then shares of faces that are judged right have exact ones instead.
+    another value than the faces themselves. Shares of faces that are judged right have exact ones in any case.
     """
     faces, count = len(groups), len(np.unique(groups))
     of_label = [len(np.unique(groups[actual == label])) for label in (0, 1)]
@@ -345,11 +345,10 @@ def _trusted(
         name = CLASSES[int(np.argmin(of_label))].replace("_", " ")
         return {}, [f"Faces {name} are in {min(of_label)} groups only: too few for an interval."]
     known = {name: interval for name, interval in intervals.items() if interval is not None}
-    trusted = {name: interval for name, interval in known.items() if has_spread(*interval)}
-    exact = exact_intervals(groups, actual, predicted)
-    trusted |= {name: exact[name] for name in exact.keys() & (known.keys() - trusted.keys())}
+    shares = share_intervals(groups, actual, predicted)
+    trusted = {name: list(shares.get(name, ends)) for name, ends in known.items() if name in shares or has_width(*ends)}
     if (predicted == (actual == 1)).all():
-        most = 100 * share_interval(0, faces, faces / count)[1]
+        most = 100 * exact_interval(0, count)[1]
         return trusted, [
             f"None of {faces} faces in {count} groups is misjudged, so resampling shows no spread; up to {most:.1f} % "
             "may still be."

@@ -5,14 +5,11 @@ judged with. Probabilities are calibrated where a run's reliability was fitted, 
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from maskdet.bootstrap import FEWEST_GROUPS, Values, bootstrap, percentiles
-from maskdet.intervals import none_or_all
+from maskdet.intervals import share_interval
 from maskdet.labels import CLASSES
 from maskdet.reliability import calibrated_probability
 from maskdet.runs import Run
@@ -79,7 +76,7 @@ def error_rates(
     -------
     DataFrame
         A row a run: run, faces, wrong, share (0 to 1; NaN without a face), low and high, its interval (see
-        `share_interval`).
+        `maskdet.intervals.share_interval`).
     """
     rows = []
     for run in runs:
@@ -121,36 +118,6 @@ def disagreements(
     )
     found = common[common["differ"]].drop(columns=["group", "differ"]).sort_values("face_id", kind="stable")
     return common, found.sort_values("spread", ascending=False, kind="stable", ignore_index=True)
-
-
-def share_interval(flags: npt.NDArray[np.bool_], groups: npt.NDArray[Any]) -> tuple[float, float]:
-    """Interval of the share of faces with a flag: percentiles of the cluster bootstrap, as for all metrics.
-
-    Where no face has it, or every face, resampling shows no spread; there it is the exact binomial interval of as many
-    draws as there are groups (see `maskdet.intervals.none_or_all`).
-
-    Parameters
-    ----------
-    flags : array of bool, shape (n,)
-    groups : array, shape (n,)
-        Related faces are drawn together (see `maskdet.bootstrap.bootstrap`).
-
-    Returns
-    -------
-    low, high : float
-        0 to 1, at `maskdet.bootstrap.LEVEL`; NaN without a face, and where a share rests on fewer than
-        `maskdet.bootstrap.FEWEST_GROUPS`.
-    """
-    if (exact := none_or_all(flags, groups)) is not None:
-        return exact
-    if len(np.unique(groups)) < FEWEST_GROUPS:
-        return float("nan"), float("nan")
-
-    def share(times: Values) -> dict[str, Values]:
-        return {"share": times @ flags / times.sum(axis=1)}
-
-    low, high = percentiles(bootstrap(groups, share)["share"]) or (float("nan"), float("nan"))
-    return low, high
 
 
 def matching(

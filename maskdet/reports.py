@@ -67,8 +67,9 @@ def of_both_labels(judged: Sequence[JudgedRun]) -> pd.DataFrame:
 def notes(judged: Sequence[JudgedRun]) -> list[str]:
     """What a reader must know of these figures, as sentences."""
     said = [
-        f"In brackets are intervals at {100 * LEVEL:.0f} %, by bootstrap of whole groups of related faces; of a share "
-        "that is 0 or 1, exact ones. n is the number of test faces, of which none was used to choose anything.",
+        f"In brackets are intervals at {100 * LEVEL:.0f} %, by bootstrap of whole groups of related faces; of "
+        "accuracy, precision and recall, exact ones. n is the number of test faces, of which none was used to choose "
+        "anything.",
         ECE_NOTE,
         STUDY_NOTE + " Its column gives precision / recall / F1 of a label, and macro F1.",
     ]

@@ -125,7 +125,7 @@ def print_metrics(metrics: dict[str, Any]) -> None:
             say(f"{title} {figure(name, metrics[name])}")
     say(
         f"n = {metrics['faces']} test faces in {metrics['groups']} groups; 95 % intervals by cluster bootstrap, exact "
-        "ones of shares that are 0 or 1"
+        "ones of accuracy, precision and recall"
     )
     for sentence in dict.fromkeys([*metrics.get("reasons", {}).values(), *metrics.get("cautions", [])]):
         say(sentence)

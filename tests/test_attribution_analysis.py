@@ -1,6 +1,7 @@
 """The study's Grad-CAM analysis: which faces, what is measured of them, and what is kept."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_the_sample_is_of_a_stated_size_and_seeded() -> None:
 
 
 def test_intervals_where_there_are_enough_groups() -> None:
-    run, options = many(12), AnalysisOptions(extremes=1)
+    run, options = many(40), AnalysisOptions(extremes=1)
     chosen = choose_faces(run, options)
     maps = {n: [[1, 0], [1 + n % 3, 0]] for n in range(len(chosen))}
     found = analyse("r", Painted(maps), chosen, painted_faces(len(chosen)), options)
@@ -141,7 +142,23 @@ def test_intervals_where_there_are_enough_groups() -> None:
     assert cell.heat_interval is not None
     assert cell.no_evidence_interval is not None
     assert cell.no_evidence_interval[0] == 0
-    assert found.cell(WITH_MASK, "wrong").lower_half_interval is None  # three faces
+    assert found.cell(WITH_MASK, "wrong").lower_half_interval is None  # ten faces
+
+
+def test_of_fewer_than_30_faces_there_is_no_interval_and_it_is_said(tmp_path: Path) -> None:
+    """By the rule of every mean over faces; an analysis that was kept with such intervals is read without them."""
+    chosen = choose_faces(many(40), AnalysisOptions(extremes=1))
+    maps = {n: [[1, 0], [1 + n % 3, 0]] for n in range(len(chosen))}
+    found = analyse("r", Painted(maps), chosen, painted_faces(len(chosen)), AnalysisOptions(extremes=1))
+    rows = found.table().set_index(["label", "outcome"])
+    assert rows.loc[(WITH_MASK, "wrong"), "reason"] == "too few to say: 10 faces"
+    assert rows.loc[(WITH_MASK, "all"), ["reason", "evident"]].tolist() == ["", 40]
+    kept = [replace(cell, lower_half_interval=(0.1, 0.2), heat_interval=(0.1, 0.2)) for cell in found.cells]
+    save_analysis(tmp_path / GRADCAM_FILE, replace(found, cells=tuple(kept)))
+    read = read_analysis(tmp_path / GRADCAM_FILE)
+    assert read.cell(WITH_MASK, "wrong").lower_half_interval is None
+    assert read.cell(WITH_MASK, "wrong").heat_interval is None
+    assert read.cell(WITH_MASK).lower_half_interval == (0.1, 0.2)
 
 
 def test_what_is_kept_is_read_back_without_a_photo(tmp_path: Path) -> None:

@@ -219,8 +219,8 @@ def test_not_measurable_counts_by_label_and_dataset():
     assert masks["label"].tolist() == ["with_mask", "with_mask"]
     assert masks["not_measurable"].tolist() == [1, 1]
     none = not_measurable(appearance.assign(mask_reason=""), table, "mask").iloc[0]
-    assert (none["share"], none["low"]) == (0, None)
-    assert none["interval_reason"] == "None of them, so resampling shows no spread; up to 25.0 % may still differ."
+    assert (none["share"], none["low"], none["interval_reason"]) == (0, 0, "")
+    assert none["high"] == pytest.approx(1 - 0.025 ** (1 / 12))  # Clopper-Pearson of 12 without a hit
 
 
 def test_what_a_later_version_measured_stays(workspace: Workspace, faces: Faces) -> None:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from maskdet.bias.cells import figure, label_title, reasons_of
+from maskdet.bias.cells import figure, figure_or_few, label_title, reasons_of
 from maskdet.document import Figure
 
 
@@ -11,6 +11,15 @@ def test_a_figure_is_found_with_its_interval() -> None:
     assert figure(row, "share") == Figure(0.5, 0.4, 0.6)
     assert figure(row, "share", "percent", ("low", "high"), 7).text == "50.0 % (10.0–90.0, n = 7)"
     assert figure({}, "share") == Figure(None)
+
+
+def test_a_figure_of_too_few_faces_says_so() -> None:
+    few = {"share": 0.125, "reason": "too few to say: 8 faces"}
+    assert figure_or_few(few, "share", "percent") == "12.5 % (too few to say)"
+    assert figure_or_few(few, "share", "percent", n=8) == "12.5 % (too few to say, n = 8)"
+    assert figure_or_few(few, "other", "percent") == Figure(None, unit="percent")
+    other = {"share": 0.5, "share_low": None, "reason": "no interval: no two faces differ"}
+    assert figure_or_few(other, "share", "percent") == Figure(0.5, unit="percent")
 
 
 def test_reasons_are_said_once() -> None:

@@ -104,6 +104,14 @@ def test_the_gap_and_its_sentence(report: GroupReport) -> None:
     assert "of group light: a gap of 15.0 points that chance hardly explains (p" in gap["sentence"]
 
 
+def test_one_error_is_never_told_apart_better_than_none() -> None:
+    """Of 200 faces with one error the percentiles said at most 1.5 %, of 200 without any at most 1.83 %."""
+    cells: Cells = {("a", "one", "with_mask"): (200, 1), ("a", "none", "with_mask"): (200, 0)}
+    groups = judge_groups(*faces_of(cells), "x", FEW).groups.set_index("group")
+    assert groups.loc["none", "false_no_mask_rate_high"] == pytest.approx(0.018275, abs=5e-6)
+    assert groups.loc["one", "false_no_mask_rate_high"] == pytest.approx(0.027542, abs=5e-6)  # Clopper-Pearson
+
+
 def test_equal_groups_have_no_gap(report: GroupReport) -> None:
     gap = report.gap("false_no_mask_rate")
     assert (gap["verdict"], gap["difference"], gap["ratio"], gap["p_value"]) == ("no gap found", 0, 1, 1)
@@ -220,13 +228,46 @@ def test_a_gap_that_the_datasets_hide_is_found() -> None:
 
 
 def test_groups_that_share_no_dataset_cannot_be_held_apart_from_it() -> None:
+    """Each dataset has a group of its own and a few faces of a third, too few to be compared."""
     cells: Cells = {
-        ("one", "dark", "without_mask"): (100, 20), ("two", "light", "without_mask"): (100, 2),
-        ("two", "tan", "without_mask"): (100, 4), ("one", "tan", "without_mask"): (100, 19),
+        ("one", "dark", "without_mask"): (100, 20), ("one", "tan", "without_mask"): (4, 0),
+        ("two", "light", "without_mask"): (100, 2), ("two", "tan", "without_mask"): (4, 0),
     }  # fmt: skip
     gap = judge_groups(*faces_of(cells), "skin_tone", FEW).gap("false_mask_rate")
     assert np.isnan(gap["within"])
-    assert gap["sentence"].endswith("No dataset has faces of both, so what sets them apart may be the dataset.")
+    assert "No dataset has faces of both, so what sets them apart may be the dataset." in gap["sentence"]
+
+
+def test_of_several_groups_the_one_that_departs_is_named_beside_the_others() -> None:
+    """Errors of 10, 10 and 40 of 100 in three groups: 40 % beside 20 of 200."""
+    cells: Cells = {("a", name, "with_mask"): (100, wrong) for name, wrong in (("p", 10), ("q", 9), ("r", 40))}
+    gap = judge_groups(*faces_of(cells), "x", GroupOptions(fewest=10, permutations=1000)).gap("false_no_mask_rate")
+    assert (gap["apart"], gap["rest_faces"], gap["verdict"]) == ("r", 200, "gap")
+    assert gap["rest"] == pytest.approx(19 / 200)
+    assert gap["apart_difference"] == pytest.approx(0.4 - 19 / 200)
+    assert 0 < gap["apart_difference_low"] < 0.305 < gap["apart_difference_high"]
+    assert (gap["lowest"], gap["highest"], gap["difference"]) == ("q", "r", pytest.approx(0.31))
+    assert gap["p_at_most"]
+    assert gap["apart_at_most"]
+    assert gap["p_value"] == pytest.approx(1 / (gap["permutations"] + 1))
+    # Of 19 of 200 the exact interval is 5.8 to 14.4 %, of 40 of 100 it is 30.3 to 50.3 %.
+    assert gap["sentence"] == (
+        "The false no-mask rate differs between the 3 groups: a gap that chance hardly explains (p < 0.001). Group r "
+        "departs most: 40.0 % (30.3–50.3, n = 100) of its masked faces are judged unmasked, 9.5 % (5.8–14.4, n = 200) "
+        "of those of the other groups, a difference of 30.5 points "
+        f"({100 * gap['apart_difference_low']:.1f} to {100 * gap['apart_difference_high']:.1f}); chance hardly moves "
+        "any group so far (p < 0.001). Of all pairs, q and r lie furthest apart, by 31.0 points; they were picked for "
+        "it, which is no test."
+    )
+
+
+def test_where_no_group_is_sure_to_be_the_one_the_sentence_says_so() -> None:
+    """Half of ten groups at 3 %, half at 12 %: they differ, but each departs from the others alike."""
+    cells: Cells = {("a", f"g{n}", "with_mask"): (100, 3 if n < 5 else 12) for n in range(10)}
+    gap = judge_groups(*faces_of(cells), "x", GroupOptions(fewest=10, permutations=1000)).gap("false_no_mask_rate")
+    assert gap["verdict"] == "gap"
+    assert gap["p_adjusted"] < 0.05 < gap["apart_p_adjusted"]
+    assert "; that it is this group is not sure (p = " in gap["sentence"]
 
 
 def test_datasets_themselves_can_be_compared() -> None:

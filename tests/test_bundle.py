@@ -73,7 +73,7 @@ def test_a_bundle_holds_the_runs_of_the_study(shipped: tuple[Path, list[dict[str
     described = json.loads((target / BUNDLE_FILE).read_text())
     assert {name: described[name] for name in state} == state
     assert described["shipped"] == said
-    extra = {"inceptionv3": {"left_out.json", "out_of_sample.parquet"}, "svm": {"left_out.json"}}
+    extra = {"inceptionv3": {"left_out.json", "out_of_sample.json", "out_of_sample.parquet"}, "svm": {"left_out.json"}}
     for row in said:
         assert {path.name for path in (target / row["run"]).iterdir()} == FILES | extra.get(row["step"], set())
 

@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
+from benchmarks.bias_tables import bundled_runs, document_rows
 from maskdet.bias import kept_groups
 from maskdet.bias.attributes import ATTRIBUTES, load_attributes
 from maskdet.bias.findings import data_findings, run_findings
@@ -22,7 +22,6 @@ FINGERPRINT = MAIN[0].fingerprint
 PROJECT = Path(__file__).resolve().parents[1]
 DOCUMENT = (PROJECT / "docs/bias.md").read_text(encoding="utf-8")
 each = pytest.mark.parametrize("run", RUNS, ids=lambda run: run.id)
-each_main = pytest.mark.parametrize("run", MAIN, ids=lambda run: run.id)
 
 
 @each
@@ -56,37 +55,13 @@ def test_no_folder_of_the_machine_that_measured_is_named() -> None:
         assert not re.search(r'": "(/|[A-Z]:)', json.dumps(json.loads(path.read_text(encoding="utf-8")))), path
 
 
-@each_main
-def test_the_document_tells_every_gap(run: Run, tmp_path: Path) -> None:
-    reports = run_findings(Workspace(tmp_path / "nothing"), run).groups
-    gaps = 0
-    for name, report in reports.items():
-        groups = report.groups.set_index("group")
-        for gap in report.gaps.itertuples():
-            if gap.verdict != "gap":
-                continue
-            gaps += 1
-            row = next(line for line in _rows(run) if f"| {name} | {gap.metric} |" in line)
-            scale, digits = (1, 3) if gap.metric == "macro_f1" else (100, 1)
-            for group in (gap.lowest, gap.highest):
-                assert f"{group}: {scale * groups.loc[group, gap.metric]:.{digits}f}" in row
-    assert f"| {run.model_name} | | {gaps} gaps of " in "\n".join(_rows(run))
-
-
-@each_main
-def test_the_document_tells_what_flips(run: Run, tmp_path: Path) -> None:
-    from maskdet.bias.counterfactuals import flips
-    from maskdet.bias.transformations import TRANSFORMATIONS
-
-    found = run_findings(Workspace(tmp_path / "nothing"), run).counterfactuals
-    assert found is not None
-    table: pd.DataFrame = flips(found)
-    for row in table[table["group_name"] == "all"].itertuples():
-        who = "masked" if row.label == "with_mask" else "unmasked"
-        line = next(
-            x for x in DOCUMENT.splitlines() if x.startswith(f"| {TRANSFORMATIONS[row.transformation].title} | {who} ")
-        )
-        assert f"{100 * row.flipped:.1f} ({100 * row.low:.1f}–{100 * row.high:.1f})" in line
+def test_the_document_has_the_tables_of_what_ships(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "nothing")
+    found = [run_findings(workspace, run) for run in bundled_runs()]
+    tables = document_rows(data_findings(workspace, FINGERPRINT), found)
+    told = DOCUMENT.splitlines()
+    assert [row for rows in tables.values() for row in rows if row not in told] == []
+    assert min(len(rows) for rows in tables.values()) >= len(MAIN)
 
 
 def test_what_is_told_of_the_other_sample_of_drawn_masks(tmp_path: Path) -> None:
@@ -108,7 +83,3 @@ def test_what_is_told_of_the_other_sample_of_drawn_masks(tmp_path: Path) -> None
     for shares in (everywhere, alike):
         first, second, third, last = (shares[name] for name in ("inceptionv3", "cnn", "cnn-transfer", "svm"))
         assert f"{first}, {second}, {third} and {last} %" in text
-
-
-def _rows(run: Run) -> list[str]:
-    return [line for line in DOCUMENT.splitlines() if line.startswith(f"| {run.model_name} | ")]

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.bias_tables import bundled_runs, document_rows
-from maskdet.bias.findings import data_findings, run_findings
 from maskdet.bundle import LARGEST_CHANGE
 from maskdet.catalog import DATA_DIR
 from maskdet.compare import default_runs, judged_by_own
@@ -98,14 +96,6 @@ def test_the_table_of_the_document_is_the_one_that_compare_prints() -> None:
     rows = [line for line in printed if line.startswith("| ")]
     assert len(rows) == 20  # of two tables, each with two lines above
     assert [line for line in rows if line not in told] == []
-
-
-def test_the_tables_of_the_bias_lab_are_those_of_what_ships(workspace: Workspace) -> None:
-    found = [run_findings(workspace, run) for run in bundled_runs()]
-    tables = document_rows(data_findings(workspace, RUNS[0].fingerprint), found)
-    told = (PROJECT / "docs/bias.md").read_text(encoding="utf-8").splitlines()
-    assert {title: [row for row in rows if row not in told] for title, rows in tables.items()} == dict.fromkeys(tables, [])
-    assert min(len(rows) for rows in tables.values()) >= len(MAIN)
 
 
 def test_other_sources_and_cross_validation_are_there() -> None:

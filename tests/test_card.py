@@ -112,6 +112,9 @@ def test_what_was_found_stands_in_it(workspace: Workspace, run: Run) -> None:
     assert re.search(r"\| Dataset \| 40 \| .* points .* \| no gap found \|", text)
     assert "| Darker | a fault | with mask | 20 |" in text
     assert "| with mask | all | 20 | 7" in text  # of the heat
+    assert "right and wrong ones don't add up to all" in page
+    assert "The two were picked from all pairs for it" in page  # beside the largest differences
+    assert "What is tested is whether a metric differs between the groups of an attribute at all." in page
     assert "Too few to say: 8 faces." in page  # why a cell of the matrix is empty
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from maskdet.errors import MaskDetError
-from maskdet.mistakes import disagreements, error_rates, judged_faces, share_interval, wrong_faces
+from maskdet.mistakes import disagreements, error_rates, judged_faces, wrong_faces
 from maskdet.models.base import probability
 from maskdet.runs import Run, open_run
 from maskdet.workspace import write_json, write_table
@@ -107,21 +107,6 @@ def test_error_rates(one: Run, other: Run) -> None:
     nothing = error_rates([one], ["c"])
     assert nothing[["faces", "wrong"]].to_numpy().tolist() == [[0, 0]]
     assert nothing[["share", "low", "high"]].isna().all(axis=None)
-
-
-def test_intervals_of_a_share() -> None:
-    flags = np.arange(100) < 10
-    low, high = share_interval(flags, np.arange(100))
-    assert (low, high) == pytest.approx((0.05, 0.16), abs=0.015)  # binomial: 0.1 ± 1.96 · 0.03
-    wide_low, wide_high = share_interval(flags, np.arange(100) // 10)  # ten groups, one of them all wrong
-    assert wide_low == 0.0
-    assert wide_high > 0.25
-    assert share_interval(np.zeros(50, bool), np.arange(50)) == pytest.approx((0.0, 1 - 0.025 ** (1 / 50)))
-    assert share_interval(np.ones(50, bool), np.arange(50)) == pytest.approx((0.025 ** (1 / 50), 1.0))
-    assert share_interval(np.zeros(50, bool), np.zeros(50)) == pytest.approx((0.0, 0.975))
-    few = np.arange(18) // 2
-    assert all(math.isnan(bound) for bound in share_interval(few == 3, few))  # nine groups
-    assert all(math.isnan(bound) for bound in share_interval(np.zeros(0, bool), np.zeros(0)))
 
 
 def test_disagreements(one: Run, other: Run) -> None:

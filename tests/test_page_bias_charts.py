@@ -200,6 +200,8 @@ def test_groups_become_rows_and_texts(workspace: Workspace) -> None:
     accuracy = seen.set_index("Metric").loc["Accuracy"]
     assert accuracy["Largest difference"].startswith("50.0 points (")
     assert (accuracy["Lowest"], accuracy["Highest"], accuracy["n"]) == ("dark", "light", 100)
+    assert (accuracy["Departs most"], accuracy["p"]) == ("dark", "≤ 0.005")  # none of 200 permutations: 1 / 201
+    assert accuracy["Against the others"].startswith("−50.0 points (")
     within = within_table(report, "accuracy")
     assert within.columns.tolist() == ["Dataset", "dark", "light"]
     assert within["Dataset"].tolist() == ["a", "b"]
@@ -233,7 +235,7 @@ def test_attention_is_of_right_and_wrong_with_evidence() -> None:
         [("all", "with_mask", "all", 9, 0.6, 0.5, 0.7, 1), ("all", "with_mask", "right", 8, 0.6, 0.5, 0.7, 2)],
         columns=["group_name", "label", "outcome", "n", "share", "low", "high", "no_evidence"],
     )
-    assert share_rows(table)[["row", "series", "n"]].to_numpy().tolist() == [["All faces", "Verdict right", 6]]
+    assert share_rows(table)[["row", "series", "n"]].to_numpy().tolist() == [["All faces", "Verdict right", 8]]
 
 
 def patched(name: str, light: float, dark: float) -> Counterfactuals:

@@ -61,7 +61,7 @@ def share_rows(table: pd.DataFrame) -> pd.DataFrame:
     table = table[table["outcome"] != "all"]
     return pd.DataFrame(
         {"row": table["group_name"].replace({ALL: "All faces"}), "series": table["outcome"].map(_OUTCOMES),
-         "value": table["share"], "low": table["low"], "high": table["high"], "n": table["n"] - table["no_evidence"]}
+         "value": table["share"], "low": table["low"], "high": table["high"], "n": table["n"]}
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _show_run(lab: Lab, run: Run, found: "Attention", label: str) -> None:
         st.caption(
             f"{plain(found.method)}{f' of layer {plain(found.layer)}' if found.layer else ''}, a random sample of at "
             f"most {found.options.sample:,} test faces of each label; *wrong* takes further wrong faces in. Bars are "
-            "95 % intervals by bootstrap over groups of related faces, where there are enough."
+            "95 % intervals by bootstrap over groups of related faces, where there are enough; n is of faces with heat."
             + (f" In {empty:,} faces nothing was found that spoke for the verdict." if empty else "")
         )
     with maps:

@@ -214,7 +214,7 @@ def _show_charts(lab: Lab, found: Found) -> None:
     options = next(iter(found.values())).options
     st.caption(
         f"A random sample of at most {options.sample:,} test faces of each label, the same for each run. Bars are 95 % "
-        "intervals by bootstrap over groups of related faces. Runs have logits of "
+        "intervals that take related faces together. Runs have logits of "
         "different scales, so that the change is given in standard deviations (SDs) of each run's own."
     )
     with st.expander("What is done to a face"):
@@ -253,9 +253,9 @@ def _show_tones(lab: Lab, found: Found) -> None:
                        span=(-0.02, 1.02), shares=True),
         key="bias_tone_flips", config=NO_BAR, alt="Share of verdicts flipped by apparent skin tone",
     )  # fmt: skip
-    few = sorted({str(row.group_name) for row in mine.itertuples() if row.reason})
+    few = sorted({str(row.group_name) for row in mine.itertuples() if str(row.reason).startswith("too few")})
     if few:
-        st.caption(f"Too few faces for an interval: {', '.join(map(plain, few))}.")
+        st.caption(f"Too few faces to say: {', '.join(map(plain, few))}.")
 
 
 def _all_flips(lab: Lab, found: Found, groups: "pd.Series[str] | None") -> pd.DataFrame:

@@ -6,7 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from maskdet.bias.attributes import ATTRIBUTES, attribute_title
+from maskdet.bias.gap_sentences import chance
 from maskdet.bias.groups import METRICS, GroupOptions, GroupReport
+from maskdet.bias.permutations import SIGNIFICANT
 from maskdet.reports import with_interval
 from maskdet.runs import Run
 from ui.bias import choose_one, needs_run, surest_gap
@@ -37,15 +39,23 @@ _VERDICTS: Final = {"gap": ":red-badge[gap]", "no gap found": ":green-badge[no g
 _ORDER: Final = list(_VERDICTS)
 #: What the columns of the overview say, on hovering over their titles.
 _OVERVIEW_HELP: Final = {
-    "Largest difference": st.column_config.Column(help="Between the two groups named under lowest and highest."),
+    "Departs most": st.column_config.Column(
+        help="The group furthest from what labels and datasets alone make of it, and whether it is sure to be that one."
+    ),
+    "Against the others": st.column_config.Column(help="That group's figure less that of the other groups together."),
+    "Largest difference": st.column_config.Column(
+        help="Between the two groups named under lowest and highest, which were picked for it: no test is of them, and "
+        "an interval above 0 is no sign of a gap."
+    ),
     "Ratio": st.column_config.Column(help="The lowest group's figure, divided by the highest one's."),
     "Within datasets": st.column_config.Column(
-        help="The same two groups compared within each dataset, and averaged: what is left of the difference where "
-        "the source is held fixed."
+        help="The group that departs most against the others within each dataset, and averaged: what is left of the "
+        "difference where the source is held fixed."
     ),
     "n": st.column_config.NumberColumn(help="Faces whose group is known."),
-    "p": st.column_config.NumberColumn(
-        help="How often chance alone gives such a difference, after Holm's correction for all of these."
+    "p": st.column_config.Column(
+        help="How often chance alone makes the groups differ so much, all together, after Holm's correction for all of "
+        "these; ≤ where none of the permutations did."
     ),
 }
 
@@ -86,10 +96,12 @@ def overview(reports: Reports) -> pd.DataFrame:
     rows = [
         {
             "Groups by": attribute_title(name), "Metric": METRIC_TITLES[gap["metric"]], "Verdict": gap["verdict"],
-            "Largest difference": _figure(gap, "difference"),
-            "Ratio": "—" if pd.isna(gap["ratio"]) else f"{gap['ratio']:.2f}", "Within datasets": _figure(gap, "within"),
+            "p": "—" if pd.isna(gap["p_adjusted"]) else chance(gap["p_adjusted"], at_most=gap["p_at_most"])[2:],
+            "Departs most": _departs(gap), "Against the others": _figure(gap, "apart_difference"),
+            "Within datasets": _figure(gap, "within"), "Largest difference": _figure(gap, "difference"),
+            "Ratio": "—" if pd.isna(gap["ratio"]) else f"{gap['ratio']:.2f}",
             "Lowest": gap["lowest"] or "—", "Highest": gap["highest"] or "—", "n": report.faces,
-            "p": gap["p_adjusted"], "order": _ORDER.index(gap["verdict"]), "size": gap["difference"],
+            "order": _ORDER.index(gap["verdict"]), "size": gap["difference"],
         }
         for name, report in reports.items()
         for gap in report.gaps.to_dict("records")
@@ -144,9 +156,10 @@ def _show_overview(lab: Lab, reports: dict[str, Reports]) -> None:
             column_config=titled(table, _OVERVIEW_HELP),
         )  # fmt: skip
     st.caption(
-        "The largest difference between two groups, with its 95 % interval (bootstrap over groups of related faces). "
-        "It counts as a gap where chance hardly explains it (permutation test with labels and datasets held fixed, "
-        "corrected for all that was looked for). *No gap found* does not say that there is none."
+        "There is a gap where chance hardly explains that a metric differs between the groups at all (permutation test "
+        "with labels and datasets held fixed, corrected for all that was looked for). The group that departs most has "
+        "a test of its own, which allows for its being picked. The largest difference between two groups has none: the "
+        "two were picked for it. In brackets: 95 % intervals. *No gap found* does not say that there is none."
     )
 
 
@@ -205,6 +218,12 @@ def _show_within(lab: Lab, known: list[tuple[Run, GroupReport]], metric: str) ->
             if len(known) > 1:
                 st.markdown(f"**{plain(lab.labels[run.id])}**")
             st.dataframe(within_table(report, metric), hide_index=True, height="content", key=f"bias_within_{run.id}")
+
+
+def _departs(gap: dict[str, object]) -> str:
+    """The group that departs most; of a gap, whether it is sure to be that one."""
+    name = str(gap["apart"]) or "—"
+    return name if gap["verdict"] != "gap" or gap["apart_p_adjusted"] < SIGNIFICANT else f"{name} (not sure)"
 
 
 def _figure(gap: dict[str, object], name: str) -> str:

@@ -10,7 +10,8 @@ import streamlit as st
 from maskdet.bootstrap import FEWEST_GROUPS, LEVEL
 from maskdet.compare import short_labels
 from maskdet.decisions import Decision, load_decisions, with_decisions
-from maskdet.mistakes import disagreements, error_rates, matching, share_interval, wrong_faces
+from maskdet.intervals import share_interval
+from maskdet.mistakes import disagreements, error_rates, matching, wrong_faces
 from maskdet.reliability import RELIABILITY_FILE
 from maskdet.runs import Run
 from maskdet.workspace import Workspace
@@ -23,7 +24,7 @@ from ui.text import percent, plain
 
 _WIDE: Final = 190
 _ROWS: Final = 6  # of a table that needs no scrolling
-_BY_GROUPS: Final = f"{100 * LEVEL:g} % intervals by bootstrap over groups of related faces."
+_BY_GROUPS: Final = f"{100 * LEVEL:g} % intervals that take related faces together."
 
 
 def show_wrong(workspace: Workspace, runs: list[Run]) -> None:

@@ -70,7 +70,7 @@ def _show_means(analysis: "GradCamAnalysis") -> None:
         "of the maps, each scaled to its own hottest place. Dark is cold; one scale for all. Below the dashed line is "
         "the lower half of the face, where a mask is: heat all over the face would give it 50 %. Of more "
         f"than {analysis.options.sample} faces, a random sample. In brackets: 95 % intervals by bootstrap of whole "
-        "groups of related faces, where there are enough groups."
+        "groups of related faces, where there are enough. Wrong faces beyond the sample were looked at too."
     )
     with st.expander("All figures"):
         st.dataframe(_figures(analysis), hide_index=True, height="content")
@@ -87,7 +87,7 @@ def _show_cell(cell: "Cell", heading: str) -> None:
         alt=f"Mean heatmap of {cell.faces} faces",
     )  # fmt: skip
     share = percent(cell.lower_half_share, 0, *(cell.lower_half_interval or (None, None)))
-    few = "" if cell.lower_half_interval else " (too few groups for an interval)"
+    few = f" ({cell.reason})" if cell.reason else ""
     empty = f"; no evidence in {cell.no_evidence:,}" if cell.no_evidence else ""
     st.caption(f"Share on the lower half: {share}{few}{empty}")
 
@@ -102,7 +102,8 @@ def _figures(analysis: "GradCamAnalysis") -> pd.DataFrame:
                 ("no_evidence", "Faces without evidence"),
             )
         } | {"Mean heat, in logits": with_interval(row["heat"], row["heat_low"], row["heat_high"], 4)}
-        about = {"Faces": LABEL_TITLES[row["label"]], "Verdict": row["outcome"], "n": row["faces"], "of": row["of"]}
+        about = {"Faces": LABEL_TITLES[row["label"]], "Verdict": row["outcome"], "n": row["faces"], "of": row["of"],
+                 "Why no interval": row["reason"]}  # fmt: skip
         rows.append(about | shown)
     return pd.DataFrame(rows)
 

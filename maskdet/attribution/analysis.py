@@ -7,7 +7,7 @@ result holds no photo, only ids, numbers and maps, and is kept beside the run.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -22,8 +22,9 @@ from maskdet.bootstrap import FEWEST_GROUPS, Values, measured
 from maskdet.errors import ODD_VALUES, MaskDetError
 from maskdet.facetable import load_faces
 from maskdet.images import FaceImages, stored_images
+from maskdet.intervals import FEWEST_FACES, share_interval
 from maskdet.labels import CLASSES
-from maskdet.mistakes import judged_faces, share_interval
+from maskdet.mistakes import judged_faces
 from maskdet.progress import Progress, silent
 from maskdet.runs import Run
 from maskdet.split import SplitName
@@ -91,12 +92,13 @@ class Cell:
     no_evidence : int
         Faces in whose map nothing is left.
     no_evidence_interval : (low, high) or None
-        Of their share; 95 %, cluster bootstrap. None where there are too few groups of faces.
+        Of their share; 95 % (`maskdet.intervals.share_interval`).
     mean_map : array of float32, shape (h, w)
         Mean of the maps, each scaled to its own largest value, of the faces with evidence; 0 without such.
     lower_half_share : float or None
         Mean share of the heat on the lower half of the face, of the faces with evidence; even heat gives 0.5.
     lower_half_interval : (low, high) or None
+        None of all intervals where there are fewer than `maskdet.intervals.FEWEST_FACES` faces, or too few groups.
     heat : float or None
         Mean of the maps before they are scaled, of all faces: how much evidence there is, whatever the place.
     heat_interval : (low, high) or None
@@ -113,6 +115,18 @@ class Cell:
     lower_half_interval: Interval | None
     heat: float | None
     heat_interval: Interval | None
+
+    @property
+    def evident(self) -> int:
+        """Faces with evidence, which the share on the lower half is of."""
+        return self.faces - self.no_evidence
+
+    @property
+    def reason(self) -> str:
+        """Why the share has no interval, "" if it has one."""
+        if self.evident < FEWEST_FACES:
+            return f"too few to say: {self.evident:,} face{'s' if self.evident != 1 else ''}"
+        return "" if self.lower_half_interval else "too few to say: few groups of related faces"
 
 
 @dataclass(frozen=True)
@@ -153,10 +167,11 @@ class GradCamAnalysis:
         return next(cell for cell in self.cells if (cell.label, cell.outcome) == (label, outcome))
 
     def table(self) -> pd.DataFrame:
-        """A row a cell: label, outcome, faces, of, and each figure with its interval; maps left out."""
+        """A row a cell: label, outcome, faces, of, evident, each figure with its interval, reason; maps left out."""
         rows = []
         for cell in self.cells:
-            row: dict[str, Any] = {"label": cell.label, "outcome": cell.outcome, "faces": cell.faces, "of": cell.of}
+            row: dict[str, Any] = {"label": cell.label, "outcome": cell.outcome, "faces": cell.faces, "of": cell.of,
+                                   "evident": cell.evident}  # fmt: skip
             share = cell.no_evidence / cell.faces if cell.faces else None
             figures = (
                 ("lower_half_share", cell.lower_half_share, cell.lower_half_interval),
@@ -166,7 +181,7 @@ class GradCamAnalysis:
             for name, value, interval in figures:
                 row |= {name: value, f"{name}_low": (interval or (None, None))[0]}
                 row[f"{name}_high"] = (interval or (None, None))[1]
-            rows.append(row)
+            rows.append(row | {"reason": cell.reason})
         return pd.DataFrame(rows)
 
 
@@ -276,7 +291,8 @@ def read_analysis(path: Path) -> GradCamAnalysis:
             raise ValueError("a map without rows and columns")
         sides = [tuple(_read_face(face) for face in stored[side]) for side in ("lowest", "highest")]
         options = AnalysisOptions(**stored["options"])
-        return GradCamAnalysis(stored["run"], stored["layer"], options, cells, sides[0], sides[1])
+        said = tuple(map(_said, cells))  # an earlier version gave intervals from fewer faces
+        return GradCamAnalysis(stored["run"], stored["layer"], options, said, sides[0], sides[1])
     except ODD_VALUES as error:
         raise unreadable(path, error) from error
 
@@ -302,10 +318,18 @@ def _cell(chosen: pd.DataFrame, raw: RawMaps, label: str, outcome: Outcome) -> C
     heat, heat_interval = _mean(maps.mean(axis=(1, 2), dtype=np.float64), groups)
     low, high = share_interval(empty, groups)
     mean = np.mean([scaled(each) for each in evident], axis=0) if len(evident) else np.zeros(raw.shape[1:])
-    return Cell(
+    cell = Cell(
         label, outcome, len(members), of, int(empty.sum()), None if np.isnan(low) else (low, high),
         mean.astype(np.float32), lower, lower_interval, heat, heat_interval,
     )  # fmt: skip
+    return _said(cell)
+
+
+def _said(cell: Cell) -> Cell:
+    """The cell without intervals of fewer than `FEWEST_FACES` faces, by the rule of all means over faces."""
+    if cell.faces < FEWEST_FACES:
+        return replace(cell, no_evidence_interval=None, heat_interval=None, lower_half_interval=None)
+    return replace(cell, lower_half_interval=None) if cell.evident < FEWEST_FACES else cell
 
 
 def _mean(values: Values, groups: npt.NDArray[Any]) -> tuple[float | None, Interval | None]:

@@ -18,12 +18,12 @@ from maskdet.bias import mask_colour, skin_tone
 from maskdet.bias.mask_colour import measure_mask
 from maskdet.bias.regions import BOX_COLUMNS, LANDMARK_COLUMNS, FaceGeometry
 from maskdet.bias.skin_tone import measure_skin
-from maskdet.bootstrap import FEWEST_GROUPS, Values
-from maskdet.bootstrap import measured as with_interval
+from maskdet.bootstrap import FEWEST_GROUPS
 from maskdet.detection import DetectedFace, DetectionOptions, FaceDetector
 from maskdet.errors import LaterVersionError, MaskDetError, WorkspaceError
 from maskdet.facetable import Faces
 from maskdet.images import StoredImages
+from maskdet.intervals import share_interval
 from maskdet.labels import CLASSES, WITH_MASK
 from maskdet.photos import FACE_SIZE, RgbImage
 from maskdet.progress import Progress, silent
@@ -168,7 +168,7 @@ def not_measurable(appearance: pd.DataFrame, table: pd.DataFrame, what: str = "s
     -------
     DataFrame
         A row for each label with dataset "all", then for each label and dataset. label, dataset, faces,
-        not_measurable (how many), share (0..1), low and high (95 % cluster bootstrap over ``group``, None where there
+        not_measurable (how many), share (0..1), low and high (`maskdet.intervals.share_interval`, None where there
         are too few groups), interval_reason (why there is none, else ""), and a column a reason with its count.
     """
     reasons = skin_tone.REASONS if what == "skin" else mask_colour.REASONS
@@ -197,22 +197,14 @@ def _pending(workspace: Workspace, table: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _left_out(rows: pd.DataFrame, reason: "pd.Series[str]", reasons: tuple[str, ...]) -> dict[str, Any]:
-    out = (reason != "").to_numpy(np.float64)
-
-    def share(weights: Values) -> dict[str, Values]:
-        return {"share": (weights @ out) / weights.sum(axis=1)}
-
+    out = (reason != "").to_numpy()
     groups = rows["group"].to_numpy()
-    values, intervals = with_interval(groups, share)
-    count, interval = len(np.unique(groups)), intervals["share"]
+    count = len(np.unique(groups))
     why = f"Only {count} groups of related faces: too few for an interval." if count < FEWEST_GROUPS else ""
-    if not why and out.min() == out.max():  # the rule of three (Hanley & Lippman-Hand 1983)
-        much = "None" if not out.any() else "All"
-        why = f"{much} of them, so resampling shows no spread; up to {300 / count:.1f} % may still differ."
-    low, high = interval if interval and not why else (None, None)
+    low, high = (None, None) if why else share_interval(out, groups)
     counts = reason.value_counts()
     return {
-        "faces": len(rows), "not_measurable": int(out.sum()), "share": values["share"], "low": low, "high": high,
+        "faces": len(rows), "not_measurable": int(out.sum()), "share": float(out.mean()), "low": low, "high": high,
         "interval_reason": why, **{name: int(counts.get(name, 0)) for name in reasons},
     }  # fmt: skip
 

@@ -217,7 +217,8 @@ def attention_by(found: Attention, groups: "pd.Series[Any] | None" = None, fewes
     The heat is of the label that the model gives. Right and wrong faces of one label therefore compare two verdicts;
     those of one verdict compare what made it right with what made it wrong.
 
-    "all" and "right" are of the random sample, "wrong" of all wrong faces that were looked at.
+    "all" and "right" are of the random sample, "wrong" of all wrong faces that were looked at, so that right and wrong
+    ones may be more than all.
 
     Parameters
     ----------
@@ -230,22 +231,23 @@ def attention_by(found: Attention, groups: "pd.Series[Any] | None" = None, fewes
     -------
     DataFrame
         A row a group, label and outcome: group_name, label, outcome, verdict (what the model says of them; "" where
-        outcome is "all"), n (faces), share (mean share on the lower half of
-        the picture, of the faces with evidence; even heat gives 0.5), low, high, lower_face_share (on the lower face by
-        its landmarks), lower_face_low, lower_face_high, lower_face_area (what even heat gives there), no_evidence
-        (faces in whose map nothing is left), reason.
+        outcome is "all"), n (faces with evidence, which all means are of), share (mean share on the lower half of the
+        picture; even heat gives 0.5), low, high, lower_face_share (on the lower face by its landmarks), lower_face_low,
+        lower_face_high, lower_face_area (what even heat gives there), no_evidence (further faces, in whose map nothing
+        is left), reason.
     """
     rows: list[tuple[Any, ...]] = []
     for group_name, in_group in split_by(found.faces, groups):
         for label in CLASSES:
             for outcome in get_args(Outcome):
                 members = found.faces[in_group & of_outcome(found.faces, label, outcome)]
-                figures = means(members[_FACTS[-3:]], members["group"].to_numpy(), fewest) if len(members) else None
+                shown = members[_FACTS[-3:]].where(members["lower_half_share"].notna())
+                figures = means(shown, members["group"].to_numpy(), fewest) if len(members) else None
                 if figures is not None:
                     shares = zip(figures.mean[:2], figures.low[:2], figures.high[:2], strict=True)
                     empty = int(members["lower_half_share"].isna().sum())
                     rows.append(
-                        (group_name, label, outcome, verdict_of(label, outcome), len(members),
+                        (group_name, label, outcome, verdict_of(label, outcome), int(figures.n[0]),
                          *(value for share in shares for value in share), figures.mean[2], empty, figures.reason[0])
                     )  # fmt: skip
     return pd.DataFrame(rows, columns=_COLUMNS)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from maskdet.bias.files import read_result, write_result
-from maskdet.bias.means import FEWEST, means, split_by
+from maskdet.bias.means import FEWEST, Kind, means, split_by
 from maskdet.bias.regions import FaceGeometry
 from maskdet.bias.sampling import geometries, judged_sample, sampled
 from maskdet.bias.transformations import TRANSFORMATIONS, check_names, transformed
@@ -193,10 +193,10 @@ def flips(found: Counterfactuals, groups: "pd.Series[Any] | None" = None, fewest
         A row a transformation, label and group: transformation, label, group_name ("all" or a group), n, flipped (share
         of verdicts that are another, 0..1), low, high, change (mean of logit after less logit before; below 0 is
         towards *with mask*), change_low, change_high, change_sd, change_sd_low, change_sd_high (the same in units of
-        `Counterfactuals.spread`, for models with other scales), reason. Intervals by the cluster bootstrap, NaN where
-        ``reason`` says why.
+        `Counterfactuals.spread`, for models with other scales), reason. Intervals as of `maskdet.bias.means.means`, NaN
+        where ``reason`` says why.
     """
-    table = _judged(found, partial(_outcomes, found), found.options.chosen, groups, fewest)
+    table = _judged(found, partial(_outcomes, found), found.options.chosen, groups, fewest, "shares")
     spread = found.spread or np.nan
     table = table.assign(**{to: table[name] / spread for name, to in _IN_UNITS.items()})
     return table[_FLIPS]
@@ -215,7 +215,7 @@ def compare_flips(
     DataFrame
         A row a transformation, label and group: transformation, label, group_name, n, flipped (share of the first less
         share of the second), low, high, change_sd (difference of the mean changes, each in its model's own units),
-        change_sd_low, change_sd_high, reason. Intervals by a paired cluster bootstrap.
+        change_sd_low, change_sd_high, reason. Intervals of the differences face by face (`maskdet.bias.means.means`).
     """
     both = np.intersect1d(first.faces["face_id"], second.faces["face_id"])
     one, other = (_only(each, both) for each in (first, second))
@@ -283,6 +283,7 @@ def _judged(
     names: Sequence[str],
     groups: "pd.Series[Any] | None",
     fewest: int,
+    kind: Kind = "changes",
 ) -> pd.DataFrame:
     """Means of outcomes, a row a transformation, label and group; rows of one transformation together, in its order."""
     rows: list[tuple[Any, ...]] = []
@@ -294,12 +295,17 @@ def _judged(
             if not suited or not inside.any():
                 continue
             clusters = found.faces.loc[inside, "group"].to_numpy()
-            shares, changes = (means(values, clusters, fewest) for values in outcomes(inside, suited))
+            flipped, moved = outcomes(inside, suited)
+            shares, changes = means(flipped, clusters, fewest, kind), means(moved, clusters, fewest)
+            reasons = [
+                one or other.replace("no interval", "no interval of the change")
+                for one, other in zip(shares.reason, changes.reason, strict=True)
+            ]
             rows += [
                 (name, label, group_name, *figures)
                 for name, *figures in zip(
                     suited, shares.n, shares.mean, shares.low, shares.high, changes.mean, changes.low, changes.high,
-                    shares.reason, strict=True,
+                    reasons, strict=True,
                 )
             ]  # fmt: skip
     table = pd.DataFrame(rows, columns=[*_BEGIN, *_CHANGE, "reason"])

@@ -7,7 +7,7 @@ named by their ids; no picture is in it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from maskdet.bias.cells import APPEARANCE_COMMAND, INTERVALS, figure, label_title, reasons_of
+from maskdet.bias.cells import APPEARANCE_COMMAND, INTERVALS, SHARES, figure, label_title, reasons_of
 from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def tone_blocks(data: "DataFindings") -> tuple[Block, ...]:
         "move it. Faces in which it cannot be measured are in no group of skin tone; where their share is large, such "
         "groups say little of all faces."
     )
-    return text, Table(columns, rows, note=INTERVALS, bars=True)
+    return text, Table(columns, rows, note=SHARES, bars=True)
 
 
 def _probes(probes: Iterable["Probe"]) -> Table:

@@ -20,6 +20,7 @@ from maskdet.bias.group_metrics import (
 )
 from maskdet.bias.judged import GroupOptions, Judged, check_predictions, judged_of
 from maskdet.bootstrap import FEWEST_GROUPS, Values
+from maskdet.intervals import has_width
 from maskdet.metrics import Difference, joined_groups, macro_f1_difference
 from maskdet.wording import number
 
@@ -164,7 +165,7 @@ def _change(first: float, second: float, drawn: Values, clusters: int) -> dict[s
     reason = ""
     if clusters < FEWEST_GROUPS:
         low, high, reason = _NAN, _NAN, f"no interval: only {clusters} groups of related faces"
-    elif not high > low:
+    elif not has_width(low, high):
         low, high, reason = _NAN, _NAN, "no interval: both models judge these faces alike"
     return {
         "first": first, "second": second, "change": second - first, "low": low, "high": high, "reason": reason

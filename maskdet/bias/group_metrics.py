@@ -2,7 +2,8 @@
 
 Points come from `fairlearn.metrics.MetricFrame`. Their intervals do not: fairlearn's own bootstrap draws faces one by
 one, and faces of one photo are alike, so its intervals are too narrow. Here whole groups of related faces are drawn
-(`maskdet.bootstrap.bootstrap`).
+(`maskdet.bootstrap.bootstrap`), or, for shares, the exact interval takes fewer draws than there are faces
+(`maskdet.intervals`).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
-from scipy.stats import binomtest
 
 from maskdet.bias.judged import Counts, GroupOptions, Judged
 from maskdet.bootstrap import FEWEST_GROUPS, LEVEL, Values, bootstrap
+from maskdet.intervals import has_width, share_interval
 from maskdet.metrics import scores
 
 #: The metrics of a group, with their names for people. The positive class is *without mask*, so the false mask rate is
@@ -147,7 +148,7 @@ def enough(metric: str, counts: npt.NDArray[Any], fewest: int) -> npt.NDArray[np
 
 
 def group_row(
-    values: Mapping[str, float], drawn: Mapping[str, Values], faces: Counts, clusters: Counts, fewest: int
+    values: Mapping[str, float], drawn: Mapping[str, Values], judged: Judged, inside: npt.NDArray[np.bool_], fewest: int
 ) -> dict[str, Any]:
     """The figures of a group: each metric with its interval, and what is not said, and why.
 
@@ -157,16 +158,20 @@ def group_row(
         Each metric's value; may lack those of which there are too few faces.
     drawn : mapping
         Each metric's values in the bootstrap samples.
-    faces, clusters : array of int, shape (2,)
-        With mask, without mask.
+    inside : array of bool, shape (faces,)
+        Which of the judged faces the group has.
     """
-    row: dict[str, Any] = {"n": int(faces.sum()), "with_mask": int(faces[0]), "without_mask": int(faces[1])}
+    faces = np.bincount(judged.actual[inside], minlength=2)
+    row: dict[str, Any] = {
+        "n": int(faces.sum()), "with_mask": int(faces[0]), "without_mask": int(faces[1]),
+        "groups": len(np.unique(judged.cluster[inside])),
+    }  # fmt: skip
     narrow: list[str] = []
     for metric in METRICS:
         value, low, high = float("nan"), float("nan"), float("nan")
         if enough(metric, faces, fewest):
             value = float(values[metric])
-            low, high = interval(metric, value, drawn[metric], int(measure_of(metric, clusters)))
+            low, high = bounds_of(metric, judged, inside & of_metric(metric, judged), value, drawn[metric])
             if np.isnan(low):
                 narrow.append(METRICS[metric])
         row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
@@ -174,17 +179,33 @@ def group_row(
     return row | {"reason": "; ".join(filter(None, reasons))}
 
 
-def interval(metric: str, value: float, drawn: Values, clusters: int) -> tuple[float, float]:
+def bounds_of(
+    metric: str, judged: Judged, inside: npt.NDArray[np.bool_], value: float, drawn: Values
+) -> tuple[float, float]:
     """The interval of a metric at `maskdet.bootstrap.LEVEL`; NaN where nothing can be said.
 
-    Percentiles of the bootstrap. Where no face or every face is misjudged, resampling shows no spread; there it is the
-    exact binomial interval (Clopper & Pearson 1934) of as many draws as there are clusters, and none for macro F1.
+    Of a share that of `maskdet.intervals.share_interval`, of macro F1 percentiles of the bootstrap.
+
+    Parameters
+    ----------
+    inside : array of bool, shape (faces,)
+        The faces that the metric is of.
+    drawn : array, shape (resamples,)
+        Its values in the bootstrap samples.
     """
-    if value in (0.0, 1.0) and metric != "macro_f1":
-        exact = binomtest(round(value * clusters), clusters).proportion_ci(LEVEL, method="exact")
-        return float(exact.low), float(exact.high)
+    cluster = judged.cluster[inside]
+    if metric != "macro_f1":
+        counted = judged.wrong[inside] == (metric in RATES)
+        return share_interval(counted, cluster)
+    clusters = min(len(np.unique(cluster[judged.actual[inside] == label])) for label in (0, 1))
     low, high = span(drawn)
-    return (low, high) if clusters >= FEWEST_GROUPS and high > low else (float("nan"), float("nan"))
+    return (low, high) if clusters >= FEWEST_GROUPS and has_width(low, high) else (float("nan"), float("nan"))
+
+
+def of_metric(metric: str, judged: Judged) -> npt.NDArray[np.bool_]:
+    """Which of the judged faces a metric is a figure of, those of its label or all; shape (faces,)."""
+    label = _LABEL[metric]
+    return np.asarray(judged.actual == label) if isinstance(label, int) else np.ones(len(judged.actual), dtype=np.bool_)
 
 
 def span(drawn: Values) -> tuple[float, float]:

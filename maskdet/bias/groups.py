@@ -2,11 +2,12 @@
 
 A group is the faces that share a value of an attribute (`maskdet.bias.attributes`): a dataset, a range of sizes, an
 apparent skin tone. Every figure carries its number of faces and an interval, and groups below a settable number of
-faces say nothing. A gap counts as one only if chance hardly explains it, with labels and source datasets held fixed
-(`maskdet.bias.gaps`), and where many are judged together, only after a correction for their number.
+faces say nothing. There is a gap only if chance hardly explains that a metric differs between the groups, with labels
+and source datasets held fixed (`maskdet.bias.permutations`), and where many are judged together, only after a
+correction for their number. Which group departs most is told beside it (`maskdet.bias.gaps`).
 
-Pure functions of predictions and groups; metrics by fairlearn's MetricFrame, intervals by the cluster bootstrap
-(`maskdet.bias.group_metrics` says why).
+Pure functions of predictions and groups; metrics by fairlearn's MetricFrame, intervals that take related faces together
+(`maskdet.bias.group_metrics` says how).
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -20,10 +21,11 @@ import pandas as pd
 
 from maskdet.bias.attributes import group_of
 from maskdet.bias.gap_sentences import gap_sentence, verdict_of
-from maskdet.bias.gaps import gap_row, holm, permutation_test, tells_datasets_apart
+from maskdet.bias.gaps import FIGURES, gap_row
 from maskdet.bias.group_comparison import Comparison, compare_groups
 from maskdet.bias.group_metrics import METRICS, Resamples, enough, frame, group_row, resample
 from maskdet.bias.judged import GroupOptions, Judged, group_names, judged_of
+from maskdet.bias.permutations import GapTest, Permutations, holm, settle, tells_datasets_apart
 from maskdet.errors import ODD_VALUES
 from maskdet.labels import CLASSES
 from maskdet.progress import Progress, silent
@@ -55,11 +57,17 @@ class GroupReport:
         with METRIC_low and METRIC_high (shares, 0 to 1; NaN where ``reason`` says why).
     gaps : DataFrame
         A row a metric: metric, compared (groups that are large enough), not_compared (the others, named), applies
-        (False for accuracy where only one label has groups), difference of the highest and the lowest of
-        them with difference_low and difference_high, ratio (lowest / highest), lowest, highest (their names), p_value
-        (see `maskdet.bias.gaps`), p_adjusted (over all that was judged together), within (the difference between these
-        two with the dataset held fixed) with within_low, within_high and within_faces, verdict ("gap", "no gap found",
-        "too few to say"), sentence.
+        (False for accuracy where only one label has groups).
+        Whether the groups differ at all: p_value (see `maskdet.bias.permutations`), p_adjusted (over all that was
+        judged together), p_at_most (True where they are upper bounds), permutations, verdict ("gap", "no gap found",
+        "too few to say").
+        Which one departs most: apart (its name), rest (the metric of the other groups that are compared, together) with
+        rest_low, rest_high and rest_faces, apart_difference (apart less rest) with its interval, apart_p,
+        apart_p_adjusted and apart_at_most (of chance moving any group so far), within (apart_difference with the
+        dataset held fixed) with within_low, within_high and within_faces.
+        The two that lie furthest apart, picked from all pairs: lowest, highest (their names), difference with
+        difference_low and difference_high, ratio (lowest / highest).
+        And sentence, all of it in words.
     by_dataset : DataFrame
         As ``groups``, a row a dataset and group that has faces there, with the column dataset first.
     """
@@ -99,25 +107,11 @@ def judge_groups(
         If the predictions are none, or there are more than `maskdet.bias.judged.MOST_GROUPS` groups.
     """
     options = options or GroupOptions()
-    judged = judged_of(predictions, groups, attribute)
-    left_out = _left_out(predictions, groups)
-    if not judged.names:
-        return _empty(attribute, options, left_out)
-    drawn = resample(judged, options)
-    rows = _group_rows(judged, drawn, options.fewest)
-    p_values = permutation_test(judged, options)
-    gaps = [gap_row(metric, judged, drawn, rows, p_values[metric], options.fewest) for metric in METRICS]
-    report = GroupReport(
-        attribute=attribute,
-        options=options,
-        faces=len(judged.group),
-        controlled=len(judged.datasets) > 1 and not tells_datasets_apart(judged),
-        left_out=left_out,
-        groups=pd.DataFrame(rows)[["group", *_COUNTS, *_FIGURES, "reason"]],
-        gaps=pd.DataFrame(gaps),
-        by_dataset=_dataset_rows(judged, drawn, options.fewest),
-    )
-    return _decided(report, report.gaps["p_value"].tolist(), together=1)
+    judged, left_out = judged_of(predictions, groups, attribute), _left_out(predictions, groups)
+    tests = Permutations(judged, options)
+    settle([tests], corrected=False)
+    report = _described(judged, left_out, tests, attribute, options)
+    return _decided([report], [tests.tests()])[0]
 
 
 def judge_all(
@@ -131,7 +125,7 @@ def judge_all(
 
     Holm's correction goes over all attributes and metrics, so that of a model that treats all groups alike, about one
     report in twenty at most calls anything a gap. For a corrected p-value to be small at all, there are at least 100
-    permutations a test, also where the options say fewer.
+    permutations a test, also where the options say fewer, and more where a verdict would hang on which ones are drawn.
 
     Parameters
     ----------
@@ -155,18 +149,15 @@ def judge_all(
         series = {name: groups for name, groups in series.items() if len(group_names(groups)) > 1}
     tests = len(series) * len(METRICS)
     options = replace(options, permutations=max(options.permutations, _PERMUTATIONS_A_TEST * tests))
-    reports: dict[str, GroupReport] = {}
+    judged = {name: judged_of(predictions, groups, name) for name, groups in series.items()}
+    drawn = {name: Permutations(faces, options) for name, faces in judged.items()}
+    settle(list(drawn.values()), corrected=True)
+    reports: list[GroupReport] = []
     for done, (name, groups) in enumerate(series.items()):
         progress(done, len(series), f"judging by {name}")
-        reports[name] = judge_groups(predictions, groups, name, options)
+        reports.append(_described(judged[name], _left_out(predictions, groups), drawn[name], name, options))
     progress(len(series), len(series), "judging groups")
-    p_values = np.array([p for report in reports.values() for p in report.gaps["p_value"]], dtype=np.float64)
-    adjusted = iter(holm(p_values))
-    together = int((~np.isnan(p_values)).sum())
-    return {
-        name: _decided(report, [float(next(adjusted)) for _ in report.gaps.index], together)
-        for name, report in reports.items()
-    }
+    return dict(zip(series, _decided(reports, [of.tests() for of in drawn.values()], corrected=True), strict=True))
 
 
 def save_groups(path: Path, reports: Mapping[str, GroupReport]) -> None:
@@ -220,7 +211,7 @@ def _whole(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """A table that was read, if it has the columns that pages and reports show. Raises ValueError otherwise."""
     needed = {
         "groups": {"group", *_COUNTS, *_FIGURES, "reason"},
-        "gaps": {"metric", "p_adjusted", "applies", "sentence"},
+        "gaps": {"metric", "p_adjusted", "p_at_most", "apart", "applies", "verdict", "sentence", *FIGURES},
     }
     if missing := needed.get(name, set()) - set(table):
         raise ValueError(f"{name} lacks {sorted(missing)[0]}")
@@ -231,23 +222,58 @@ def _table(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
     """A table from JSON; where a figure is None, it is NaN."""
     table = pd.DataFrame(dict(columns))
     other = {
-        "group", "dataset", "label", "metric", "reason", "lowest", "highest", "not_compared", "applies", "verdict",
-        "sentence",
+        "group", "dataset", "label", "metric", "reason", "lowest", "highest", "apart", "not_compared", "applies",
+        "p_at_most", "apart_at_most", "verdict", "sentence",
     }  # fmt: skip
     figures = [name for name in table.columns if name not in other]
     return table.assign(**{name: pd.to_numeric(table[name]) for name in figures})
 
 
-def _decided(report: GroupReport, adjusted: list[float], together: int) -> GroupReport:
-    """The report with a verdict and a sentence a gap, by p-values that are adjusted for what was judged together."""
-    gaps = report.gaps.drop(columns=["p_adjusted", "verdict", "sentence"], errors="ignore")
-    gaps.insert(list(gaps).index("p_value") + 1, "p_adjusted", adjusted)
-    verdicts, sentences = [], []
-    by_group = {str(row["group"]): _named(row) for row in report.groups.to_dict("records")}
-    for row in map(_named, gaps.to_dict("records")):
-        verdicts.append(verdict_of(row["p_adjusted"]))
-        sentences.append(gap_sentence(row, by_group, report.options.fewest, report.controlled, together))
-    return replace(report, gaps=gaps.assign(verdict=verdicts, sentence=sentences))
+def _described(
+    judged: Judged, left_out: pd.DataFrame, tests: Permutations, attribute: str, options: GroupOptions
+) -> GroupReport:
+    """The report as far as it can be without the others: all but p-values, verdicts and sentences."""
+    if not judged.names:
+        return _empty(attribute, options, left_out)
+    drawn = resample(judged, options)
+    rows, found = _group_rows(judged, drawn, options.fewest), tests.tests()
+    gaps = [gap_row(metric, judged, drawn, rows, found[metric].apart, options.fewest) for metric in METRICS]
+    return GroupReport(
+        attribute=attribute,
+        options=options,
+        faces=len(judged.group),
+        controlled=len(judged.datasets) > 1 and not tells_datasets_apart(judged),
+        left_out=left_out,
+        groups=pd.DataFrame(rows)[["group", *_COUNTS, *_FIGURES, "reason"]],
+        gaps=pd.DataFrame(gaps),
+        by_dataset=_dataset_rows(judged, drawn, options.fewest),
+    )
+
+
+def _decided(
+    reports: Sequence[GroupReport], tests: Sequence[Mapping[str, GapTest]], *, corrected: bool = False
+) -> list[GroupReport]:
+    """The reports with p-values, verdicts and sentences, corrected for all that was judged together, or not."""
+    found = pd.DataFrame([
+        {"p_value": test.p_value, "p_at_most": test.at_most, "apart_p": test.apart_p,
+         "apart_at_most": test.apart_at_most, "permutations": test.permutations}
+        for of in tests for test in of.values()
+    ])  # fmt: skip
+    for name, adjusted in (("p_value", "p_adjusted"), ("apart_p", "apart_p_adjusted")):
+        found[adjusted] = holm(found[name].to_numpy(np.float64)) if corrected else found[name]
+    found["verdict"] = [verdict_of(p) for p in found["p_adjusted"]]
+    together = int(found["p_value"].notna().sum()) if corrected else 1
+    decided = []
+    for number, report in enumerate(reports):
+        rows = found.iloc[number * len(METRICS) : (number + 1) * len(METRICS)].reset_index(drop=True)
+        gaps = pd.concat([report.gaps, rows], axis=1)
+        by_group = {str(row["group"]): _named(row) for row in report.groups.to_dict("records")}
+        sentences = [
+            gap_sentence(_named(row), by_group, report.options.fewest, report.controlled, together)
+            for row in gaps.to_dict("records")
+        ]
+        decided.append(replace(report, gaps=gaps.assign(sentence=sentences)))
+    return decided
 
 
 def _named(row: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -256,27 +282,23 @@ def _named(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 def _group_rows(judged: Judged, drawn: Resamples, fewest: int) -> list[dict[str, Any]]:
     values = _values(judged, enough("accuracy", judged.faces, fewest))
-    clusters = pd.Series(judged.cluster).groupby(judged.group).nunique()
     rows = []
     for i, name in enumerate(judged.names):
         samples = {metric: of[:, i] for metric, of in drawn.groups.items()}
-        row = group_row(values.get(i, {}), samples, judged.faces[i], judged.clusters[i], fewest)
-        rows.append({"group": name, "groups": int(clusters[i]), **row})
+        rows.append({"group": name, **group_row(values.get(i, {}), samples, judged, judged.group == i, fewest)})
     return rows
 
 
 def _dataset_rows(judged: Judged, drawn: Resamples, fewest: int) -> pd.DataFrame:
     large = np.any(enough("accuracy", judged.faces_by_dataset, fewest), axis=0)
     values = _values(judged, np.asarray(large), by_dataset=True)
-    clusters = pd.Series(judged.cluster).groupby([judged.dataset, judged.group]).nunique()
     rows = []
     for dataset, group in zip(*np.nonzero(judged.faces_by_dataset.sum(axis=-1)), strict=True):
         at = (int(dataset), int(group))
         samples = {metric: of[:, at[0], at[1]] for metric, of in drawn.by_dataset.items()}
-        faces, related = judged.faces_by_dataset[at], judged.clusters_by_dataset[at]
-        row = group_row(values.get(at, {}), samples, faces, related, fewest)
+        inside = (judged.dataset == at[0]) & (judged.group == at[1])
         names = {"dataset": judged.datasets[at[0]], "group": judged.names[at[1]]}
-        rows.append({**names, "groups": int(clusters[at]), **row})
+        rows.append({**names, **group_row(values.get(at, {}), samples, judged, inside, fewest)})
     return pd.DataFrame(rows)[["dataset", "group", *_COUNTS, *_FIGURES, "reason"]]
 
 
@@ -305,29 +327,20 @@ def _left_out(predictions: pd.DataFrame, groups: "pd.Series[Any]") -> pd.DataFra
 def _empty(attribute: str, options: GroupOptions, left_out: pd.DataFrame) -> GroupReport:
     """The report where no face's group is known."""
     columns = [*_COUNTS, *_FIGURES, "reason"]
-    gap = {"compared": 0, "not_compared": "", "applies": True, "lowest": "", "highest": "", "within_faces": 0}
-    numbers = (
-        "difference",
-        "difference_low",
-        "difference_high",
-        "ratio",
-        "p_value",
-        "within",
-        "within_low",
-        "within_high",
-    )
-    gaps = [{"metric": metric, **gap, **dict.fromkeys(numbers, float("nan"))} for metric in METRICS]
-    report = GroupReport(
+    gap = {
+        "compared": 0, "not_compared": "", "applies": True, "lowest": "", "highest": "", "apart": "", "rest_faces": 0,
+        "within_faces": 0, **dict.fromkeys(FIGURES, float("nan")),
+    }  # fmt: skip
+    return GroupReport(
         attribute=attribute,
         options=options,
         faces=0,
         controlled=False,
         left_out=left_out,
         groups=pd.DataFrame(columns=["group", *columns]),
-        gaps=pd.DataFrame(gaps),
+        gaps=pd.DataFrame([{"metric": metric, **gap} for metric in METRICS]),
         by_dataset=pd.DataFrame(columns=["dataset", "group", *columns]),
     )
-    return _decided(report, [float("nan")] * len(METRICS), together=1)
 
 
 __all__ = [

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from maskdet.errors import MaskDetError
+from maskdet.intervals import FEWEST_FACES
 from maskdet.labels import CLASSES
 
 #: An attribute with more groups than this is no attribute but a name of each face (our choice).
@@ -38,7 +39,7 @@ class GroupOptions:
         Of the permutation test, at least 20: fewer could never give p < 0.05.
     """
 
-    fewest: int = 30
+    fewest: int = FEWEST_FACES
     seed: int = 0
     resamples: int = 1000
     permutations: int = 1000

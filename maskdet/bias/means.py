@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from maskdet.bootstrap import FEWEST_GROUPS, Values, bootstrap, percentiles
-from maskdet.mistakes import share_interval
+from maskdet.intervals import FEWEST_FACES, has_width, paired_interval, share_interval
 
 #: Name of the group that is all faces.
 ALL: Final = "all"
+#: What a column holds.
+Kind = Literal["figures", "shares", "changes"]
+_NO_SPREAD: Final = "no interval: no two faces differ"
 #: Groups of fewer faces are too few to say anything (as `maskdet.bias.groups.GroupOptions`).
-FEWEST: Final = 30
+FEWEST: Final = FEWEST_FACES
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,12 @@ class Means:
     reason: list[str]
 
 
-def means(values: npt.ArrayLike, groups: npt.NDArray[Any], fewest: int = FEWEST) -> Means:
-    """The mean of each column, and its interval by the cluster bootstrap (see `maskdet.bootstrap`).
+def means(values: npt.ArrayLike, groups: npt.NDArray[Any], fewest: int = FEWEST, kind: Kind = "figures") -> Means:
+    """The mean of each column, and its interval.
 
-    Where all values are 0, or all 1, as shares may be, resampling shows no spread: there it is the exact binomial
-    interval (see `maskdet.mistakes.share_interval`).
+    Of figures by the cluster bootstrap (see `maskdet.bootstrap`); of shares by `maskdet.intervals.share_interval`, and
+    of changes of verdicts by `maskdet.intervals.paired_interval`, which are right of rare ones too. Where no two faces
+    differ in a figure, resampling shows no spread, and there is no interval.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def means(values: npt.ArrayLike, groups: npt.NDArray[Any], fewest: int = FEWEST)
         Related faces, which are drawn together.
     fewest : int
         With fewer faces, or fewer than `maskdet.bootstrap.FEWEST_GROUPS` groups, a column has no interval.
+    kind : {"figures", "shares", "changes"}
+        Shares are 0 or 1 of each face, changes -1, 0 or 1.
     """
     values = np.asarray(values, dtype=np.float64)
     known = ~np.isnan(values)
@@ -61,14 +67,21 @@ def means(values: npt.ArrayLike, groups: npt.NDArray[Any], fewest: int = FEWEST)
     np.divide(filled.sum(axis=0), count, out=mean, where=count > 0)
     low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     reason = [_too_few(groups[column], fewest) for column in known.T]
-    if not all(reason):
-        drawn = bootstrap(groups, lambda times: _drawn(times, filled, counted))
-        for at in (number for number, why in enumerate(reason) if not why):
-            column, clusters = values[known[:, at], at], groups[known[:, at]]
-            if np.isin(column, (0, 1)).all() and len(np.unique(column)) == 1:
-                low[at], high[at] = share_interval(column > 0, clusters)
-            else:
-                low[at], high[at] = percentiles(drawn[str(at)]) or (np.nan, np.nan)
+    asked = [number for number, why in enumerate(reason) if not why]
+    drawn = bootstrap(groups, lambda times: _drawn(times, filled, counted)) if asked and kind == "figures" else {}
+    for at in asked:
+        column, clusters = values[known[:, at], at], groups[known[:, at]]
+        if kind == "shares":
+            ends = share_interval(column > 0, clusters)
+        elif kind == "changes":
+            ends = paired_interval(column, clusters)
+        else:
+            low_end, high_end = percentiles(drawn[str(at)]) or (np.nan, np.nan)
+            ends = low_end, high_end
+        if has_width(*ends):
+            low[at], high[at] = ends
+        else:
+            reason[at] = _NO_SPREAD
     return Means(count, mean, low, high, reason)
 
 

@@ -175,7 +175,8 @@ def _side_by_side(runs: "Sequence[RunFindings]", names: dict[str, str]) -> list[
     )  # fmt: skip
     text = Text(
         "The largest difference of a metric between two groups of an attribute, each run on its own test faces; with "
-        "95 % intervals. Runs of other data have other faces in their groups."
+        "95 % intervals. The two were picked from all pairs, by run, so that an interval above 0 is no sign of a gap. "
+        "Runs of other data have other faces in their groups."
     )
     return [text, Table(columns, tuple(rows), bars=True, one_axis=True)]
 

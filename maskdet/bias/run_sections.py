@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from maskdet.bias.attributes import attribute_title
-from maskdet.bias.cells import APPEARANCE_COMMAND, INTERVALS, figure, label_title, reasons_of
+from maskdet.bias.cells import APPEARANCE_COMMAND, SHARES, figure, figure_or_few, label_title, reasons_of
+from maskdet.bias.permutations import SIGNIFICANT
 from maskdet.document import Block, Cell, Figure, NotMeasured, Points, Table, Text, Unit, in_words, without_empty
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ METRICS: Final[dict[str, tuple[str, Unit]]] = {
 #: The attribute by which counterfactuals and attention are parted.
 TONE: Final = "skin_tone"
 _LOWER_FACE: Final = ("lower_face_low", "lower_face_high")
+#: Share of verdicts that a change must surely turn to be told first (our choice): the exact interval of a single flip
+#: lies above 0 already.
+_WORTH_A_WORD: Final = 0.01
 #: What a flip is, by what a model that looks at masks would do (see `maskdet.bias.transformations.Transformation`).
 _EXPECTED: Final = {"same": "a fault", "with_mask": "what is wanted", "none": "neither"}
 _OTHER_VERDICTS: Final = {"no gap found": "No gap found", "too few to say": "Too few to say"}
@@ -44,9 +48,12 @@ def group_blocks(found: "RunFindings", every_gap: bool = False) -> tuple[Block, 
         return (NotMeasured("metrics by group", f"python -m maskdet bias {found.run.id}"),)
     blocks: list[Block] = [
         Text(
-            "What is compared is the largest difference of a metric between two groups of an attribute. It is called a "
-            "gap where chance hardly explains it, after Holm's correction for all that were looked for. That no gap "
-            "was found does not say that there is none. Groups of few faces are too few to say."
+            "What is tested is whether a metric differs between the groups of an attribute at all. It is called a gap "
+            "where chance hardly explains that, after Holm's correction for all that were looked for. Named is the "
+            "group that departs most from the others, and a second test, which allows for its being picked, says "
+            "whether it is sure to be that one. The largest difference between two groups describes and tests nothing: "
+            "the two were picked for it. That no gap was found does not say that there is none. Groups of few faces "
+            "are too few to say."
         ),
         _gaps(found.groups),
     ]
@@ -67,7 +74,7 @@ def found_gaps(found: "RunFindings") -> list[str]:
 
 
 def worst_flip(found: "RunFindings") -> str:
-    """The change that turns most verdicts though it should turn none, as a sentence; "" if none surely does."""
+    """The change that turns most verdicts though it should turn none, as a sentence; "" if none surely turns many."""
     if found.counterfactuals is None:
         return ""
     from maskdet.bias.counterfactuals import flips
@@ -75,7 +82,7 @@ def worst_flip(found: "RunFindings") -> str:
     rows = [
         row
         for row in flips(found.counterfactuals).to_dict("records")
-        if _change(row["transformation"])[1] == _EXPECTED["same"] and row["low"] > 0
+        if _change(row["transformation"])[1] == _EXPECTED["same"] and row["low"] > _WORTH_A_WORD
     ]
     if not rows:
         return ""
@@ -117,7 +124,9 @@ def attention_blocks(found: "RunFindings", by_tone: bool = False) -> tuple[Block
         f"The share of the heat ({title}{layer}) that lies on the lower half of the picture, where even heat gives "
         "50 %, and on the lower face by its landmarks, where a mask is. A heatmap shows what weighed in the model's "
         "choice; it does not prove that it was chosen for a good reason. The heat is of the verdict: compare right "
-        "faces of one label with wrong ones of the other, which were judged alike."
+        "faces of one label with wrong ones of the other, which were judged alike. n counts the faces with any heat, "
+        "which the means are of. Wrong faces beyond the random sample were looked at too, so that right and wrong ones "
+        "don't add up to all."
     )
     tones = _by_tone(found, lambda groups: attention_by(attention, groups)) if by_tone else pd.DataFrame()
     return text, _heat(attention_by(attention)), *_heat_by_tone(tones)
@@ -136,10 +145,11 @@ def _by_tone(found: "RunFindings", measure: Callable[["pd.Series[Any]"], pd.Data
 def _flips(table: pd.DataFrame) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for row in table.to_dict("records"):
-        flipped, moved = figure(row, "flipped", "percent", ("low", "high")), figure(row, "change_sd", "logit")
+        flipped = figure_or_few(row, "flipped", "percent", ("low", "high"))
+        moved = figure_or_few(row, "change_sd", "logit")
         rows.append((*_change(row["transformation"]), label_title(row["label"]), int(row["n"]), flipped, moved))
     columns = ("Change", "A flip is", "Label", "n", "Verdicts flipped", "Change of the logit")
-    return Table(columns, tuple(rows), "Verdicts flipped", " ".join([INTERVALS, *reasons_of(table)]), bars=True)
+    return Table(columns, tuple(rows), "Verdicts flipped", " ".join([SHARES, *reasons_of(table)]), bars=True)
 
 
 def _flips_by_tone(table: pd.DataFrame) -> list[Table]:
@@ -153,7 +163,7 @@ def _flips_by_tone(table: pd.DataFrame) -> list[Table]:
             for change in dict.fromkeys(of["transformation"])
         )
         title = f"Verdicts flipped by apparent skin tone, faces {label_title(label)}"
-        note = " ".join([INTERVALS, *reasons_of(of)])
+        note = " ".join([SHARES, *reasons_of(of)])
         tables.append(Table(("Change", "A flip is", *map(str, tones)), rows, title, note, heat=(0.0, 1.0)))
     return tables
 
@@ -168,13 +178,13 @@ def _change(name: str) -> tuple[str, str]:
 def _heat(table: pd.DataFrame) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for row in table.to_dict("records"):
-        half = figure(row, "share", "percent", ("low", "high"))
-        face = figure(row, "lower_face_share", "percent", _LOWER_FACE)
+        half = figure_or_few(row, "share", "percent", ("low", "high"))
+        face = figure_or_few(row, "lower_face_share", "percent", _LOWER_FACE)
         even = Figure(row["lower_face_area"], unit="percent").text
         first = (label_title(row["label"]), str(row["outcome"]), int(row["n"]))
         rows.append((*first, half, face, even, int(row["no_evidence"])))
     heat = ("On the lower half", "On the lower face", "Even heat there", "Maps without any")
-    note = " ".join([INTERVALS, *reasons_of(table)])
+    note = " ".join([SHARES, *reasons_of(table)])
     return Table(("Label", "Verdict", "n", *heat), tuple(rows), "Where the heat lies", note, bars=True)
 
 
@@ -188,13 +198,13 @@ def _heat_by_tone(table: pd.DataFrame) -> list[Table]:
          *(_cell(cells.get((label, outcome, tone)), "lower_face_share", _LOWER_FACE) for tone in tones))
         for label, outcome in dict.fromkeys(zip(table["label"], table["outcome"], strict=True))
     )  # fmt: skip
-    note = " ".join([INTERVALS, *reasons_of(table)])
+    note = " ".join([SHARES, *reasons_of(table)])
     title = "Heat on the lower face by apparent skin tone"
     return [Table(("Label", "Verdict", *map(str, tones)), rows, title, note, heat=(0.0, 1.0))]
 
 
-def _cell(row: Mapping[Any, Any] | None, name: str, ends: tuple[str, str]) -> Figure | str:
-    return "—" if row is None else figure(row, name, "percent", ends, int(row["n"]))
+def _cell(row: Mapping[Any, Any] | None, name: str, ends: tuple[str, str]) -> Cell:
+    return "—" if row is None else figure_or_few(row, name, "percent", ends, int(row["n"]))
 
 
 def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
@@ -204,7 +214,11 @@ def _gaps(reports: Mapping[str, "GroupReport"]) -> Table:
         sizes = [figure(gaps.get(metric, {}), "difference", difference_unit(metric)[1]) for metric in METRICS]
         rows.append((attribute_title(name), report.faces, *sizes, _ratios(gaps), _verdict(report)))
     columns = ("Groups by", "n", *(title for title, _ in METRICS.values()), "Lowest / highest", "Verdict")
-    note = f"Largest difference of each metric between two groups that are large enough. {INTERVALS}"
+    note = (
+        "Largest difference of each metric between two groups that are large enough. The two were picked from all "
+        "pairs for it, so that its interval may lie above 0 where there is no gap; what was tested is the verdict, "
+        f"with the group that surely departs. {SHARES}"
+    )
     return Table(columns, tuple(rows), "Largest differences between groups", note, bars=True, one_axis=True)
 
 
@@ -215,9 +229,14 @@ def _ratios(gaps: Mapping[str, Mapping[Any, Any]]) -> str:
 
 
 def _verdict(report: "GroupReport") -> str:
-    """What is said of an attribute, all its metrics together."""
-    said = dict(zip(report.gaps["metric"], report.gaps["verdict"], strict=True))
-    gaps = [_lower(METRICS[metric][0]) for metric in METRICS if said.get(metric) == "gap"]
+    """What is said of an attribute, all its metrics together, with the groups that surely depart."""
+    rows: dict[str, Mapping[Any, Any]] = {gap["metric"]: gap for gap in report.gaps.to_dict("records")}
+    said = {metric: gap["verdict"] for metric, gap in rows.items()}
+    gaps = [
+        _lower(METRICS[metric][0]) + (f" ({gap['apart']})" if gap["apart_p_adjusted"] < SIGNIFICANT else "")
+        for metric, gap in rows.items()
+        if gap["verdict"] == "gap"
+    ]
     if gaps:
         return f"gap: {', '.join(gaps)}"
     return "no gap found" if "no gap found" in said.values() else "too few to say"
@@ -232,7 +251,7 @@ def _group_tables(name: str, report: "GroupReport", every_gap: bool) -> list[Blo
         reason = row["reason"]
         rows.append((str(row["group"]), *counts, *figures, reason if isinstance(reason, str) else ""))
     columns = (title, "n", "masked", "unmasked", *(title for title, _ in METRICS.values()), "Remark")
-    note = " ".join([INTERVALS, *_left_out(title, report)])
+    note = " ".join([SHARES, *_left_out(title, report)])
     said = report.gaps if every_gap else report.gaps[report.gaps["verdict"] == "gap"]
     sentences = [str(sentence) for sentence in said["sentence"]]
     for verdict, start in () if every_gap else _OTHER_VERDICTS.items():

@@ -179,6 +179,7 @@ def _print_data(data: "DataFindings", runs: "list[Run]") -> None:
 
 def _print_run(found: "RunFindings") -> None:
     from maskdet.bias.attention import attention_by
+    from maskdet.bias.cells import SHARES
     from maskdet.bias.counterfactuals import flips
 
     say(f"\n{found.run.id}")
@@ -194,7 +195,7 @@ def _print_run(found: "RunFindings") -> None:
     if found.attention is not None:
         say("\nShare of the heat on the lower half of the face:")
         print_table(_figures(attention_by(found.attention), HEAT, ["label", "outcome", "n"]))
-    say("In brackets: 95 % intervals by bootstrap of whole groups of related faces.")
+    say(SHARES)
 
 
 def _print_change(first: "RunFindings", second: "RunFindings", options: "LabOptions") -> None:
