@@ -35,8 +35,8 @@ def show_metrics(comparison: Comparison) -> None:
     st.dataframe(of_both_labels(judged), hide_index=True, height="content")
     st.caption(
         "In brackets: 95 % intervals by bootstrap of whole groups of related faces; exact ones of accuracy, precision "
-        "and recall. Macro: the mean over both labels. ROC-AUC: how often a face without mask gets the higher logit of a "
-        "pair. "
+        "and recall. Macro: the mean over both labels. ROC-AUC: how often a face without mask gets the higher logit of "
+        "a pair. "
         f"Expected calibration error and Brier score: 0 is best. {ECE_NOTE} {STUDY_NOTE}"
     )
     for one in judged:

@@ -131,12 +131,11 @@ def data_at_hand(workspace: Workspace) -> str:
 def default_run(workspace: Workspace) -> Run | None:
     """The run to look at where none is named: of those trained on the data at hand the best, a bundled one first.
 
-    None where there is no such run. Which is the best is told by macro F1 on test faces, so its figures flatter it a
-    little; name a run to look at it without that.
+    None where there is no such run. Which is the best is told by the validation faces.
     """
     fingerprint = data_at_hand(workspace)
     runs = [run for run in list_runs(workspace) if run.fingerprint == fingerprint and run.pool == "main"]
-    return max(runs, key=lambda run: (run.is_bundled, run.metrics["macro_f1"] or 0.0), default=None)
+    return max(runs, key=lambda run: (run.is_bundled, *run.precedence), default=None)
 
 
 def require_measurable(workspace: Workspace, run: Run, options: LabOptions) -> bool:
