@@ -83,7 +83,7 @@ def test_every_step_is_done_and_noted(studied: Path) -> None:
     assert len({run.id for run in runs.values()}) == 6
     for run in runs.values():
         assert (run.fingerprint, run.record["limit"], run.record["seed"]) == (state["fingerprint"], 24, 0)
-    assert [runs[name].record["data"]["watched"] for name in STEPS[:6]] == [["1"], [], [], ["1"], ["2.2"], []]
+    assert [runs[name].record["data"]["watched"] for name in STEPS[:6]] == [["1"], [], [], [], ["2.2"], []]
     assert runs["pre-training"].record["data"]["pool"] == "pre-training"
     assert runs["cnn-transfer"].record["base"] == runs["pre-training"].id
     assert unfinished_runs(workspace) == []
