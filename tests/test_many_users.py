@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from bundled import BUNDLED_IDS
 
 from benchmarks.app_server import ClientError, Server
 from benchmarks.bench_users import drawn_photo
@@ -13,7 +14,7 @@ from benchmarks.streamlit_client import Visitor
 #: Words that one visitor brings, and nobody else may see.
 SECRETS = ("annas-wedding-7f3a", "annas_attribute")
 #: The list of attributes in the view of attention, of the bundled run that comes first.
-HEAT_BY = "bias_heat_by_inceptionv3-20261124-205505"
+HEAT_BY = f"bias_heat_by_{BUNDLED_IDS['inceptionv3']}"
 #: What the Quality page says where the hash distance is not the one in force.
 MOVED = "hash distance 4"
 #: After half of it, here, a visitor who has no connection is taken to have left.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from app_page import fine
+from bundled import BUNDLED_IDS
 from explain_page import (
     PROJECT,
     FakeExplainer,
@@ -147,7 +148,7 @@ def test_a_name_means_nothing_in_markdown(drawn: Path, monkeypatch: pytest.Monke
 
 def test_five_hundred_at_once(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = visit(drawn, monkeypatch)
-    app.selectbox(key="explain_model").set_value("cnn-20261124-213840").run()
+    app.selectbox(key="explain_model").set_value(BUNDLED_IDS["cnn"]).run()
     fine(drop(app, [(f"{n:03d}.png", png(seed=n), "image/png") for n in range(500)]))
     table = app.dataframe[0].value
     assert table["Photo"].tolist() == [f"{n:03d}.png" for n in range(500)]
@@ -188,7 +189,7 @@ def test_another_model_judges_the_faces_that_were_found(drawn: Path, monkeypatch
         raise AssertionError("searched again")
 
     monkeypatch.setattr("ui.explain_state.find_faces", fail)
-    fine(app.selectbox(key="explain_model").set_value("svm-20261124-213451").run())
+    fine(app.selectbox(key="explain_model").set_value(BUNDLED_IDS["svm"]).run())
     assert len(chips(app)) == 1
 
 
@@ -255,7 +256,7 @@ def test_no_evidence_is_said_and_not_drawn(drawn: Path, monkeypatch: pytest.Monk
     assert "No evidence found for “with mask”" in texts(app)
 
 
-@pytest.mark.parametrize("run", ["inceptionv3-20261124-205505", "svm-20261124-213451"])
+@pytest.mark.parametrize("run", [BUNDLED_IDS["inceptionv3"], BUNDLED_IDS["svm"]])
 def test_a_verdict_needs_no_tensorflow(run: str, drawn: Path) -> None:
     assert (BUNDLED / run).is_dir()
     script = f"""

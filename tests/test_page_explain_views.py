@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from app_page import fine
+from bundled import BUNDLED_IDS
 from explain_page import captions, chips, drop, press, texts, use_quick_heatmaps, visit
 from factories import prepared
 from PIL import Image
@@ -24,7 +25,7 @@ from ui.explain_photo import with_boxes
 from ui.explain_state import Picture
 from ui.explain_verdict import sureness, verdict_html
 
-SVM = "svm-20261124-213451"
+SVM = BUNDLED_IDS["svm"]
 TABS = ["Heatmaps", "Trust in the heatmap", "What would change it?", "Nearest training faces"]
 
 
@@ -261,7 +262,7 @@ def test_a_file_that_is_no_video_says_so(drawn: Path, monkeypatch: pytest.Monkey
     assert "not a video that can be read" in app.error[0].value
 
 
-@pytest.mark.parametrize("run", ["inceptionv3-20261124-205505", "cnn-20261124-213840"])
+@pytest.mark.parametrize("run", [BUNDLED_IDS["inceptionv3"], BUNDLED_IDS["cnn"]])
 def test_where_a_model_looks_has_n_and_an_interval(run: str, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = view(visit(drawn, monkeypatch), "How the models look")
     app.selectbox(key="explain_analysed").set_value(run).run()
@@ -306,7 +307,7 @@ def test_a_run_without_an_analysis_can_be_analysed_once(
     app = view(visit(sample.home.parent, monkeypatch), "How the models look")
     press = next(button for button in app.button if button.label == "Analyse it")
     fine(press.click().run())
-    assert begun == [["gradcam", "inceptionv3-20261124-205505"]]
+    assert begun == [["gradcam", BUNDLED_IDS["inceptionv3"]]]
     assert next(button for button in app.button if button.label == "Analyse it").disabled
 
 
