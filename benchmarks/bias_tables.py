@@ -65,7 +65,7 @@ def cross_rows(data: DataFindings, model: str) -> Rows:
     found = next((one.rows for one in data.cross if one.model == model), pd.DataFrame(columns=["train", "test"]))
     tests = list(dict.fromkeys(found["test"]))
     cells = {(one["train"], one["test"]): one for one in found.to_dict("records")}
-    for train in dict.fromkeys(found["train"]):
+    for train in sorted(dict.fromkeys(found["train"]), key=lambda name: name == "all"):
         yield row(train, *(_crossed(cells.get((train, test))) for test in tests))
 
 
@@ -92,7 +92,7 @@ def gap_rows(found: Iterable[RunFindings]) -> Rows:
                 p = chance(gap["p_adjusted"], at_most=gap["p_at_most"])
                 of_group = chance(gap["apart_p_adjusted"], at_most=gap["apart_at_most"])
                 yield row(name, attribute, metric, f"{gap['apart']}: {own}; others: {rest}", p, of_group)
-        yield row(name, "", f"{gaps} gaps of {tests} tests", "", "", "")
+        yield row(name, "all", f"gaps: {gaps} of {tests} tests", "", "", "")
 
 
 def flip_rows(found: Iterable[RunFindings]) -> Rows:
