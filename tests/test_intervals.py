@@ -12,6 +12,7 @@ from maskdet.intervals import (
     paired_interval,
     share_interval,
     share_interval_of_counts,
+    share_intervals,
 )
 
 
@@ -79,6 +80,19 @@ def test_changes_of_verdicts_reach_to_both_sides() -> None:
     low, high = paired_interval(rose, np.arange(1000))
     assert low < 0 < high
     assert paired_interval(-rose, np.arange(1000)) == pytest.approx((-high, -low))
+
+
+def test_every_share_of_faces_that_are_judged_right() -> None:
+    """20 faces a label, of which 5 with mask are judged wrong; the values of R's binom.test."""
+    actual, predicted = np.repeat([0, 1], 20), np.repeat([True, False, True], [5, 15, 20])
+    assert share_intervals(np.arange(40), actual, predicted) == {
+        "accuracy": pytest.approx((0.7320, 0.9581), abs=5e-5),  # 35 of 40
+        "recall with_mask": pytest.approx((0.5090, 0.9134), abs=5e-5),  # 15 of 20
+        "precision with_mask": pytest.approx((0.7820, 1), abs=5e-5),  # 15 of 15
+        "recall without_mask": pytest.approx((0.8316, 1), abs=5e-5),  # 20 of 20
+        "precision without_mask": pytest.approx((0.5930, 0.9317), abs=5e-5),  # 20 of 25
+    }
+    assert share_intervals(np.arange(40) // 20, actual, predicted) == {}  # two groups
 
 
 def test_rounding_is_no_width() -> None:
