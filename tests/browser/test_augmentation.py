@@ -40,8 +40,8 @@ def test_the_study_s_plan_makes_five_copies_of_each_face(gallery: Page) -> None:
     main(gallery).get_by_role("radio", name="Study plan").locator("xpath=ancestor::label[1]").click()
     expect(main(gallery).get_by_text("Variant of epoch 1", exact=True)).to_have_count(0)
     expect(figure(gallery, re.compile("")).first).to_be_visible()
-    total = rows_of(table_with(gallery, "original", "total an epoch"))[-1]
-    assert int(total["total an epoch"]) == 6 * int(total["original"])
+    total = rows_of(table_with(gallery, "training faces", "total an epoch"))[-1]
+    assert int(total["total an epoch"]) == 6 * int(total["training faces"])
 
 
 def test_a_change_that_is_off_says_so_there_and_on_the_training_page(gallery: Page) -> None:

@@ -59,7 +59,7 @@ def test_confusions_follow_the_threshold(results: Page, bundled: dict[str, Run])
     for name, run in bundled.items():
         expect(figure(results, f"Confusion matrix of {name}").first).to_be_visible()
         expect(main(results).get_by_text(f"macro F1 {macro_f1(run)}").first).to_be_visible()
-    slider = results.get_by_role("slider", name="Without mask above a probability of")
+    slider = results.get_by_role("slider", name="Without mask above a probability (before calibration) of")
     drag_slider(results, slider, 0.95)
     settle(results)
     worse = main(results).get_by_text(f"macro F1 {macro_f1(bundled['PCA + SVM'])}")
